@@ -1,0 +1,5 @@
+"""`python -m amaxds` is the command `amaxds`."""
+
+from amaxds.cli import main
+
+main()

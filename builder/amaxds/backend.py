@@ -1,0 +1,186 @@
+"""The one place that knows which array library Keras runs on: TensorFlow (the default) or JAX.
+
+Everything else is written in `keras.ops`. Only three things differ between the two: how a gradient is taken, how a function
+is compiled, and how the library is told to be deterministic. With JAX nothing here imports TensorFlow.
+
+On a CPU every compiled program runs on one thread, and several programs run side by side: that costs nothing, and makes
+the bits independent of the number of cores. The settings must be in place before the library starts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import platform
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from amaxds.errors import UsageError
+
+Tensor = Any
+
+_XLA_FLAGS = "--xla_cpu_multi_thread_eigen=false --xla_gpu_deterministic_ops=true intra_op_parallelism_threads=1"
+
+
+@functools.cache
+def start(workers: int) -> str:
+    """Load Keras's backend for deterministic work on that many threads; its name. Later calls change nothing.
+
+    UsageError where the process already runs TensorFlow in another way, or Keras is set to some other backend.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    chosen = os.environ.get("KERAS_BACKEND", "tensorflow")
+    if chosen == "jax":
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_XLA_FLAGS}".strip()
+        os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", "highest")
+    elif chosen == "tensorflow":
+        _start_tensorflow(workers)
+    with _held_back_stderr():
+        import keras
+
+        name = keras.backend.backend()
+        device()
+    if name not in ("tensorflow", "jax"):
+        raise UsageError(f"Keras runs on {name!r} here.", "Set KERAS_BACKEND=tensorflow or KERAS_BACKEND=jax.")
+    return str(name)
+
+
+def _start_tensorflow(workers: int) -> None:
+    with _held_back_stderr():
+        import tensorflow as tf
+
+    tf.get_logger().setLevel("ERROR")
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(workers)
+    except RuntimeError:
+        threads = tf.config.threading.get_intra_op_parallelism_threads()
+        if threads != 1:
+            raise UsageError(
+                f"TensorFlow is already running in this process, with {threads or 'all'} threads per operation.",
+                "Start the build in a fresh process, so that its images do not depend on the number of cores.",
+            ) from None
+    tf.config.experimental.enable_op_determinism()
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+
+
+@contextlib.contextmanager
+def _held_back_stderr() -> Iterator[None]:
+    """Hold back what native code prints on stderr, and show it only where the work fails.
+
+    TensorFlow greets with messages that its own log level does not reach (tensorflow issue 100442).
+    """
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as held:
+        kept = os.dup(2)
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(kept, held.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+def value_and_gradient(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+    """x -> (function(x), gradient of its sum with respect to x). For values (n,) that do not mix images: n gradients."""
+    import keras
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        def with_jax(x: Tensor) -> tuple[Tensor, Tensor]:
+            values, pull_back = jax.vjp(function, x)
+            return values, pull_back(keras.ops.ones_like(values))[0]
+
+        return with_jax
+    import tensorflow as tf
+
+    def with_tensorflow(x: Tensor) -> tuple[Tensor, Tensor]:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(x)
+            values = function(x)
+        return values, tape.gradient(values, x)
+
+    return with_tensorflow
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function under XLA. Arguments must be tensors: a Python number would compile anew for each value."""
+    import keras
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.jit(function)  # type: ignore[no-any-return]
+    import tensorflow as tf
+
+    return tf.function(function, jit_compile=True, autograph=False)  # type: ignore[no-any-return]
+
+
+def device() -> dict[str, Any]:
+    """The device that programs run on, as build.json holds it: kind, model and instruction sets."""
+    import keras
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        gpus = [each.device_kind for each in jax.devices() if each.platform == "gpu"]
+    else:
+        import tensorflow as tf
+
+        found = tf.config.list_physical_devices("GPU")
+        gpus = [tf.config.experimental.get_device_details(each).get("device_name", "GPU") for each in found]
+    if gpus:
+        return {"kind": "gpu", "model": gpus[0], "precision": "float32, TF32 off"}
+    return {"kind": "cpu", "precision": "float32"} | _processor()
+
+
+def _processor() -> dict[str, str]:
+    """Model and vector instruction sets of the CPU: they decide how XLA rounds."""
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return {"model": platform.processor() or platform.machine(), "instructions": platform.machine()}
+    model = re.search(r"^model name\s*: (.*)$", text, re.MULTILINE)
+    flags = re.search(r"^(?:flags|Features)\s*: (.*)$", text, re.MULTILINE)
+    vector = sorted(flag for flag in (flags[1].split() if flags else ()) if re.match(r"avx|fma|amx|asimd|sve", flag))
+    return {
+        "model": model[1].strip() if model else platform.machine(),
+        "instructions": f"{platform.machine()} {' '.join(vector)}",
+    }
+
+
+def software() -> dict[str, str]:
+    """Versions of everything that an image's bits or bytes depend on."""
+    import keras
+
+    backend = keras.backend.backend()
+    names = [
+        "amaxds",
+        "keras",
+        *(["jax", "jaxlib"] if backend == "jax" else ["tensorflow"]),
+        "numpy",
+        "pillow",
+        "pyarrow",
+    ]
+    versions = {name: _version(name) for name in names}
+    return {"python": platform.python_version(), "backend": backend} | versions
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        if name == "tensorflow":
+            return _version("tensorflow-cpu")
+        return "unknown"

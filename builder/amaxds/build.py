@@ -1,0 +1,218 @@
+"""The build: from a plan to a finished dataset folder, resumable at any moment.
+
+    OUT/.amaxds/build.json              the identity that the folder was begun with
+    OUT/.amaxds/shards/<recipe>/*.parquet   one per finished unit
+    OUT/.amaxds/lock                    held while a build runs
+    OUT/build.json                      written last: its presence means finished
+
+Until OUT/build.json is there, everything else outside .amaxds may be written again from the shards.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from amaxds import backend, card, dataset, engine, provenance, sheet, summary
+from amaxds.errors import DamagedShard, UsageError
+from amaxds.files import disk_errors, move_whole, write_json, write_whole
+from amaxds.image import decode_png
+from amaxds.plan import Plan, Unit
+from amaxds.program import Programs
+from amaxds.progress import BuildProgress
+from amaxds.recipe import Recipe
+from amaxds.shard import Row, read_shard, shard_path, write_shard
+from amaxds.summary import LayerSummary
+from amaxds.synthesis import activation_ranks, synthesise
+from amaxds.validate import Report, validate
+from amaxds.weights import Weights
+
+WORK = ".amaxds"
+
+
+def build(out: Path, plan: Plan, weights: Weights, workers: int | None = None) -> Report:
+    """Make the dataset of the plan in the folder `out`, or go on where an earlier run of the same build stopped.
+
+    Ends by validating the folder, and returns what that found.
+
+    Raises UsageError for a folder that is in use, not writable, holds something else, or holds another build; DiskError where
+    writing fails. Finished units stay, whatever ends the build; the same call goes on from them.
+    """
+    asked = provenance.make_identity(plan, weights.source, weights.digest)
+    _require_usable(out)
+    work = out / WORK
+    with disk_errors(work):
+        work.mkdir(parents=True, exist_ok=True)
+    with _locked(work / "lock"):
+        if (out / "build.json").exists():
+            stored = _read_json(out / "build.json")
+            provenance.require_same(out, {key: stored.get(key) for key in asked}, asked)
+        else:
+            _run(out, plan, weights, asked, workers or engine.cores(), started=time.time())
+        shutil.rmtree(work, ignore_errors=True)
+        return validate(out)
+
+
+def _run(out: Path, plan: Plan, weights: Weights, asked: provenance.Identity, workers: int, started: float) -> None:
+    """Run what is missing and package all."""
+    backend.start(workers)
+    device = backend.device()
+    identity = asked | {"software": backend.software(), "device": device}
+    work = out / WORK
+    if (work / "build.json").exists():
+        provenance.require_same(out, _read_json(work / "build.json"), identity)
+    else:
+        write_json(work / "build.json", identity)
+    build_digest = provenance.digest_of(identity)
+    programs = Programs(plan.network, weights)
+    workers = 1 if device["kind"] == "gpu" else workers
+
+    with BuildProgress(plan.images) as progress:
+        missing = _missing_units(plan, work / "shards", build_digest, progress)
+
+        def make(unit: Unit, check: engine.Check) -> None:
+            write_shard(work / "shards", unit, build_digest, synthesise(plan, programs, unit, check))
+
+        for unit, _ in engine.run_local(missing, make, workers):
+            progress.unit_done(unit)
+        progress.stage("ranking")
+        ranked = _Ranked(plan, programs, work / "shards", build_digest, workers)
+        progress.stage("packaging")
+        _package(out, plan, identity, ranked, started)
+        progress.stage("validating")
+
+
+def _missing_units(plan: Plan, shards: Path, build_digest: str, progress: BuildProgress) -> list[Unit]:
+    missing, kept = [], 0
+    for unit in plan.units():
+        if shard_path(shards, unit).exists():
+            try:
+                read_shard(shards, unit, build_digest)
+                kept += len(unit.wanted)
+                continue
+            except DamagedShard as damage:
+                progress.say(f"{damage.problem} It is made again.")
+        missing.append(unit)
+    progress.kept(kept)
+    return missing
+
+
+class _Ranked:
+    """All rows of a finished plan with their ranks, read from the shards again at every pass: memory stays bounded."""
+
+    def __init__(self, plan: Plan, programs: Programs, shards: Path, build_digest: str, workers: int) -> None:
+        self._plan, self._shards, self._build_digest = plan, shards, build_digest
+        self._units: dict[tuple[str, str], list[Unit]] = {}
+        for unit in plan.units():
+            self._units.setdefault((unit.recipe.name, unit.layer.name), []).append(unit)
+
+        def rank(key: tuple[str, str], check: engine.Check) -> dict[int, int]:
+            recipe, layer = self._units[key][0].recipe, self._units[key][0].layer
+            rows = list(self._rows_of(key))
+            filters, images = [row["filter"] for row in rows], [decode_png(row["image"]) for row in rows]
+            ranks = activation_ranks(programs, recipe, layer, filters, images, plan.batch_size, check)
+            return dict(zip(filters, ranks, strict=True))
+
+        self._ranks = dict(engine.run_local(self._units, rank, workers))
+
+    def _rows_of(self, key: tuple[str, str]) -> Iterator[Row]:
+        for unit in self._units[key]:
+            yield from read_shard(self._shards, unit, self._build_digest)
+
+    def rows(self, recipe: Recipe) -> Iterator[Row]:
+        """Complete records of one recipe in (layer, filter) order."""
+        for key in self._units:
+            if key[0] == recipe.name:
+                for row in self._rows_of(key):
+                    yield row | {"activation_rank": self._ranks[key][row["filter"]]}
+
+    def tiles(self, recipe: Recipe) -> dict[str, list[sheet.Tile]]:
+        """What the contact sheet shows."""
+        tiles: dict[str, list[sheet.Tile]] = {}
+        for row in self.rows(recipe):
+            tiles.setdefault(row["layer"], []).append(sheet.make_tile(decode_png(row["image"]), row["status"] == "dead"))
+        return tiles
+
+
+def _package(out: Path, plan: Plan, identity: provenance.Identity, ranked: _Ranked, started: float) -> None:
+    """Write everything beside .amaxds into .amaxds/packaged, then move it into place, build.json last."""
+    packaged, scratch = out / WORK / "packaged", out / WORK / "scratch"
+    for folder in (packaged, scratch):
+        shutil.rmtree(folder, ignore_errors=True)
+        with disk_errors(folder):
+            folder.mkdir()
+    name = out.resolve().name
+    infos, splits, rows = {}, {}, []
+    for recipe in plan.recipes:
+        infos[recipe.name] = dataset.package(
+            plan.network, recipe.name, functools.partial(ranked.rows, recipe), name, packaged, scratch
+        )
+        splits[recipe.name] = {split: f"{recipe.name}/{split}-*.parquet" for split in infos[recipe.name].splits}
+        write_whole(packaged / f"contact-sheet-{recipe.name}.png", sheet.contact_sheet(ranked.tiles(recipe)))
+        rows += [{key: value for key, value in row.items() if key != "image"} for row in ranked.rows(recipe)]
+    summaries = summary.summarise(rows)
+    text = card.render_card(identity, name, infos, splits, summaries)
+    write_whole(packaged / "README.md", text.encode())
+    for file in sorted(path for path in packaged.rglob("*") if path.is_file()):
+        move_whole(file, out / file.relative_to(packaged))
+    write_json(out / "build.json", _finished(identity, summaries, started))
+
+
+def _finished(identity: provenance.Identity, summaries: Sequence[LayerSummary], started: float) -> dict[str, Any]:
+    def moment(seconds: float) -> str:
+        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+    finished = time.time()
+    return {
+        "format": provenance.FORMAT,
+        **identity,
+        "images": sum(each.images for each in summaries),
+        "dead": sum(each.dead for each in summaries),
+        "command": provenance.command_of(identity),
+        "times": {
+            "started": moment(started),
+            "finished": moment(finished),
+            "seconds_of_last_run": round(finished - started, 1),
+        },
+    }
+
+
+def _require_usable(out: Path) -> None:
+    """UsageError where the folder is a file, or holds anything that no build put there."""
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is not a folder.", "Choose another OUT.")
+    with disk_errors(out):
+        found = sorted(path.name for path in out.iterdir()) if out.exists() else []
+    if found and WORK not in found and "build.json" not in found:
+        raise UsageError(f"{out} is not empty and holds no build (it has {found[0]!r}).", "Choose another OUT, or empty it.")
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the folder's lock; the operating system lets go of it however the process ends."""
+    try:
+        with disk_errors(path):
+            lock = filelock.FileLock(path, timeout=0).acquire()
+    except filelock.Timeout:
+        raise UsageError(f"another build is running in {path.parent.parent}.", "Wait for it, or choose another OUT.") from None
+    with lock:
+        yield
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read ({error}).", "Choose another OUT, or delete that folder.") from error
+    if not isinstance(value, dict):
+        raise UsageError(f"{path} is not a build's own file.", "Choose another OUT, or delete that folder.")
+    return value

@@ -1,0 +1,177 @@
+"""The command line: every command parses, calls one function, and prints. Nothing heavy is imported before it is needed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from amaxds.errors import AmaxdsError
+
+if TYPE_CHECKING:
+    from amaxds.plan import Plan
+    from amaxds.validate import Report
+
+app = typer.Typer(
+    help="Make, prove and publish datasets of what the filters of a convolutional network look for.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+INVALID = 1
+
+
+@app.command("build")
+def build_command(
+    out: Annotated[Path | None, typer.Argument(help="Dataset folder. Default: ./<network>-filter-activations")] = None,
+    network: Annotated[str, typer.Option(help="vgg16 or demo")] = "vgg16",
+    weights: Annotated[str, typer.Option(help="pretrained, random, or a .safetensors, .weights.h5 or .h5 file")] = "pretrained",
+    recipe: Annotated[list[str] | None, typer.Option(help="Recipe; may be given again. Default: original")] = None,
+    layers: Annotated[str | None, typer.Option(help="Layers as names or patterns: block5_conv3,block1_*")] = None,
+    filters: Annotated[str | None, typer.Option(help="Filters as numbers and ranges: 0-15,40")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of all randomness")] = 0,
+    steps: Annotated[int | None, typer.Option(help="Steps of the ascent instead of the recipe's own")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images in one program. Default: 8 for demo, 4 for vgg16")] = None,
+    workers: Annotated[int | None, typer.Option(help="Programs side by side. Default: one for each core")] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Print images, units, work, disk and time; run nothing")] = False,
+) -> None:
+    """Make a dataset. Stopped at any moment, the same command goes on where it was."""
+    from amaxds.network import get_network
+    from amaxds.plan import make_plan
+    from amaxds.recipe import DEFAULT_RECIPE
+
+    chosen = get_network(network)
+    planned = make_plan(chosen, recipe or [DEFAULT_RECIPE], seed, layers, filters, steps, batch_size, workers)
+    if plan:
+        _print_plan(planned)
+        return
+    from amaxds.weights import load_weights
+
+    loaded = load_weights(chosen, weights, seed)
+    from amaxds.build import build
+    from amaxds.progress import print_summary
+
+    folder = out or Path(f"{chosen.name}-filter-activations")
+    report = build(folder, planned, loaded, workers)
+    _print_findings(report)
+    print_summary(report.summaries)
+    print(f"{folder}: look at {folder / f'contact-sheet-{planned.recipes[0].name}.png'}")
+
+
+@app.command("validate")
+def validate_command(
+    path: Annotated[Path, typer.Argument(help="Dataset folder")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON")] = False,
+) -> None:
+    """Check every claim that a dataset makes. Exit code 0: nothing found, 1: findings."""
+    from amaxds.validate import validate
+
+    report = validate(path)
+    if as_json:
+        print(json.dumps(report.as_json(), indent=2))
+        raise typer.Exit(0 if report.valid else INVALID)
+    _print_findings(report)
+    print(f"{path}: {report.images} images, valid")
+
+
+@app.command("metadata")
+def metadata_command(
+    out: Annotated[Path, typer.Argument(help="Folder to write to")] = Path("metadata"),
+) -> None:
+    """Write the published contract: the record's JSON Schema and the layer tables."""
+    from amaxds.contract import write_contract
+
+    for path in write_contract(out):
+        print(path)
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback with errors")] = False,
+) -> None:
+    if debug:
+        os.environ["AMAXDS_DEBUG"] = "1"
+    if version:
+        from importlib.metadata import version as version_of
+
+        print(f"amaxds {version_of('amaxds')}")
+        raise typer.Exit
+
+
+def _print_plan(plan: Plan) -> None:
+    from amaxds.estimate import estimate
+
+    cost = estimate(plan)
+    minutes = cost.seconds / 60
+    print(f"images  {cost.images}")
+    print(f"units   {cost.units} of up to {plan.batch_size} images")
+    print(f"work    {cost.operations:.3g} floating-point operations")
+    print(f"disk    {cost.disk_bytes / 1e6:.0f} MB while it runs, about half of it afterwards")
+    print(f"time    {f'{minutes:.1f} min' if minutes < 120 else f'{minutes / 60:.1f} h'} on this machine's CPU (estimated)")
+
+
+def _print_findings(report: Report) -> None:
+    """Print what was found and end with exit code 1, or return where there is nothing."""
+    if report.valid:
+        return
+    for finding in report.findings:
+        print(f"{finding.rule:9} {finding.place}: {finding.problem}")
+    print(f"{report.path}: {report.images} images, {len(report.findings)} findings")
+    raise typer.Exit(INVALID)
+
+
+class _Terminated(BaseException):
+    """SIGTERM arrived."""
+
+
+def _on_sigterm(number: int, frame: FrameType | None) -> NoReturn:
+    raise _Terminated
+
+
+def main() -> None:
+    """Entry point: run the command; errors as two lines on stderr and the exit code of their kind."""
+    signal.signal(signal.SIGTERM, _on_sigterm)
+    again = "Finished units are kept: run the same command again to go on."
+    try:
+        code: Any = app(standalone_mode=False)
+    except typer.Exit as ended:
+        code = ended.exit_code
+    except AmaxdsError as error:
+        code = _fail(error, str(error), error.exit_code)
+    except (KeyboardInterrupt, typer.Abort) as error:
+        code = _fail(error, f"interrupted.\n{again}", 130)
+    except _Terminated as error:
+        code = _fail(error, f"terminated.\n{again}", 143)
+    except MemoryError as error:
+        code = _fail(error, "out of memory.\nRun the same command with a smaller --batch-size or --workers 1 in a new OUT.", 3)
+    except Exception as error:
+        from click import ClickException
+
+        if isinstance(error, ClickException):
+            error.show()
+            code = error.exit_code
+        elif os.environ.get("AMAXDS_DEBUG"):
+            raise
+        else:
+            detail = " ".join(str(error).split())[:300]
+            code = _fail(error, f"unexpected {type(error).__name__}: {detail}\nPlease report it with what --debug shows.", 3)
+    sys.stdout.flush()
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(error: BaseException, message: str, code: int) -> int:
+    if os.environ.get("AMAXDS_DEBUG"):
+        import traceback
+
+        traceback.print_exception(error)
+    print(f"amaxds: {message}", file=sys.stderr)
+    return code

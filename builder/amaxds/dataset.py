@@ -1,0 +1,100 @@
+"""The dataset folder: finished shards as Hugging Face expects a dataset repository.
+
+    vgg16-filter-activations/
+      README.md              card with YAML
+      <recipe>/<split>-00000-of-00001.parquet
+      build.json             provenance
+      contact-sheet-<recipe>.png
+      .amaxds/               shards and lock, only until the build is finished
+
+The parquet files are written by a `datasets` builder, which only packages: an error inside it would delete its output.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import datasets
+from datasets.utils.info_utils import VerificationMode
+
+from amaxds import record
+from amaxds.files import disk_errors, move_whole
+from amaxds.network import Network
+from amaxds.plan import SPLITS, split_of
+from amaxds.recipe import RECIPES
+
+Rows = Callable[[], Iterable[dict[str, Any]]]
+"""Every call gives all records of one recipe anew, in (layer, filter) order."""
+
+
+class FilterActivations(datasets.GeneratorBasedBuilder):  # type: ignore[misc]  # the library has no types
+    """Records as a dataset with one config per recipe."""
+
+    BUILDER_CONFIGS: ClassVar = [
+        datasets.BuilderConfig(name=name, version="1.0.0", description=f"Images made with the recipe `{name}`.")
+        for name in RECIPES
+    ]
+
+    def __init__(self, *args: Any, network: Network, rows: Rows, **kwargs: Any) -> None:
+        self.network, self.rows = network, rows
+        self._split = {(layer.name, filter): split for layer in network.layers for filter, split in split_of(layer).items()}
+        super().__init__(*args, **kwargs)
+
+    def _info(self) -> datasets.DatasetInfo:
+        return datasets.DatasetInfo(features=record.features(self.network))
+
+    def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
+        present = {self._split[row["layer"], row["filter"]] for row in self.rows()}
+        return [datasets.SplitGenerator(name=split, gen_kwargs={"split": split}) for split in SPLITS if split in present]
+
+    def _generate_examples(self, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
+        for key, row in enumerate(self.rows()):
+            if self._split[row["layer"], row["filter"]] == split:
+                checked = record.Record.model_validate(row).model_dump()
+                name = f"{row['layer']}/filter-{row['filter']}.png"
+                yield key, checked | {"image": {"bytes": checked["image"], "path": name}}
+
+
+def package(network: Network, recipe: str, rows: Rows, dataset_name: str, folder: Path, scratch: Path) -> datasets.DatasetInfo:
+    """Write one recipe's records to `folder/<recipe>/<split>-*.parquet`, the splits that have any; what was written."""
+    prepared = scratch / recipe
+    with disk_errors(prepared), _quiet():
+        builder = FilterActivations(
+            cache_dir=str(scratch / "cache"),
+            dataset_name=dataset_name,
+            config_name=recipe,
+            network=network,
+            rows=rows,
+        )
+        builder.download_and_prepare(str(prepared), file_format="parquet", verification_mode=VerificationMode.NO_CHECKS)
+    written = 0
+    for split in builder.info.splits:
+        files = sorted(prepared.glob(f"{dataset_name}-{split}*.parquet"))
+        for number, file in enumerate(files):
+            written += file.stat().st_size
+            move_whole(file, folder / recipe / f"{split}-{number:05d}-of-{len(files):05d}.parquet")
+    info = builder.info
+    info.download_size = written  # The builder counts what it downloads: nothing.
+    return info
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the library's own progress bars: the build shows one for all."""
+    shown = not datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if shown:
+            datasets.enable_progress_bars()
+
+
+def split_files(folder: Path, recipe: str) -> list[tuple[str, Path]]:
+    """The parquet files of one recipe in a dataset folder, with the split that each name says, in the order of splits."""
+    found = sorted((folder / recipe).glob("*.parquet"))
+    named = [(path.name.partition("-")[0], path) for path in found]
+    return sorted(named, key=lambda pair: (SPLITS.index(pair[0]) if pair[0] in SPLITS else len(SPLITS), pair[1].name))

@@ -1,0 +1,38 @@
+"""Every exception that a user can meet, and the exit code each one ends the command with.
+
+A message is one or two lines: what was wrong with its value, then what to do next.
+"""
+
+from __future__ import annotations
+
+
+class AmaxdsError(Exception):
+    """What was wrong (first line) and what to do about it (second line)."""
+
+    exit_code = 3
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(f"{problem}\n{remedy}")
+        self.problem, self.remedy = problem, remedy
+
+
+class UsageError(AmaxdsError):
+    """The request cannot be carried out as it was put: unknown name, filter out of range, unusable folder."""
+
+    exit_code = 2
+
+
+class WeightsError(UsageError):
+    """A weights file that is not there, not readable, or does not fit the network."""
+
+
+class NotFoundOnline(AmaxdsError):
+    """Pretrained weights could not be had."""
+
+
+class DamagedShard(AmaxdsError):
+    """A shard that is not what its unit wrote. The build makes it again."""
+
+
+class DiskError(AmaxdsError):
+    """The operating system refused to write: disk full, quota, permission."""

@@ -1,0 +1,62 @@
+"""Files that appear whole or not at all: temporary file, fsync, rename."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from amaxds.errors import DiskError
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that, whenever the machine stops, it is there in full or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            move_whole(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_whole(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def move_whole(source: Path, target: Path) -> None:
+    """Rename a file, replacing the target; both names are on disk before this returns."""
+    with disk_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with source.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(source, target)
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+@contextlib.contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn what the operating system refuses, however deeply another library wrapped it, into a DiskError about path."""
+    try:
+        yield
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None and not (isinstance(cause, OSError) and cause.errno):
+            cause = cause.__cause__ or cause.__context__
+        if cause is None or isinstance(error, DiskError):
+            raise
+        raise DiskError(
+            f"cannot write {path}: {os.strerror(cause.errno or 0)}.",
+            "What is finished is kept: make room or change the permissions, then run the same command again to go on.",
+        ) from error

@@ -1,0 +1,75 @@
+"""8-bit images: the uniformity index, the hash, and PNG in and out."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Pixels = NDArray[np.uint8]
+
+
+@overload
+def uniformity_index(image: NDArray[np.uint8]) -> float | NDArray[np.float64]: ...
+@overload
+def uniformity_index(image: list[NDArray[np.uint8]]) -> NDArray[np.float64]: ...
+def uniformity_index(image: NDArray[np.uint8] | list[NDArray[np.uint8]]) -> float | NDArray[np.float64]:
+    """How far an image's colour histograms are from uniform: 0 perfectly uniform, 1 a constant image.
+
+    Per channel, the 256-bin histogram h of the N pixels; the mean over bins of |h - N/256|; the mean over the three
+    channels; divided by its value for a constant image, 2·N·255/256². It is the total variation distance from uniform
+    times 256/255. The measure of the original study, whose divisor 235.6073 is this one's value for 174x174.
+
+    Takes (h, w, 3) uint8 of any size and returns a float; takes (n, h, w, 3), or a list of images of different sizes,
+    and returns (n,) float64. Anything else is a ValueError.
+    """
+    if isinstance(image, np.ndarray) and image.ndim == 3:
+        return _index_of_one(image)
+    if isinstance(image, np.ndarray) and image.ndim != 4:
+        raise ValueError(f"expected (h, w, 3) or (n, h, w, 3), got shape {image.shape}")
+    return np.array([_index_of_one(each) for each in image], np.float64)
+
+
+def _index_of_one(image: Pixels) -> float:
+    if image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+        raise ValueError(f"expected (h, w, 3) with at least one pixel, got shape {image.shape}")
+    if image.dtype != np.uint8:
+        raise ValueError(f"expected uint8, got {image.dtype}; convert 8-bit values with astype(numpy.uint8)")
+    pixels = image.shape[0] * image.shape[1]
+    # Pillow counts all three histograms in one pass of C, four times faster than numpy.bincount.
+    histograms = np.reshape(Image.fromarray(image).histogram(), (3, 256))
+    deviation = np.abs(histograms - pixels / 256).mean()
+    return float(deviation / (2 * pixels * 255 / 256**2))
+
+
+def pixels_sha256(image: Pixels) -> str:
+    """SHA-256 of the RGB bytes of (h, w, 3) uint8, row by row, in hexadecimal."""
+    return hashlib.sha256(np.ascontiguousarray(image).tobytes()).hexdigest()
+
+
+def encode_png(image: Pixels) -> bytes:
+    """(h, w, 3) uint8 as PNG. The same pixels give the same bytes under the same Pillow."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG", compress_level=6)
+    return buffer.getvalue()
+
+
+def decode_png(data: bytes, max_pixels: int = 4096 * 4096) -> Pixels:
+    """A PNG's pixels, (h, w, 3) uint8.
+
+    ValueError for anything that is not an 8-bit RGB PNG, or is larger than max_pixels; the size is read from the header,
+    before anything is decompressed.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+            if image.size[0] * image.size[1] > max_pixels:
+                raise ValueError(f"{image.size[0]}x{image.size[1]} pixels, more than {max_pixels} in all")
+            if image.mode != "RGB":
+                raise ValueError(f"mode {image.mode}, not RGB")
+            return np.array(image)
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"not a readable PNG ({error})") from error

@@ -1,0 +1,169 @@
+"""The plan: which images a build makes, and in which units, known before anything runs."""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from amaxds.errors import UsageError
+from amaxds.network import Layer, Network
+from amaxds.recipe import Recipe, get_recipe
+
+SPLITS = ("train", "validation", "test")
+
+Scope = Mapping[str, tuple[int, ...]]
+"""Layer name -> filters asked for, both in network order."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Some filters of one layer under one recipe: one run of one compiled program, one shard file.
+
+    A unit is an aligned block of the layer's full list of filters. It always runs whole, each filter in its own row of
+    the batch, also where only some are wanted: so an image has the same bits in every subset.
+    """
+
+    recipe: Recipe
+    layer: Layer
+    rows: tuple[int, ...]
+    """The filter in each row of the batch; a last short block is filled up with its first filter."""
+    wanted: tuple[int, ...]
+    """The filters whose images are kept."""
+
+    @property
+    def name(self) -> str:
+        """The shard's file name without its ending."""
+        return f"{self.layer.name}-{self.rows[0]:04d}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The units of a build, in the order of recipe, layer, filter."""
+
+    network: Network
+    recipes: tuple[Recipe, ...]
+    seed: int
+    scope: Scope
+    batch_size: int
+
+    @property
+    def images(self) -> int:
+        return len(self.recipes) * sum(map(len, self.scope.values()))
+
+    @property
+    def complete(self) -> bool:
+        """Whether every filter of the network is in the scope."""
+        return sum(map(len, self.scope.values())) == self.network.filters
+
+    def units(self) -> Iterator[Unit]:
+        for recipe in self.recipes:
+            for name, wanted in self.scope.items():
+                yield from self._units_of(recipe, self.network.layer(name), set(wanted))
+
+    def _units_of(self, recipe: Recipe, layer: Layer, wanted: set[int]) -> Iterator[Unit]:
+        # A layer with fewer filters than the batch runs as one smaller batch: no row of it is wasted.
+        size = min(self.batch_size, layer.filters)
+        for first in range(0, layer.filters, size):
+            block = range(first, min(first + size, layer.filters))
+            kept = tuple(filter for filter in block if filter in wanted)
+            if kept:
+                rows = tuple(block) + (first,) * (size - len(block))
+                yield Unit(recipe, layer, rows, kept)
+
+    def operations(self, unit: Unit) -> float:
+        """Floating-point operations of one unit."""
+        evaluations = unit.recipe.steps + 1
+        return len(unit.rows) * evaluations * operations_per_step(self.network, unit.layer)
+
+
+def operations_per_step(network: Network, layer: Layer) -> float:
+    """Multiplications and additions of one forward and one gradient pass for one image, cut at the layer.
+
+    A convolution costs as much again for the gradient to its input. Of the last layer only one filter is computed.
+    """
+    total = 0.0
+    for each in network.layers[: layer.index + 1]:
+        filters = 1 if each is layer else each.filters
+        total += 2 * 2 * 9 * each.channels * filters * each.outputs(network.canvas) ** 2
+    return total
+
+
+DEFAULT_BATCH_SIZE = {"demo": 8, "vgg16": 4}
+"""Images in one program on a CPU: small enough for two programs to share the caches of two cores."""
+
+
+def make_plan(
+    network: Network,
+    recipes: Sequence[str],
+    seed: int = 0,
+    layers: str | None = None,
+    filters: str | None = None,
+    steps: int | None = None,
+    batch_size: int | None = None,
+    workers: int | None = None,
+) -> Plan:
+    """The plan that the options of `amaxds build` describe; UsageError for any that cannot be carried out."""
+    if not 0 <= seed < 2**63:
+        raise UsageError(f"--seed {seed} is out of range.", "Give a number from 0 to 2^63 - 1.")
+    size = DEFAULT_BATCH_SIZE[network.name] if batch_size is None else batch_size
+    for option, value in (("--batch-size", size), ("--workers", 1 if workers is None else workers)):
+        if not 1 <= value <= 4096:
+            raise UsageError(f"{option} {value} is out of range.", "Give a number from 1 to 4096.")
+    chosen = tuple(get_recipe(name, steps) for name in dict.fromkeys(recipes))
+    return Plan(network, chosen, seed, make_scope(network, layers, filters), size)
+
+
+def make_scope(network: Network, layers: str | None = None, filters: str | None = None) -> dict[str, tuple[int, ...]]:
+    """The filters that `--layers GLOB,...` and `--filters 0-15,40` name; all of them where nothing is said.
+
+    UsageError for a pattern that matches no layer, and for a filter that one of the chosen layers does not have.
+    """
+    chosen = _match_layers(network, layers or "*")
+    if filters is None:
+        return {layer.name: tuple(range(layer.filters)) for layer in chosen}
+    numbers = _parse_filters(filters)
+    for layer in chosen:
+        if numbers[-1] >= layer.filters:
+            raise UsageError(
+                f"filter {numbers[-1]} is out of range for {layer.name} of {network.name}.",
+                f"It has filters 0 to {layer.filters - 1}; choose others, or fewer layers with --layers.",
+            )
+    return {layer.name: numbers for layer in chosen}
+
+
+def _match_layers(network: Network, patterns: str) -> list[Layer]:
+    matched: set[str] = set()
+    names = [layer.name for layer in network.layers]
+    for pattern in (part.strip() for part in patterns.split(",")):
+        hits = fnmatch.filter(names, pattern)
+        if not hits:
+            raise UsageError(
+                f"no layer of {network.name} matches {pattern!r}.",
+                f"Its layers: {', '.join(names)}; patterns such as 'block5_*' may be used.",
+            )
+        matched.update(hits)
+    return [layer for layer in network.layers if layer.name in matched]
+
+
+def _parse_filters(text: str) -> tuple[int, ...]:
+    numbers: set[int] = set()
+    for part in text.split(","):
+        found = re.fullmatch(r"\s*(\d{1,6})(?:-(\d{1,6}))?\s*", part, re.ASCII)
+        if not found or int(found[2] or found[1]) < int(found[1]):
+            raise UsageError(f"--filters {text!r} cannot be read at {part!r}.", "Write numbers and ranges: 0-15,40.")
+        numbers.update(range(int(found[1]), int(found[2] or found[1]) + 1))
+    return tuple(sorted(numbers))
+
+
+def split_of(layer: Layer) -> dict[int, str]:
+    """The split of every filter of a layer: a tenth (rounded) to test, a tenth to validation, the rest to train.
+
+    Which ones depends on the names of layer and filter alone, so it is the same for every recipe, seed and subset.
+    """
+    order = sorted(range(layer.filters), key=lambda n: hashlib.sha256(f"{layer.name}/{n}".encode()).digest())
+    tenth = round(layer.filters / 10)
+    splits = ["test"] * tenth + ["validation"] * tenth + ["train"] * (layer.filters - 2 * tenth)
+    return dict(zip(order, splits, strict=True))

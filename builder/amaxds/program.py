@@ -1,0 +1,200 @@
+"""Compiled programs: the network cut at a layer, the step that climbs one filter per image, and the scoring pass.
+
+Nothing past the asked-for layer is computed, and of that layer only the asked-for filters. All functions here are pure;
+tensors are channels last.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amaxds import backend
+from amaxds.network import Layer, Network
+from amaxds.recipe import Recipe
+from amaxds.weights import Weights
+
+Tensor = Any
+
+
+def _pool(x: Tensor) -> Tensor:
+    """2x2 max pooling that drops an odd last row and column.
+
+    Written as two elementwise maxima: the gradient of a window reduction costs more than a convolution on a CPU.
+    Equal values may share their gradient otherwise than `MaxPooling2D` would; after ReLU only zeros are ever equal.
+    """
+    import keras
+
+    height, width = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2
+    rows = keras.ops.maximum(x[:, 0:height:2, :width], x[:, 1:height:2, :width])
+    return keras.ops.maximum(rows[:, :, 0::2], rows[:, :, 1::2])
+
+
+def _convolve(x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
+    import keras
+
+    return keras.ops.conv(x, kernel, padding="same", data_format="channels_last") + bias
+
+
+def _inputs_of(x: Tensor, tensors: dict[str, Tensor], network: Network, layer: Layer) -> Tensor:
+    """What the layer's convolution is given, for network input x."""
+    import keras
+
+    for each in network.layers[: layer.index]:
+        x = _pool(x) if each.pooled else x
+        x = keras.ops.relu(_convolve(x, tensors[f"{each.name}/kernel"], tensors[f"{each.name}/bias"]))
+    return _pool(x) if layer.pooled else x
+
+
+def _convolve_one_filter(x: Tensor, kernels: Tensor, biases: Tensor) -> Tensor:
+    """A convolution with another single filter for each image: (n, h, w, c), (n, 9, c), (n,) -> (n, h, w).
+
+    One product of pixels with nine taps, and nine shifted additions; the borders are padded with zeros.
+    """
+    import keras
+
+    n, height, width, channels = x.shape
+    taps = keras.ops.matmul(keras.ops.reshape(x, (n, height * width, channels)), keras.ops.transpose(kernels, (0, 2, 1)))
+    taps = keras.ops.pad(keras.ops.reshape(taps, (n, height, width, 9)), ((0, 0), (1, 1), (1, 1), (0, 0)))
+    total = keras.ops.reshape(biases, (n, 1, 1))
+    for tap in range(9):
+        top, left = divmod(tap, 3)
+        total = total + taps[:, top : top + height, left : left + width, tap]
+    return total
+
+
+def _window_mean(maps: Tensor, margin: int) -> Tensor:
+    """Mean over height and width without the margin: (n, h, w, ...) -> (n, ...)."""
+    import keras
+
+    height, width = maps.shape[1:3]
+    return keras.ops.mean(maps[:, margin : height - margin, margin : width - margin], axis=(1, 2))
+
+
+@dataclass(frozen=True)
+class Ascent:
+    """Where the ascent of n images ended, all on the host."""
+
+    images: NDArray[np.float32]
+    """(n, canvas, canvas, 3)"""
+    moved: NDArray[np.bool_]
+    """(n,) whether any gradient of the image was ever different from zero."""
+    start_activation: NDArray[np.float32]
+    activation: NDArray[np.float32]
+    """(n,) the recipe's objective for the start and for the final image."""
+
+
+class Programs:
+    """The compiled programs of one network with its weights, each made at first use and kept. Safe to use from threads."""
+
+    def __init__(self, network: Network, weights: Weights) -> None:
+        import keras
+
+        self.network = network
+        self._host = weights.tensors
+        self._tensors = {name: keras.ops.convert_to_tensor(value) for name, value in weights.tensors.items()}
+        self._on_gpu = backend.device()["kind"] == "gpu"
+        self._lock = threading.Lock()
+        self._made: dict[tuple[str, str, str], Callable[..., Any]] = {}
+
+    def ascend(
+        self,
+        recipe: Recipe,
+        layer: Layer,
+        filters: tuple[int, ...],
+        start: NDArray[np.float32],
+        check: Callable[[], None] = lambda: None,
+    ) -> Ascent:
+        """Climb one filter per image from start (n, canvas, canvas, 3). `check` runs between steps and may raise.
+
+        On a GPU all steps are one program; on a CPU a loop inside the program is several times slower than one program a
+        step, called in turn. The last evaluation is for its value alone: cheaper than compiling another program.
+        """
+        import keras
+
+        kernel, bias = self._host[f"{layer.name}/kernel"], self._host[f"{layer.name}/bias"]
+        chosen = list(filters)
+        kernels = keras.ops.convert_to_tensor(
+            np.ascontiguousarray(kernel[..., chosen].reshape(9, layer.channels, -1).transpose(2, 0, 1))
+        )
+        biases = keras.ops.convert_to_tensor(bias[chosen])
+        x, moved = keras.ops.convert_to_tensor(start), keras.ops.zeros(len(chosen), "bool")
+        if self._on_gpu:
+            program = self._program("climb", layer, recipe, lambda: self._make_climb(recipe, layer))
+            x, moved, first, last = program(x, moved, kernels, biases)
+        else:
+            program = self._program("step", layer, recipe, lambda: self._make_step(recipe, layer))
+            first = None
+            for _ in range(recipe.steps):
+                check()
+                x, moved, value = program(x, moved, kernels, biases)
+                first = value if first is None else first
+            *_, last = program(x, moved, kernels, biases)
+        to_host = keras.ops.convert_to_numpy
+        return Ascent(to_host(x), to_host(moved), to_host(first), to_host(last))
+
+    def score(self, recipe: Recipe, layer: Layer, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Mean post-ReLU output over the recipe's window of every filter of the layer for every 8-bit image, fed with the
+        network's own preprocessing: (n, h, w, 3) uint8 -> (n, filters)."""
+        import keras
+
+        program = self._program("score", layer, recipe, lambda: self._make_score(recipe, layer))
+        return np.asarray(keras.ops.convert_to_numpy(program(keras.ops.convert_to_tensor(self.network.preprocess(images)))))
+
+    def _program(self, kind: str, layer: Layer, recipe: Recipe, make: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
+        with self._lock:
+            key = (kind, layer.name, recipe.digest)
+            if key not in self._made:
+                self._made[key] = backend.compiled(make())
+            return self._made[key]
+
+    def _make_step(self, recipe: Recipe, layer: Layer) -> Callable[..., tuple[Tensor, Tensor, Tensor]]:
+        import keras
+
+        length = recipe.step_length(self.network)
+
+        def objective(x: Tensor, kernels: Tensor, biases: Tensor) -> Tensor:
+            maps = _convolve_one_filter(_inputs_of(x, self._tensors, self.network, layer), kernels, biases)
+            return _window_mean(keras.ops.relu(maps), recipe.window_margin)
+
+        def step(x: Tensor, moved: Tensor, kernels: Tensor, biases: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            of_image = functools.partial(objective, kernels=kernels, biases=biases)
+            value, gradient = backend.value_and_gradient(of_image)(x)
+            squared_norm = keras.ops.sum(keras.ops.square(gradient), axis=(1, 2, 3), keepdims=True)
+            gradient_unit = gradient * keras.ops.rsqrt(keras.ops.maximum(squared_norm, recipe.norm_epsilon))
+            moved = keras.ops.logical_or(moved, keras.ops.any(gradient != 0, axis=(1, 2, 3)))
+            return x + length * gradient_unit, moved, value
+
+        return step
+
+    def _make_climb(self, recipe: Recipe, layer: Layer) -> Callable[..., tuple[Tensor, ...]]:
+        import keras
+
+        step = self._make_step(recipe, layer)
+
+        def climb(x: Tensor, moved: Tensor, kernels: Tensor, biases: Tensor) -> tuple[Tensor, ...]:
+            x, moved, first = step(x, moved, kernels, biases)
+
+            def body(_: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+                return step(*state, kernels, biases)[:2]
+
+            x, moved = keras.ops.fori_loop(1, recipe.steps, body, (x, moved))
+            return x, moved, first, step(x, moved, kernels, biases)[2]
+
+        return climb
+
+    def _make_score(self, recipe: Recipe, layer: Layer) -> Callable[[Tensor], Tensor]:
+        import keras
+
+        def score(x: Tensor) -> Tensor:
+            x = _inputs_of(x, self._tensors, self.network, layer)
+            maps = keras.ops.relu(_convolve(x, self._tensors[f"{layer.name}/kernel"], self._tensors[f"{layer.name}/bias"]))
+            return _window_mean(maps, recipe.window_margin)
+
+        return score

@@ -1,0 +1,100 @@
+"""Progress of a build: a bar on a terminal, one line per unit elsewhere; and the closing table."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from amaxds.plan import Unit
+from amaxds.summary import LayerSummary
+
+_WINDOW_SECONDS = 30.0
+
+
+class BuildProgress:
+    """Shows units as they end. Use as a context manager; the bar goes away at its end."""
+
+    def __init__(self, images: int, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True)
+        self._images, self._done = images, 0
+        self._recent: deque[tuple[float, int]] = deque([(time.monotonic(), 0)])
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> BuildProgress:
+        if self._console.is_terminal:
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]}"),
+                TimeRemainingColumn(),
+                console=self._console,
+                transient=True,
+            )
+            self._bar.start()
+            self._task = self._bar.add_task("starting", total=self._images, rate="")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def kept(self, images: int) -> None:
+        """Images that an earlier run left finished."""
+        self._done += images
+        if images:
+            self.say(f"{images} of {self._images} images are there already")
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=self._done)
+
+    def unit_done(self, unit: Unit) -> None:
+        self._done += len(unit.wanted)
+        now = time.monotonic()
+        self._recent.append((now, len(unit.wanted)))
+        while len(self._recent) > 2 and now - self._recent[0][0] > _WINDOW_SECONDS:
+            self._recent.popleft()
+        rate = sum(images for _, images in list(self._recent)[1:]) / max(now - self._recent[0][0], 1e-3)
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=self._done, description=unit.layer.name, rate=f"{rate:.1f} images/s")
+        else:
+            filters = f"filters {unit.wanted[0]}-{unit.wanted[-1]}"
+            self._plain(f"{unit.recipe.name} {unit.layer.name} {filters}: {self._done}/{self._images}, {rate:.1f} images/s")
+
+    def stage(self, text: str) -> None:
+        """What is happening after the last unit: ranking, packaging, validating."""
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, description=text)
+        else:
+            self._plain(text)
+
+    def say(self, text: str) -> None:
+        """A line that stays."""
+        self._plain(text)
+
+    def _plain(self, text: str) -> None:
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def print_summary(summaries: Sequence[LayerSummary]) -> None:
+    """The closing table on stdout: per layer images, dead, mean index, and images ranked first by their own filter."""
+    table = Table()
+    table.add_column("recipe")
+    table.add_column("layer")
+    for heading in ("images", "dead", "mean index", "ranked first"):
+        table.add_column(heading, justify="right")
+    for each in summaries:
+        table.add_row(
+            each.recipe, each.layer, str(each.images), str(each.dead), f"{each.mean_index:.3f}", str(each.ranked_first)
+        )
+    table.add_section()
+    images, dead, first = (sum(getattr(each, name) for each in summaries) for name in ("images", "dead", "ranked_first"))
+    mean = sum(each.mean_index * each.images for each in summaries) / images
+    table.add_row("", "all", str(images), str(dead), f"{mean:.3f}", str(first))
+    Console().print(table)

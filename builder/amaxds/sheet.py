@@ -1,0 +1,59 @@
+"""The contact sheet: all layers of one recipe on one picture, so that the first look needs no code."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from amaxds.image import Pixels
+
+_PER_ROW, _PER_LAYER, _TILE, _GAP, _HEADING = 32, 64, 44, 4, 20
+_PAPER, _INK, _DEAD = (255, 255, 255), (30, 30, 30), (220, 40, 40)
+
+Tile = tuple[bool, Image.Image]
+"""Whether the filter is dead, and its image made small."""
+
+
+def make_tile(image: Pixels, dead: bool) -> Tile:
+    return dead, Image.fromarray(image).resize((_TILE, _TILE), Image.Resampling.LANCZOS)
+
+
+def contact_sheet(layers: Mapping[str, Sequence[Tile]]) -> bytes:
+    """PNG with a heading and rows of tiles per layer; dead filters are framed in red.
+
+    A layer with more than 64 images shows 64 of them, evenly spaced, and its heading says so.
+    """
+    shown = {name: [tiles[i] for i in _evenly(len(tiles))] for name, tiles in layers.items()}
+    columns = min(_PER_ROW, max(map(len, shown.values())))
+    step = _TILE + 2 * _GAP
+    heights = [_HEADING + -(-len(tiles) // columns) * step for tiles in shown.values()]
+    sheet = Image.new("RGB", (max(columns * step, 420) + _GAP, sum(heights) + _GAP), _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    top = 0
+    for (name, tiles), height in zip(shown.items(), heights, strict=True):
+        draw.text((_GAP, top + 4), _heading(name, tiles, layers[name]), _INK, ImageFont.load_default(12))
+        for place, (dead, small) in enumerate(tiles):
+            x = place % columns * step + _GAP
+            y = top + _HEADING + place // columns * step + _GAP
+            if dead:
+                draw.rectangle((x - 3, y - 3, x + _TILE + 2, y + _TILE + 2), _DEAD)
+            sheet.paste(small, (x, y))
+        top += height
+    buffer = io.BytesIO()
+    sheet.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _evenly(count: int) -> list[int]:
+    if count <= _PER_LAYER:
+        return list(range(count))
+    return [int(place) for place in np.linspace(0, count - 1, _PER_LAYER).round()]
+
+
+def _heading(name: str, tiles: Sequence[Tile], all_tiles: Sequence[Tile]) -> str:
+    dead = sum(is_dead for is_dead, _ in all_tiles)
+    text = f"{name}: {len(all_tiles)} images" + (f", {dead} dead (red)" if dead else "")
+    return text if len(tiles) == len(all_tiles) else f"{text}, {len(tiles)} shown"

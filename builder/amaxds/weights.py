@@ -1,0 +1,202 @@
+"""Weights: where a network's kernels and biases come from, and their digest.
+
+Files are read without Keras and without pickle: HDF5 through h5py, safetensors through its own library.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import threading
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amaxds.errors import NotFoundOnline, WeightsError
+from amaxds.network import Network, tensor_shapes
+
+Tensors = Mapping[str, NDArray[np.float32]]
+
+_VGG16_FILE = "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
+_VGG16_MD5 = "6d6bbae143d832006294945121d1f1fc"
+_PROBE_SECONDS = 6.0
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A network's weights and where they came from."""
+
+    source: str
+    """`pretrained`, `random`, or the name of a file."""
+    tensors: Tensors
+    """`<layer>/kernel` (3, 3, in, out) and `<layer>/bias` (out,) for every layer, float32."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over names, shapes and values, whatever file they came from, in hexadecimal."""
+        digest = hashlib.sha256()
+        for name, tensor in self.tensors.items():
+            digest.update(f"{name}{tensor.shape}".encode())
+            digest.update(np.ascontiguousarray(tensor, "<f4").tobytes())
+        return digest.hexdigest()
+
+
+def load_weights(network: Network, choice: str, seed: int) -> Weights:
+    """What `--weights` names: `pretrained`, `random` (from the build's seed), or a file.
+
+    WeightsError for a file that is missing, unreadable or of another network; NotFoundOnline where VGG16's pretrained file
+    is neither on this machine nor to be downloaded.
+    """
+    if choice == "random":
+        return Weights("random", random_tensors(network, seed))
+    if choice == "pretrained":
+        return Weights("pretrained", _fitted(network, _pretrained(network), "the pretrained weights"))
+    path = Path(choice).expanduser()
+    if not path.is_file():
+        raise WeightsError(f"no weights file {choice!r}.", f"--weights takes {network.weights_choices}.")
+    return Weights(path.name, _fitted(network, read_tensors(path), choice))
+
+
+def random_tensors(network: Network, seed: int) -> dict[str, NDArray[np.float32]]:
+    """He-normal kernels (arXiv 1502.01852; standard deviation √(2 / 9·in)), a generator per layer, and zero biases."""
+    tensors: dict[str, NDArray[np.float32]] = {}
+    for layer in network.layers:
+        sequence = np.random.SeedSequence(entropy=seed, spawn_key=(layer.index,))
+        rng = np.random.Generator(np.random.Philox(sequence))
+        kernel = rng.standard_normal((3, 3, layer.channels, layer.filters), dtype=np.float32)
+        tensors[f"{layer.name}/kernel"] = kernel * np.float32(np.sqrt(2.0 / (9 * layer.channels)))
+        tensors[f"{layer.name}/bias"] = np.zeros(layer.filters, np.float32)
+    return tensors
+
+
+def read_tensors(path: Path) -> dict[str, NDArray[Any]]:
+    """Kernels and biases of a `.safetensors` file, a Keras 3 `.weights.h5`, or a Keras `.h5` with layer names."""
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.numpy import load_file
+
+            return dict(load_file(path))
+        if path.suffix == ".h5":
+            return _read_hdf5(path)
+    except Exception as error:  # Parsers of foreign bytes fail in many ways; each of them means the same here.
+        raise WeightsError(
+            f"{path} cannot be read as weights: {' '.join(str(error).split())[:200] or type(error).__name__}.",
+            "It may be truncated or of another format; fetch it again, or choose another with --weights.",
+        ) from error
+    raise WeightsError(f"{path} has an unknown ending.", "Weights are read from .safetensors, .weights.h5 and .h5 files.")
+
+
+def _read_hdf5(path: Path) -> dict[str, NDArray[Any]]:
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        if "layer_names" in file.attrs:
+            return _read_named_layers(file)
+        return _read_saved_layers(file)
+
+
+def _read_named_layers(file: Any) -> dict[str, NDArray[Any]]:
+    """The layout of Keras's published files: attributes list the layers, and each layer's weights."""
+    tensors = {}
+    for layer in (_text(name) for name in file.attrs["layer_names"]):
+        found = [np.asarray(file[layer][_text(name)]) for name in file[layer].attrs["weight_names"]]
+        if len(found) == 2 and found[0].ndim == 4:
+            tensors[f"{layer}/kernel"], tensors[f"{layer}/bias"] = found
+    return tensors
+
+
+def _read_saved_layers(file: Any) -> dict[str, NDArray[Any]]:
+    """The layout of `Model.save_weights`: numbered groups by class, each with the layer's name as an attribute."""
+    tensors = {}
+    for group, layer in file["layers"].items():
+        found = [np.asarray(layer["vars"][key]) for key in sorted(layer["vars"])]
+        if len(found) == 2 and found[0].ndim == 4:
+            name = _text(layer["vars"].attrs.get("name", group))
+            tensors[f"{name}/kernel"], tensors[f"{name}/bias"] = found
+    return tensors
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _fitted(network: Network, tensors: Mapping[str, NDArray[Any]], source: str) -> dict[str, NDArray[np.float32]]:
+    """The tensors in network order as float32, or WeightsError naming the first that differs."""
+    choose = f"--weights takes {network.weights_choices}."
+    fitted = {}
+    for name, shape in tensor_shapes(network).items():
+        if name not in tensors:
+            raise WeightsError(f"{source} does not fit {network.name}: it has no {name}, expected {shape}.", choose)
+        if tensors[name].shape != shape:
+            problem = f"{source} does not fit {network.name}: {name} is {tensors[name].shape}, expected {shape}."
+            raise WeightsError(problem, choose)
+        fitted[name] = np.ascontiguousarray(tensors[name], np.float32)
+        if not np.isfinite(fitted[name]).all():
+            raise WeightsError(f"{source} is damaged: {name} has values that are not finite.", choose)
+    extra = sorted(set(tensors) - set(fitted))
+    if extra:
+        problem = f"{source} does not fit {network.name}: it has {extra[0]} {tensors[extra[0]].shape} besides."
+        raise WeightsError(problem, choose)
+    return fitted
+
+
+def _pretrained(network: Network) -> dict[str, NDArray[Any]]:
+    if network.name == "demo":
+        with resources.as_file(resources.files("amaxds") / "demo.safetensors") as path:
+            return read_tensors(path)
+    return read_tensors(_imagenet_file())
+
+
+def _imagenet_file() -> Path:
+    """Keras's VGG16 file without the top, from its cache or downloaded into it by Keras; its hash is checked."""
+    path = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models" / _VGG16_FILE
+    if path.is_file():
+        found = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+        if found != _VGG16_MD5:
+            raise WeightsError(f"{path} is damaged: its MD5 is {found}, expected {_VGG16_MD5}.", "Delete it, or replace it.")
+        return path
+    import keras
+    from keras.src.applications.vgg16 import WEIGHTS_PATH_NO_TOP
+
+    if _reachable(WEIGHTS_PATH_NO_TOP):
+        before = socket.getdefaulttimeout()
+        socket.setdefaulttimeout(10.0)
+        try:
+            fetched = keras.utils.get_file(_VGG16_FILE, WEIGHTS_PATH_NO_TOP, cache_subdir="models", file_hash=_VGG16_MD5)
+            return Path(fetched)
+        except Exception as error:  # Keras raises bare Exception for any download that fails.
+            raise _not_found(path) from error
+        finally:
+            socket.setdefaulttimeout(before)
+    raise _not_found(path)
+
+
+def _not_found(path: Path) -> NotFoundOnline:
+    return NotFoundOnline(
+        f"VGG16's ImageNet weights {_VGG16_FILE} could not be downloaded.",
+        f"Put the file at {path}, or choose --weights FILE, --weights random, or --network demo.",
+    )
+
+
+def _reachable(url: str) -> bool:
+    """Whether the address answers within a few seconds; a resolver may hang for longer than any socket time-out."""
+    answered = threading.Event()
+
+    def probe() -> None:
+        try:
+            with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=_PROBE_SECONDS):
+                answered.set()
+        except OSError:
+            pass
+
+    thread = threading.Thread(target=probe, daemon=True)
+    thread.start()
+    thread.join(_PROBE_SECONDS)
+    return answered.is_set()
