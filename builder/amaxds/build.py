@@ -50,16 +50,16 @@ def build(out: Path, plan: Plan, weights: Weights, workers: int | None = None) -
     asked = provenance.make_identity(plan, weights.source, weights.digest)
     _require_usable(out)
     work = out / WORK
-    with disk_errors(work):
-        work.mkdir(parents=True, exist_ok=True)
-    with _locked(work / "lock"):
-        if (out / "build.json").exists():
-            stored = _read_json(out / "build.json")
-            provenance.require_same(out, {key: stored.get(key) for key in asked}, asked)
-        else:
+    if (out / "build.json").exists():
+        stored = _read_json(out / "build.json")
+        provenance.require_same(out, {key: stored.get(key) for key in asked}, asked)
+    else:
+        with disk_errors(work):
+            work.mkdir(parents=True, exist_ok=True)
+        with _locked(work / "lock"):
             _run(out, plan, weights, asked, workers or engine.cores(), started=time.time())
-        shutil.rmtree(work, ignore_errors=True)
-        return validate(out)
+    shutil.rmtree(work, ignore_errors=True)
+    return validate(out)
 
 
 def _run(out: Path, plan: Plan, weights: Weights, asked: provenance.Identity, workers: int, started: float) -> None:

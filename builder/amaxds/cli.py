@@ -11,6 +11,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+from typer.exceptions import TyperException
 
 from amaxds.errors import AmaxdsError
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     help="Make, prove and publish datasets of what the filters of a convolutional network look for.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -95,6 +95,7 @@ def metadata_command(
 
 @app.callback(invoke_without_command=True)
 def _options(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback with errors")] = False,
 ) -> None:
@@ -104,19 +105,26 @@ def _options(
         from importlib.metadata import version as version_of
 
         print(f"amaxds {version_of('amaxds')}")
-        raise typer.Exit
+    elif context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 def _print_plan(plan: Plan) -> None:
     from amaxds.estimate import estimate
 
     cost = estimate(plan)
-    minutes = cost.seconds / 60
     print(f"images  {cost.images}")
     print(f"units   {cost.units} of up to {plan.batch_size} images")
     print(f"work    {cost.operations:.3g} floating-point operations")
     print(f"disk    {cost.disk_bytes / 1e6:.0f} MB while it runs, about half of it afterwards")
-    print(f"time    {f'{minutes:.1f} min' if minutes < 120 else f'{minutes / 60:.1f} h'} on this machine's CPU (estimated)")
+    print(f"time    {_duration(cost.seconds)} on this machine's CPU (estimated)")
+
+
+def _duration(seconds: float) -> str:
+    for limit, unit, name in ((120, 1, "s"), (7200, 60, "min"), (float("inf"), 3600, "h")):
+        if seconds < limit:
+            break
+    return f"{seconds / unit:.0f} {name}" if seconds / unit >= 10 else f"{seconds / unit:.1f} {name}"
 
 
 def _print_findings(report: Report) -> None:
@@ -129,41 +137,38 @@ def _print_findings(report: Report) -> None:
     raise typer.Exit(INVALID)
 
 
-class _Terminated(BaseException):
-    """SIGTERM arrived."""
+class _Signalled(BaseException):
+    """SIGINT or SIGTERM arrived. (Typer would end a KeyboardInterrupt without a word.)"""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
 
 
-def _on_sigterm(number: int, frame: FrameType | None) -> NoReturn:
-    raise _Terminated
+def _on_signal(number: int, frame: FrameType | None) -> NoReturn:
+    raise _Signalled(number)
 
 
 def main() -> None:
     """Entry point: run the command; errors as two lines on stderr and the exit code of their kind."""
-    signal.signal(signal.SIGTERM, _on_sigterm)
-    again = "Finished units are kept: run the same command again to go on."
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _on_signal)
     try:
         code: Any = app(standalone_mode=False)
     except typer.Exit as ended:
         code = ended.exit_code
     except AmaxdsError as error:
         code = _fail(error, str(error), error.exit_code)
-    except (KeyboardInterrupt, typer.Abort) as error:
-        code = _fail(error, f"interrupted.\n{again}", 130)
-    except _Terminated as error:
-        code = _fail(error, f"terminated.\n{again}", 143)
+    except _Signalled as stopped:
+        name = "interrupted" if stopped.number == signal.SIGINT else "terminated"
+        message = f"{name}.\nWhat is finished is kept: run the same command again to go on."
+        code = _fail(stopped, message, 128 + stopped.number)
     except MemoryError as error:
         code = _fail(error, "out of memory.\nRun the same command with a smaller --batch-size or --workers 1 in a new OUT.", 3)
+    except TyperException as error:
+        code = _fail(error, f"{error.format_message()}\nSee `amaxds --help`, or `amaxds COMMAND --help`.", error.exit_code)
     except Exception as error:
-        from click import ClickException
-
-        if isinstance(error, ClickException):
-            error.show()
-            code = error.exit_code
-        elif os.environ.get("AMAXDS_DEBUG"):
-            raise
-        else:
-            detail = " ".join(str(error).split())[:300]
-            code = _fail(error, f"unexpected {type(error).__name__}: {detail}\nPlease report it with what --debug shows.", 3)
+        detail = " ".join(str(error).split())[:300]
+        code = _fail(error, f"unexpected {type(error).__name__}: {detail}\nPlease report it with what --debug shows.", 3)
     sys.stdout.flush()
     sys.exit(code if isinstance(code, int) else 0)
 

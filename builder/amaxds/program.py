@@ -93,13 +93,14 @@ class Ascent:
 class Programs:
     """The compiled programs of one network with its weights, each made at first use and kept. Safe to use from threads."""
 
-    def __init__(self, network: Network, weights: Weights) -> None:
+    def __init__(self, network: Network, weights: Weights, whole_ascents: bool | None = None) -> None:
+        """whole_ascents: all steps in one program; by default on a GPU only."""
         import keras
 
         self.network = network
         self._host = weights.tensors
         self._tensors = {name: keras.ops.convert_to_tensor(value) for name, value in weights.tensors.items()}
-        self._on_gpu = backend.device()["kind"] == "gpu"
+        self._whole_ascents = backend.device()["kind"] == "gpu" if whole_ascents is None else whole_ascents
         self._lock = threading.Lock()
         self._made: dict[tuple[str, str, str], Callable[..., Any]] = {}
 
@@ -125,7 +126,7 @@ class Programs:
         )
         biases = keras.ops.convert_to_tensor(bias[chosen])
         x, moved = keras.ops.convert_to_tensor(start), keras.ops.zeros(len(chosen), "bool")
-        if self._on_gpu:
+        if self._whole_ascents:
             program = self._program("climb", layer, recipe, lambda: self._make_climb(recipe, layer))
             x, moved, first, last = program(x, moved, kernels, biases)
         else:

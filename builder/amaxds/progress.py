@@ -14,7 +14,7 @@ from rich.table import Table
 from amaxds.plan import Unit
 from amaxds.summary import LayerSummary
 
-_WINDOW_SECONDS = 30.0
+_WINDOW_SECONDS, _WINDOW_UNITS = 30.0, 10
 
 
 class BuildProgress:
@@ -58,7 +58,7 @@ class BuildProgress:
         self._done += len(unit.wanted)
         now = time.monotonic()
         self._recent.append((now, len(unit.wanted)))
-        while len(self._recent) > 2 and now - self._recent[0][0] > _WINDOW_SECONDS:
+        while len(self._recent) > _WINDOW_UNITS and now - self._recent[0][0] > _WINDOW_SECONDS:
             self._recent.popleft()
         rate = sum(images for _, images in list(self._recent)[1:]) / max(now - self._recent[0][0], 1e-3)
         if self._bar is not None and self._task is not None:

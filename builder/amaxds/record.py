@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
 from amaxds.network import VGG16, Network
 
@@ -23,6 +23,17 @@ class Stored:
     """How a column is stored: `image`, a ClassLabel (`layer`, `status`), or the name of an Arrow type."""
 
     type: str
+
+
+def _one_of(names: tuple[str, ...]) -> tuple[AfterValidator, Any]:
+    """The check that a value is one of these names, and the same as JSON Schema."""
+
+    def check(value: str) -> str:
+        if value not in names:
+            raise ValueError(f"not one of {', '.join(names)}")
+        return value
+
+    return AfterValidator(check), WithJsonSchema({"type": "string", "enum": list(names)})
 
 
 class Record(BaseModel):
@@ -42,10 +53,8 @@ class Record(BaseModel):
     layer: Annotated[
         str,
         Stored("layer"),
-        Field(
-            description="The layer's Keras name. As a class label, layers are numbered in network order.",
-            json_schema_extra={"enum": [layer.name for layer in VGG16.layers]},
-        ),
+        *_one_of(tuple(layer.name for layer in VGG16.layers)),
+        Field(description="The layer's Keras name. As a class label, layers are numbered in network order."),
     ]
     filter: Annotated[int, Stored("int32"), Field(ge=0, description="The filter: the layer's output channel, from 0.")]
     recipe: Annotated[str, Stored("string"), Field(description="The name of the recipe; build.json holds it in full.")]
@@ -53,10 +62,8 @@ class Record(BaseModel):
     status: Annotated[
         str,
         Stored("status"),
-        Field(
-            description="Whether the ascent ever saw a gradient. A dead image is its own starting noise.",
-            json_schema_extra={"enum": list(STATUSES)},
-        ),
+        *_one_of(STATUSES),
+        Field(description="Whether the ascent ever saw a gradient. A dead image is its own starting noise."),
     ]
     activation_start: Annotated[
         float,

@@ -1,0 +1,102 @@
+"""What the tool may cost on 2 cores, measured: start-up, the demo build, validation, the uniformity index.
+
+    python benchmarks/limits.py            all figures, as the table in benchmarks/limits.md
+    python benchmarks/limits.py index      one of them
+
+Commands are measured as whole processes, wall time and the largest resident memory; the median of several runs.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+AMAXDS = (sys.executable, "-m", "amaxds")
+
+
+def run(*arguments: str, cwd: str | None = None) -> tuple[float, float]:
+    """Seconds and MB of one command."""
+    began = time.perf_counter()
+    process = subprocess.Popen([*AMAXDS, *arguments], cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    errors = process.stderr.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(errors.decode())
+    return time.perf_counter() - began, usage.ru_maxrss / 1024
+
+
+def starting() -> str:
+    seconds = [run("--help")[0] for _ in range(9)]
+    return f"`amaxds --help` | {statistics.median(seconds):.2f} s | 0.5 s"
+
+
+def building() -> str:
+    measured = []
+    for _ in range(3):
+        with tempfile.TemporaryDirectory() as folder:
+            measured.append(run("build", "--network", "demo", cwd=folder))
+    seconds, memory = (statistics.median(column) for column in zip(*measured, strict=True))
+    return f"`amaxds build --network demo` | {seconds:.0f} s, {memory / 1000:.2f} GB | 120 s, 2.5 GB"
+
+
+def planning() -> str:
+    """What --plan says beside what the build then takes."""
+    said = []
+    for choice in (
+        ("--network", "demo"),
+        ("--network", "vgg16", "--weights", "random", "--layers", "block5_conv3", "--filters", "0-7"),
+    ):
+        plan = subprocess.run([*AMAXDS, "build", *choice, "--plan"], capture_output=True, text=True, check=True).stdout
+        with tempfile.TemporaryDirectory() as folder:
+            seconds = run("build", *choice, cwd=folder)[0]
+        estimate = plan.splitlines()[-1].removeprefix("time").split(" on ")[0].strip()
+        said.append(f"{choice[1]}: {seconds:.0f} s, planned {estimate}")
+    return f"`--plan` against the build | {'; '.join(said)} | –"
+
+
+def validating() -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        run("build", "--network", "demo", "--steps", "1", cwd=folder)
+        measured = [run("validate", "demo-filter-activations", cwd=folder)[0] for _ in range(5)]
+    return f"`amaxds validate`, 528 images | {statistics.median(measured):.1f} s | 10 s"
+
+
+def indexing() -> str:
+    from amaxds import uniformity_index
+
+    images = np.random.default_rng(0).integers(0, 256, (4224, 174, 174, 3), dtype=np.uint8)
+    seconds = []
+    for _ in range(5):
+        began = time.perf_counter()
+        uniformity_index(images)
+        seconds.append(time.perf_counter() - began)
+    return f"`uniformity_index` of 4224 images of 174x174 | {statistics.median(seconds):.2f} s | 3 s"
+
+
+FIGURES: dict[str, Callable[[], str]] = {
+    "help": starting,
+    "build": building,
+    "plan": planning,
+    "validate": validating,
+    "index": indexing,
+}
+
+
+def main() -> None:
+    chosen = sys.argv[1:] or list(FIGURES)
+    print("| what | measured (median) | limit |\n|---|---|---|")
+    for name in chosen:
+        print(f"| {FIGURES[name]()} |", flush=True)
+    print(f"\n{len(os.sched_getaffinity(0))} cores; Python {sys.version.split()[0]}")
+
+
+if __name__ == "__main__":
+    main()

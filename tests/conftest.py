@@ -1,0 +1,71 @@
+"""What the tests share: the command as users run it, and small builds of the real demo network."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from amaxds import backend
+
+ROOT = Path(__file__).parents[1]
+SMALL = ("--network", "demo", "--layers", "block1_conv1,block2_conv2,block3_conv1", "--filters", "0-7", "--steps", "3")
+
+
+def amaxds(*arguments: object, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "amaxds", *map(str, arguments)],
+        cwd=cwd,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def read_rows(folder: Path, recipe: str = "original") -> dict[tuple[int, int], dict[str, Any]]:
+    """(layer label, filter) -> row, of every record of a dataset folder."""
+    rows = [row for file in sorted((folder / recipe).glob("*.parquet")) for row in pq.read_table(file).to_pylist()]
+    return {(row["layer"], row["filter"]): row for row in rows}
+
+
+def hashes(folder: Path, recipe: str = "original") -> dict[tuple[int, int], str]:
+    """(layer label, filter) -> pixels_sha256 of every record of a dataset folder."""
+    return {key: row["pixels_sha256"] for key, row in read_rows(folder, recipe).items()}
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished build of three layers of the demo network, eight filters each, three steps. Not to be changed."""
+    folder = tmp_path_factory.mktemp("small") / "demo-filter-activations"
+    ended = amaxds("build", folder, *SMALL)
+    assert ended.returncode == 0, ended.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def _backend() -> str:
+    return backend.start(2)
+
+
+@pytest.fixture
+def assert_error() -> Callable[..., None]:
+    """Check that a command failed as users are promised: exit code, two lines on stderr, no traceback, these words."""
+
+    def check(ended: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
+        lines = ended.stderr.strip().splitlines()
+        assert ended.returncode == code, ended.stderr
+        assert lines[-2].startswith("amaxds: "), ended.stderr
+        assert "Traceback" not in ended.stderr
+        for word in words:
+            assert word in "\n".join(lines[-2:])
+
+    return check

@@ -1,0 +1,235 @@
+"""Builds of the demo network as a user runs them: resumed, subset, refused, and always the same bytes."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import SMALL, amaxds, hashes, read_rows
+
+from amaxds.image import decode_png
+
+Check = Callable[..., None]
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    """Every file of a finished dataset but build.json, which holds times."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != "build.json"
+    }
+
+
+def _start(folder: Path, *arguments: str, file_size: int | None = None) -> subprocess.Popen[str]:
+    """Begin a build; file_size: the largest file in bytes that the operating system lets it write."""
+
+    def limit() -> None:
+        if file_size is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
+
+    command = [sys.executable, "-m", "amaxds", "build", str(folder), *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=limit)
+
+
+def _shards(folder: Path) -> list[Path]:
+    return sorted((folder / ".amaxds" / "shards").rglob("*.parquet"))
+
+
+@pytest.fixture(scope="session")
+def unfinished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small build with all its shards, stopped by a refused write while it was packaged. Not to be changed."""
+    folder = tmp_path_factory.mktemp("unfinished") / "demo-filter-activations"
+    process = _start(folder, *SMALL, file_size=250_000)
+    errors = process.communicate(timeout=300)[1]
+    assert process.returncode == 3, errors
+    assert "File too large" in errors
+    assert len(_shards(folder)) == 3
+    assert not (folder / "build.json").exists()
+    return folder
+
+
+def test_a_refused_write_leaves_nothing_half_done(tmp_path: Path, small: Path) -> None:
+    folder = tmp_path / small.name
+    process = _start(folder, *SMALL, file_size=50_000)
+    errors = process.communicate(timeout=300)[1].strip().splitlines()
+    assert process.returncode == 3
+    assert errors[-2].startswith("amaxds: cannot write")
+    assert "same command again" in errors[-1]
+    assert _shards(folder) == []
+    assert not list(folder.rglob("*.tmp"))
+    assert amaxds("build", folder, *SMALL).returncode == 0
+    assert _files(folder) == _files(small)
+
+
+def test_a_build_killed_at_a_unit_goes_on_to_the_same_bytes(tmp_path: Path, small: Path, assert_error: Check) -> None:
+    folder = tmp_path / small.name
+    process = _start(folder, *SMALL, "--workers", "1")
+    while not _shards(folder):
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.01)
+    assert_error(amaxds("build", folder, *SMALL), 2, "another build is running", str(folder))
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert 0 < len(_shards(folder)) < 3, "the build was over before it was killed"
+    again = amaxds("build", folder, *SMALL)
+    assert again.returncode == 0, again.stderr
+    assert "of 24 images are there already" in again.stderr
+    assert _files(folder) == _files(small)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_build_says_how_to_go_on(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    process = _start(tmp_path / "out", "--network", "demo", "--layers", "block5_*", "--steps", "200")
+    while not (tmp_path / "out" / ".amaxds" / "build.json").exists():
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.02)
+    time.sleep(1.0)
+    process.send_signal(number)
+    errors = process.communicate(timeout=60)[1]
+    assert process.returncode == code
+    assert "run the same command again to go on" in errors
+    assert "Traceback" not in errors
+
+
+def test_an_unfinished_build_goes_on_to_the_same_bytes(unfinished: Path, tmp_path: Path, small: Path) -> None:
+    folder = shutil.copytree(unfinished, tmp_path / small.name)
+    again = amaxds("build", folder, *SMALL)
+    assert "24 of 24 images are there already" in again.stderr
+    assert _files(folder) == _files(small)
+    assert not (folder / ".amaxds").exists()
+
+
+def test_damaged_shards_are_found_and_made_again(unfinished: Path, tmp_path: Path, small: Path) -> None:
+    folder = shutil.copytree(unfinished, tmp_path / small.name)
+    first, second, third = _shards(folder)
+    first.write_bytes(first.read_bytes()[:-100])
+    flipped = bytearray(second.read_bytes())
+    flipped[len(flipped) // 2] ^= 1
+    second.write_bytes(flipped)
+    third.unlink()
+    again = amaxds("build", folder, *SMALL)
+    assert again.returncode == 0, again.stderr
+    assert again.stderr.count("It is made again.") == 2
+    assert _files(folder) == _files(small)
+
+
+CHANGES = {
+    "seed": (("--seed", "9"), "seed 0, not 9"),
+    "steps": (("--steps", "4"), "recipes[0].steps 3, not 4"),
+    "weights": (("--weights", "random"), 'network.weights "pretrained", not "random"'),
+    "batch size": (("--batch-size", "16"), "batch_size 8, not 16"),
+    "scope": (("--filters", "0-6"), 'scope.layers.block1_conv1 "0-7", not "0-6"'),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("state", ["small", "unfinished"])
+def test_another_build_in_the_same_folder_is_refused_by_what_differs(
+    change: str, state: str, request: pytest.FixtureRequest, tmp_path: Path, assert_error: Check
+) -> None:
+    folder = shutil.copytree(request.getfixturevalue(state), tmp_path / "copy")
+    before = {path: path.read_bytes() for path in folder.rglob("*.parquet")}
+    arguments, words = CHANGES[change]
+    assert_error(amaxds("build", folder, *SMALL, *arguments), 2, str(folder), words)
+    assert {path: path.read_bytes() for path in folder.rglob("*.parquet")} == before
+
+
+def test_another_network_in_the_same_folder_is_refused(small: Path, assert_error: Check) -> None:
+    ended = amaxds("build", small, "--network", "vgg16", "--weights", "random")
+    assert_error(ended, 2, 'network.name "demo", not "vgg16"')
+
+
+def test_a_finished_folder_is_only_validated(small: Path) -> None:
+    before = _files(small)
+    ended = amaxds("build", small, *SMALL)
+    assert ended.returncode == 0
+    assert ended.stderr == ""
+    assert "block2_conv2" in ended.stdout
+    assert _files(small) == before
+
+
+def test_a_subset_has_the_bits_of_the_full_build(small: Path, tmp_path: Path) -> None:
+    subset = ("--network", "demo", "--layers", "block3_conv1,block2_conv2", "--filters", "1,5-6", "--steps", "3")
+    ended = amaxds("build", tmp_path / "subset", *subset, "--workers", "3")
+    assert ended.returncode == 0, ended.stderr
+    found, full = hashes(tmp_path / "subset"), hashes(small)
+    assert sorted(found) == [(3, 1), (3, 5), (3, 6), (4, 1), (4, 5), (4, 6)]
+    assert found == {key: full[key] for key in found}
+
+
+def test_neither_workers_nor_another_seed_of_the_process_change_a_byte(small: Path, tmp_path: Path) -> None:
+    folder = tmp_path / small.name
+    ended = amaxds("build", folder, *SMALL, "--workers", "1", PYTHONHASHSEED="12", OMP_NUM_THREADS="1")
+    assert ended.returncode == 0, ended.stderr
+    assert _files(folder) == _files(small)
+
+
+def test_build_json_tells_how_the_dataset_was_made(small: Path) -> None:
+    stored = json.loads((small / "build.json").read_text())
+    assert stored["network"]["name"] == "demo"
+    assert len(stored["network"]["weights_sha256"]) == 64
+    assert stored["recipes"][0]["steps"] == 3
+    assert stored["scope"]["complete"] is False
+    assert stored["images"] == 24
+    assert {"tensorflow", "keras", "numpy", "pillow"} <= stored["software"].keys()
+    assert stored["device"]["kind"] in ("cpu", "gpu")
+    assert stored["command"].startswith("amaxds build --network demo")
+
+
+def test_the_recorded_command_makes_the_same_dataset(small: Path, tmp_path: Path) -> None:
+    command = json.loads((small / "build.json").read_text())["command"].split()
+    folder = tmp_path / small.name
+    ended = amaxds("build", folder, *command[2:])
+    assert ended.returncode == 0, ended.stderr
+    assert _files(folder) == _files(small)
+
+
+def test_folders_that_cannot_be_used_are_refused_untouched(tmp_path: Path, assert_error: Check) -> None:
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.txt").write_text("mine")
+    assert_error(amaxds("build", tmp_path / "thesis", *SMALL), 2, "is not empty", "'chapter.txt'")
+    assert os.listdir(tmp_path / "thesis") == ["chapter.txt"]
+    (tmp_path / "file").write_text("mine")
+    assert_error(amaxds("build", tmp_path / "file", *SMALL), 2, "is not a folder")
+    assert_error(amaxds("build", "/proc/nowhere", *SMALL), 3, "cannot write /proc/nowhere")
+
+
+def test_jax_makes_the_same_images_without_tensorflow(small: Path, tmp_path: Path) -> None:
+    """Other software, other rounding: after three steps the images are the same but for single grey levels."""
+    folder = tmp_path / small.name
+    ended = amaxds("build", folder, *SMALL, KERAS_BACKEND="jax", TF_CPP_MIN_LOG_LEVEL="0")
+    assert ended.returncode == 0, ended.stderr
+    software = json.loads((folder / "build.json").read_text())["software"]
+    assert software["backend"] == "jax"
+    assert "tensorflow" not in software
+    ours, theirs = (read_rows(each) for each in (folder, small))
+    assert ours.keys() == theirs.keys()
+    for key, row in ours.items():
+        other = theirs[key]
+        assert row["status"] == other["status"]
+        assert row["activation"] == pytest.approx(other["activation"], rel=1e-3, abs=1e-6)
+        apart = np.abs(decode_png(row["image"]["bytes"]).astype(int) - decode_png(other["image"]["bytes"]))
+        assert (apart <= 1).mean() > 0.98
+    again = amaxds("build", tmp_path / "again" / small.name, *SMALL, "--workers", "1", KERAS_BACKEND="jax")
+    assert again.returncode == 0, again.stderr
+    assert _files(tmp_path / "again" / small.name) == _files(folder)
+
+
+def test_with_jax_no_module_imports_tensorflow() -> None:
+    code = "import sys; from amaxds import backend, build; backend.start(1); print(*sys.modules)"
+    ended = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | {"KERAS_BACKEND": "jax"}, capture_output=True, text=True, check=True
+    )
+    assert "jax" in ended.stdout.split()
+    assert "tensorflow" not in ended.stdout.split()

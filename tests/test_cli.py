@@ -1,0 +1,104 @@
+"""The command as a person meets it: help, plans, and errors that say what to do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import amaxds
+
+from amaxds.image import decode_png
+from amaxds.network import VGG16
+from amaxds.weights import load_weights
+
+
+def test_help_names_every_command_and_option() -> None:
+    text = amaxds("--help").stdout
+    for command in ("build", "validate", "metadata"):
+        assert command in text
+    text = amaxds("build", "--help").stdout
+    for option in (
+        "--network",
+        "--weights",
+        "--recipe",
+        "--layers",
+        "--filters",
+        "--seed",
+        "--steps",
+        "--batch-size",
+        "--plan",
+    ):
+        assert option in text
+
+
+def test_version() -> None:
+    assert re.fullmatch(r"amaxds \d+\.\d+\.\d+\n", amaxds("--version").stdout)
+
+
+def test_plan_prints_costs_and_runs_nothing(tmp_path: Path) -> None:
+    ended = amaxds("build", tmp_path / "out", "--network", "vgg16", "--layers", "block5_*", "--plan")
+    assert ended.returncode == 0
+    assert re.search(r"^images  1536$", ended.stdout, re.MULTILINE)
+    assert re.search(r"^units   384 of up to 4 images$", ended.stdout, re.MULTILINE)
+    assert {line.split()[0] for line in ended.stdout.splitlines()} == {"images", "units", "work", "disk", "time"}
+    assert not (tmp_path / "out").exists()
+
+
+BAD_INPUT = {
+    "network": (("--network", "vgg61"), 2, ("'vgg61'", "demo and vgg16")),
+    "recipe": (("--network", "demo", "--recipe", "blurry"), 2, ("'blurry'", "original")),
+    "layer": (("--network", "demo", "--layers", "conv*"), 2, ("'conv*'", "block1_conv1")),
+    "filter": (("--network", "demo", "--layers", "block1_conv1", "--filters", "8"), 2, ("filter 8", "0 to 7")),
+    "weights": (("--network", "demo", "--weights", "here.h5"), 2, ("'here.h5'", "random")),
+    "seed": (("--network", "demo", "--seed", "-3"), 2, ("--seed -3",)),
+}
+
+
+@pytest.mark.parametrize("case", BAD_INPUT)
+def test_bad_input_gets_two_lines_and_its_exit_code(case: str, tmp_path: Path, assert_error: Callable[..., None]) -> None:
+    arguments, code, words = BAD_INPUT[case]
+    ended = amaxds("build", tmp_path / "out", *arguments)
+    assert_error(ended, code, *words)
+    assert len(ended.stderr.splitlines()) == 2
+    assert not (tmp_path / "out").exists()
+
+
+def test_wrong_usage_is_exit_code_2() -> None:
+    for arguments in (("build", "--colour"), ("build", "--seed", "many"), ("validate",), ("paint",)):
+        ended = amaxds(*arguments)
+        assert ended.returncode == 2
+        assert "Traceback" not in ended.stderr
+
+
+def test_validating_what_is_no_folder(tmp_path: Path, assert_error: Callable[..., None]) -> None:
+    assert_error(amaxds("validate", tmp_path / "nowhere"), 2, "nowhere is not a dataset folder")
+    (tmp_path / "empty").mkdir()
+    ended = amaxds("validate", tmp_path / "empty")
+    assert ended.returncode == 1
+    assert ended.stdout.startswith("build     build.json: is missing")
+
+
+def test_pretrained_vgg16_without_network_is_exit_code_3(tmp_path: Path, assert_error: Callable[..., None]) -> None:
+    ended = amaxds("build", tmp_path / "out", KERAS_HOME=str(tmp_path), https_proxy="http://127.0.0.1:9")
+    assert_error(ended, 3, "notop.h5", "--weights random", "--network demo")
+    assert not (tmp_path / "out").exists()
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    ended = amaxds("--debug", "build", tmp_path / "out", "--network", "vgg61")
+    assert ended.returncode == 2
+    assert "Traceback" in ended.stderr
+
+
+def test_vgg16_with_random_weights_from_the_last_layer(tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    arguments = ("--network", "vgg16", "--weights", "random", "--layers", "block5_conv3", "--filters", "2", "--steps", "1")
+    ended = amaxds("build", tmp_path / "out", *arguments, "--seed", "3")
+    assert ended.returncode == 0, ended.stderr
+    (file,) = (tmp_path / "out" / "original").glob("*.parquet")
+    (row,) = pq.read_table(file).to_pylist()
+    assert decode_png(row["image"]["bytes"]).shape == (174, 174, 3)
+    assert load_weights(VGG16, "random", 3).digest in (tmp_path / "out" / "build.json").read_text()

@@ -1,0 +1,140 @@
+"""The dataset folder as its users meet it: `load_dataset`, the card, the published contract."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+from conftest import ROOT
+from PIL import Image
+
+from amaxds.contract import contract_files
+from amaxds.image import pixels_sha256
+from amaxds.network import DEMO
+from amaxds.plan import split_of
+from amaxds.record import Record, descriptions, features, json_schema, stored_types
+from amaxds.summary import summarise
+
+LOAD = """
+import datasets, hashlib, json, sys
+loaded = datasets.load_dataset("demo-filter-activations", *sys.argv[2:], streaming=sys.argv[1] == "stream")
+out = {}
+for split, rows in loaded.items():
+    names = rows.features["layer"]
+    out[split] = [
+        (names.int2str(row["layer"]), row["filter"], row["image"].mode, row["image"].size,
+         hashlib.sha256(row["image"].tobytes()).hexdigest() == row["pixels_sha256"]) for row in rows
+    ]
+print(json.dumps(out))
+"""
+
+
+@pytest.mark.parametrize("how", [["whole"], ["stream"], ["whole", "original"]], ids=" ".join)
+def test_load_dataset_works_from_the_folders_parent(small: Path, tmp_path: Path, how: list[str]) -> None:
+    import os
+
+    ended = subprocess.run(
+        [sys.executable, "-c", LOAD, *how],
+        cwd=small.parent,
+        env=os.environ | {"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    loaded = json.loads(ended.stdout)
+    assert list(loaded) == ["train", "validation", "test"]
+    for layer in ("block1_conv1", "block2_conv2", "block3_conv1"):
+        due = split_of(DEMO.layer(layer))
+        for split, rows in loaded.items():
+            assert [row[1] for row in rows if row[0] == layer] == [n for n in range(8) if due[n] == split]
+    every = [row for rows in loaded.values() for row in rows]
+    assert len(every) == 24
+    assert all(row[2:] == ["RGB", [88, 88], True] for row in every)
+
+
+def test_card_says_what_the_data_is(small: Path) -> None:
+    card = (small / "README.md").read_text()
+    assert "license: cc-by-4.0" in card
+    assert "**This is a partial build**" in card
+    assert 'load_dataset("demo-filter-activations", "original")' in card
+    assert "| original | block2_conv2 | 8 |" in card
+    for column, meaning in descriptions().items():
+        assert f"| `{column}` |" in card
+        assert meaning in card
+
+
+def test_contact_sheet_shows_every_layer(small: Path) -> None:
+    with Image.open(small / "contact-sheet-original.png") as sheet:
+        pixels = np.asarray(sheet)
+    assert pixels.std(axis=(1, 2)).astype(bool).sum() > 3 * 44, "there are not three rows of tiles"
+
+
+def test_the_definition_of_a_record_is_complete() -> None:
+    assert list(stored_types()) == list(descriptions()) == list(features(DEMO)) == list(Record.model_fields)
+    assert all(descriptions().values())
+
+
+def test_published_contract_is_what_the_definitions_say() -> None:
+    """Run `amaxds metadata` after changing a definition."""
+    stored = {path.name: path.read_text() for path in (ROOT / "metadata").iterdir()}
+    assert stored == contract_files()
+
+
+def test_schema_accepts_a_record_and_refuses_a_wrong_one() -> None:
+    jsonschema.Draft202012Validator.check_schema(json_schema())
+    image = np.zeros((4, 4, 3), np.uint8)
+    record = {
+        "image": "aGVsbG8=",
+        "network": "demo",
+        "layer": "block1_conv1",
+        "filter": 0,
+        "recipe": "original",
+        "seed": 0,
+        "status": "alive",
+        "activation_start": 0.0,
+        "activation": 1.0,
+        "activation_rank": 1,
+        "uniformity_index": 1.0,
+        "pixels_sha256": pixels_sha256(image),
+    }
+    jsonschema.validate(record, json_schema())
+    for wrong in ({"status": "asleep"}, {"filter": -1}, {"layer": "conv9"}, {"activation_rank": 0}, {"more": 1}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(record | wrong, json_schema())
+
+
+def test_summary_counts_the_dead_apart() -> None:
+    common = {"recipe": "r", "layer": "l", "activation_start": 1.0, "activation_rank": 1}
+    rows = [
+        common | {"status": "dead", "activation": 1.0, "uniformity_index": 0.4},
+        common | {"status": "alive", "activation": 5.0, "uniformity_index": 0.6},
+        common | {"status": "alive", "activation": 3.0, "uniformity_index": 0.5, "activation_rank": 2},
+    ]
+    (summary,) = summarise(rows)
+    assert (summary.images, summary.dead, summary.ranked_first, summary.median_gain) == (3, 1, 1, 3.0)
+    assert summary.mean_index == pytest.approx(0.5)
+
+
+def test_importing_the_package_loads_no_tensorflow() -> None:
+    code = "import sys, amaxds, amaxds.cli; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"tensorflow", "keras", "datasets", "jax", "kaggle"} & set(loaded)
+
+
+def test_readme_and_ci_give_the_same_commands() -> None:
+    """The README promises exactly two set-up commands; CI runs the second as it is written."""
+    readme, ci = (ROOT / "README.md").read_text(), (ROOT / ".ci" / "run").read_text()
+    commands = re.findall(r"^python -m pip install .*$", readme, re.MULTILINE)
+    assert commands == [
+        "python -m pip install . && amaxds build --network demo",
+        "python -m pip install '.[test]' && python -m pytest",
+    ]
+    assert commands[1] in ci

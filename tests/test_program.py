@@ -1,0 +1,135 @@
+"""The compiled programs against the naive loop, and what must not change an image's bits."""
+
+from __future__ import annotations
+
+import keras
+import naive
+import numpy as np
+import pytest
+
+from amaxds.image import decode_png
+from amaxds.network import DEMO, VGG16, Layer, Network
+from amaxds.plan import make_plan
+from amaxds.program import Programs
+from amaxds.recipe import ORIGINAL, get_recipe
+from amaxds.synthesis import activation_ranks, synthesise
+from amaxds.weights import Weights, load_weights
+
+pytestmark = pytest.mark.usefixtures("_backend")
+
+
+@pytest.fixture(scope="module")
+def weights() -> Weights:
+    return load_weights(DEMO, "pretrained", 0)
+
+
+@pytest.fixture(scope="module")
+def programs(weights: Weights) -> Programs:
+    return Programs(DEMO, weights)
+
+
+def _starts(network: Network, index: int, filters: tuple[int, ...]) -> np.ndarray:
+    return np.stack([ORIGINAL.start(network, 0, index, filter) for filter in filters])
+
+
+def _three_steps_apart(network: Network, weights: Weights, name: str, filters: tuple[int, ...], dtype: str) -> list[float]:
+    """Relative distance between our image and the naive loop's after three steps, for every filter."""
+    layer = network.layer(name)
+    tensors = {key: value.astype(dtype) for key, value in weights.tensors.items()}
+    start = _starts(network, layer.index, filters).astype(dtype)
+    ours = Programs(network, Weights("test", tensors)).ascend(get_recipe("original", 3), layer, filters, start)
+    keras.config.set_floatx(dtype)
+    model = naive.naive_model(tensors, name)
+    keras.config.set_floatx("float32")
+    distances = []
+    for row, filter in enumerate(filters):
+        image, losses, norms = naive.naive_ascent(model, filter, start[row], 3, 10.0 * network.canvas / 224)
+        distances.append(float(np.linalg.norm(ours.images[row] - image) / np.linalg.norm(image)))
+        assert ours.start_activation[row] == pytest.approx(losses[0], rel=1e-4, abs=1e-7)
+        assert ours.moved[row] == any(norm > 0 for norm in norms)
+    return distances
+
+
+# In single precision the ascent is discontinuous: where the input of one ReLU lies within rounding of zero, two correct
+# programs may take different branches, and one such unit among the millions of an evaluation moves the image by 1e-4 to
+# 1e-2. Double precision leaves no such units in these cases, so it shows whether the two compute the same thing.
+@pytest.mark.parametrize("layer", DEMO.layers, ids=lambda layer: layer.name)
+def test_three_steps_agree_with_the_naive_loop_in_every_layer(weights: Weights, layer: Layer) -> None:
+    assert max(_three_steps_apart(DEMO, weights, layer.name, (0, 3, 5, 7), "float64")) < 1e-9
+    assert np.median(_three_steps_apart(DEMO, weights, layer.name, (0, 3, 5, 7), "float32")) < 1e-4
+
+
+@pytest.mark.parametrize(("name", "filter"), [("block1_conv2", 9), ("block3_conv1", 100)])
+def test_three_steps_agree_with_the_naive_loop_on_vgg16(name: str, filter: int) -> None:
+    assert max(_three_steps_apart(VGG16, load_weights(VGG16, "random", 5), name, (filter,), "float64")) < 1e-9
+
+
+def test_thirty_steps_agree_with_the_naive_loop_to_a_grey_level(programs: Programs, weights: Weights) -> None:
+    layer, filters = DEMO.layer("block1_conv2"), tuple(range(8))
+    start = _starts(DEMO, layer.index, filters)
+    ours = programs.ascend(ORIGINAL, layer, filters, start)
+    model = naive.naive_model(weights.tensors, layer.name)
+    for row, filter in enumerate(filters):
+        image, *_ = naive.naive_ascent(model, filter, start[row], 30, 5.0)
+        saved = naive.naive_saved(image, cut=12)
+        decoded = ORIGINAL.decode(DEMO, ours.images[row])
+        assert decoded.shape == saved.shape == (88, 88, 3)
+        close = np.abs(decoded.astype(int) - saved) <= 1
+        assert close.mean() >= 0.99, f"filter {filter}"
+
+
+def test_activation_is_the_objective_of_the_final_image(programs: Programs, weights: Weights) -> None:
+    layer = DEMO.layer("block2_conv1")
+    ours = programs.ascend(get_recipe("original", 2), layer, (1,), _starts(DEMO, layer.index, (1,)))
+    maps = naive.naive_model(weights.tensors, layer.name)(ours.images).numpy()
+    assert ours.activation[0] == pytest.approx(maps[0, 2:-2, 2:-2, 1].mean(), rel=1e-4)
+
+
+def test_an_image_has_the_same_bits_in_any_company(programs: Programs) -> None:
+    layer = DEMO.layer("block4_conv2")
+    recipe, filters = get_recipe("original", 5), tuple(range(8, 16))
+    start = _starts(DEMO, layer.index, filters)
+    full = programs.ascend(recipe, layer, filters, start).images
+    again = programs.ascend(recipe, layer, filters, start).images
+    company = start.copy()
+    company[1:] = 0.0
+    alone = programs.ascend(recipe, layer, (8,) * 8, company).images
+    assert np.array_equal(full, again)
+    assert np.array_equal(full[0], alone[0])
+
+
+def test_dead_filters_keep_their_starting_noise(programs: Programs) -> None:
+    layer = DEMO.layer("block5_conv2")
+    filters = tuple(range(16))
+    start = _starts(DEMO, layer.index, filters)
+    ascent = programs.ascend(get_recipe("original", 2), layer, filters, start)
+    assert 0 < ascent.moved.sum() < len(filters)
+    for row, moved in enumerate(ascent.moved):
+        assert np.array_equal(ascent.images[row], start[row]) != moved
+        if not moved:
+            assert ascent.activation[row] == ascent.start_activation[row]
+
+
+def test_loop_inside_one_program_takes_the_same_steps(weights: Weights) -> None:
+    """What a GPU runs, here on the CPU: the same numbers, though not the same bits."""
+    layer, filters, recipe = DEMO.layer("block3_conv2"), (0, 1, 2, 3), get_recipe("original", 3)
+    stepwise, looped = Programs(DEMO, weights), Programs(DEMO, weights, whole_ascents=True)
+    start = _starts(DEMO, layer.index, filters)
+    one, other = (each.ascend(recipe, layer, filters, start) for each in (stepwise, looped))
+    np.testing.assert_allclose(one.images, other.images, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(one.activation, other.activation, rtol=1e-3)
+    assert np.array_equal(one.moved, other.moved)
+
+
+def test_ranks_are_those_of_a_plain_forward_pass(programs: Programs, weights: Weights) -> None:
+    layer = DEMO.layer("block2_conv2")
+    plan = make_plan(DEMO, ["original"], layers=layer.name, steps=4)
+    rows = [row for unit in plan.units() for row in synthesise(plan, programs, unit)]
+    images = [decode_png(row["image"]) for row in rows]
+    ranks = activation_ranks(programs, ORIGINAL, layer, range(16), images, 8)
+    maps = naive.naive_model(weights.tensors, layer.name)((np.stack(images).astype(np.float32) - 127.5) / 127.5)
+    means = maps.numpy()[:, 2:-2, 2:-2].mean(axis=(1, 2))
+    for filter, rank in enumerate(ranks):
+        clearly_better = (means[:, filter] > means[filter, filter] * (1 + 1e-4) + 1e-6).sum()
+        perhaps_better = (means[:, filter] > means[filter, filter] * (1 - 1e-4) - 1e-6).sum() - 1
+        assert 1 + clearly_better <= rank <= 1 + perhaps_better

@@ -1,0 +1,60 @@
+"""The `original` recipe's numbers, start and decoding."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import naive
+import numpy as np
+import pytest
+
+from amaxds.image import uniformity_index
+from amaxds.network import DEMO, VGG16
+from amaxds.recipe import ORIGINAL, get_recipe
+
+
+def test_start_is_the_documented_draw() -> None:
+    sequence = np.random.SeedSequence(entropy=7, spawn_key=(4, 11))
+    draw = np.random.Generator(np.random.Philox(sequence)).random((224, 224, 3), dtype=np.float32)
+    start = ORIGINAL.start(VGG16, 7, 4, 11)
+    assert start.dtype == np.float32
+    assert np.array_equal(start, (draw - np.float32(0.5)) * np.float32(0.25))
+
+
+def test_every_seed_layer_and_filter_starts_elsewhere() -> None:
+    starts = [ORIGINAL.start(DEMO, *key) for key in ((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1))]
+    assert len({start.tobytes() for start in starts}) == 4
+
+
+@pytest.mark.parametrize(("network", "side", "cut", "step"), [(VGG16, 174, 25, 10.0), (DEMO, 88, 12, 5.0)])
+def test_lengths_follow_the_canvas(network, side: int, cut: int, step: float) -> None:
+    assert (ORIGINAL.image_side(network), ORIGINAL.cut_pixels(network)) == (side, cut)
+    assert ORIGINAL.step_length(network) == step
+
+
+@pytest.mark.parametrize("network", [VGG16, DEMO], ids=lambda network: network.name)
+@pytest.mark.parametrize("kind", ["noise", "edges", "nearly constant"])
+def test_decoding_is_the_studys_to_the_last_bit(network, kind: str) -> None:
+    rng = np.random.default_rng(0)
+    image = rng.normal(0.1, 1.0, (network.canvas, network.canvas, 3)).astype(np.float32)
+    if kind == "edges":
+        image[: network.canvas // 2] += 9
+    if kind == "nearly constant":
+        image = 0.3 + image * np.float32(1e-7)
+    assert np.array_equal(ORIGINAL.decode(network, image), naive.naive_saved(image, ORIGINAL.cut_pixels(network)))
+
+
+def test_a_dead_image_has_the_index_of_stretched_noise() -> None:
+    image = ORIGINAL.decode(VGG16, ORIGINAL.start(VGG16, 0, 12, 3))
+    assert len(np.unique(image)) == 133
+    assert uniformity_index(image) == pytest.approx(123 / 255, abs=1e-3)
+
+
+def test_digest_covers_every_setting() -> None:
+    digests = {ORIGINAL.digest}
+    for field in dataclasses.fields(ORIGINAL):
+        value = getattr(ORIGINAL, field.name)
+        other = f"{value}!" if isinstance(value, str) else (not value if isinstance(value, bool) else value + 1)
+        digests.add(dataclasses.replace(ORIGINAL, **{field.name: other}).digest)
+    assert len(digests) == 1 + len(dataclasses.fields(ORIGINAL))
+    assert get_recipe("original", 7).digest != ORIGINAL.digest

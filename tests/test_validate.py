@@ -1,0 +1,211 @@
+"""Whatever is not as the dataset says is found, under the right rule; an untouched dataset has no findings."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from conftest import amaxds
+
+from amaxds.image import decode_png, encode_png, pixels_sha256, uniformity_index
+from amaxds.validate import RULES, validate
+
+Row = dict[str, Any]
+TRAIN = "original/train-00000-of-00001.parquet"
+
+
+@pytest.fixture
+def copy(small: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(small, tmp_path / small.name)
+
+
+def _change_rows(folder: Path, change: Callable[[list[Row]], list[Row] | None]) -> None:
+    """Rewrite the training split with the same columns after a change to its rows."""
+    table = pq.read_table(folder / TRAIN)
+    rows = table.to_pylist()
+    pq.write_table(pa.Table.from_pylist(change(rows) or rows, schema=table.schema), folder / TRAIN)
+
+
+def _change_table(folder: Path, change: Callable[[pa.Table], pa.Table]) -> None:
+    pq.write_table(change(pq.read_table(folder / TRAIN)), folder / TRAIN)
+
+
+def _set(column: str, value: Any, row: int = 2) -> Callable[[Path], None]:
+    def change(rows: list[Row]) -> None:
+        rows[row][column] = value
+
+    return lambda folder: _change_rows(folder, change)
+
+
+def _set_image(png: bytes) -> Callable[[Path], None]:
+    return _set("image", {"bytes": png, "path": "x.png"})
+
+
+def _one_pixel(folder: Path) -> None:
+    def change(rows: list[Row]) -> None:
+        pixels = decode_png(rows[2]["image"]["bytes"])
+        pixels[5, 5, 1] ^= 1
+        rows[2]["image"]["bytes"] = encode_png(pixels)
+
+    _change_rows(folder, change)
+
+
+def _swap_images(folder: Path) -> None:
+    def change(rows: list[Row]) -> None:
+        rows[2]["image"], rows[3]["image"] = rows[3]["image"], rows[2]["image"]
+
+    _change_rows(folder, change)
+
+
+def _resize(folder: Path) -> None:
+    def change(rows: list[Row]) -> None:
+        pixels = decode_png(rows[2]["image"]["bytes"])[:80]
+        rows[2] |= {
+            "image": {"bytes": encode_png(pixels), "path": None},
+            "uniformity_index": uniformity_index(pixels),
+            "pixels_sha256": pixels_sha256(pixels),
+        }
+
+    _change_rows(folder, change)
+
+
+def _wrong_split(folder: Path) -> None:
+    test = folder / "original/test-00000-of-00001.parquet"
+    moved = pq.read_table(test)
+    pq.write_table(moved.slice(0, 0), test)
+    _change_table(
+        folder, lambda table: pa.concat_tables([moved, table]).sort_by([("layer", "ascending"), ("filter", "ascending")])
+    )
+
+
+def _edit(name: str, old: str, new: str) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        text = (folder / name).read_text()
+        assert old in text
+        (folder / name).write_text(text.replace(old, new, 1))
+
+    return change
+
+
+def _edit_build(**changes: Any) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        stored = json.loads((folder / "build.json").read_text())
+        (folder / "build.json").write_text(json.dumps(stored | changes))
+
+    return change
+
+
+NOISE = encode_png(np.random.default_rng(0).integers(0, 256, (400, 400, 3)).astype(np.uint8))
+
+CORRUPTIONS: dict[str, tuple[str, Callable[[Path], object]]] = {
+    "build.json deleted": ("build", lambda folder: (folder / "build.json").unlink()),
+    "build.json truncated": ("build", lambda folder: (folder / "build.json").write_bytes(b'{"format": 1,')),
+    "build.json is a list": ("build", lambda folder: (folder / "build.json").write_text("[]")),
+    "unknown network": ("build", _edit("build.json", '"name": "demo"', '"name": "demi"')),
+    "unknown layer": ("build", _edit("build.json", '"block1_conv1":', '"block1_conv7":')),
+    "newer format": ("build", _edit_build(format=2)),
+    "recipe outside the folder": ("build", _edit("build.json", '"name": "original"', '"name": "../original"')),
+    "card deleted": ("card", lambda folder: (folder / "README.md").unlink()),
+    "card without YAML": ("card", lambda folder: (folder / "README.md").write_text("# hello")),
+    "card with broken YAML": ("card", lambda folder: (folder / "README.md").write_text("---\na: [\n---\n")),
+    "a class renamed in the card": ("card", _edit("README.md", "block1_conv2", "block1_conv9")),
+    "a type changed in the card": ("card", _edit("README.md", "dtype: int32", "dtype: int64")),
+    "a split size changed in the card": ("card", _edit("README.md", "num_examples: 1", "num_examples: 2")),
+    "another licence in the card": ("card", _edit("README.md", "license: cc-by-4.0", "license: mit")),
+    "another path in the card": ("card", _edit("README.md", "path: original/test-*", "path: original/train-*")),
+    "a split deleted": ("scope", lambda folder: (folder / TRAIN).unlink()),
+    "all splits deleted": ("files", lambda folder: shutil.rmtree(folder / "original")),
+    "parquet truncated": ("files", lambda folder: (folder / TRAIN).write_bytes((folder / TRAIN).read_bytes()[:-20])),
+    "a split of another name": ("files", lambda folder: (folder / TRAIN).rename(folder / "original/dev-00000.parquet")),
+    "a foreign parquet file": ("files", lambda folder: shutil.copy(folder / TRAIN, folder / "more.parquet")),
+    "a column dropped": ("features", lambda folder: _change_table(folder, lambda table: table.drop(["seed"]))),
+    "a foreign column": (
+        "features",
+        lambda folder: _change_table(folder, lambda table: table.append_column("note", pa.array(["x"] * len(table)))),
+    ),
+    "NaN activation": ("record", _set("activation", float("nan"))),
+    "negative activation": ("record", _set("activation", -1.0)),
+    "no activation": ("record", _set("activation", None)),
+    "another network": ("record", _set("network", "vgg16")),
+    "another recipe": ("record", _set("recipe", "clear")),
+    "another seed": ("record", _set("seed", 1)),
+    "a label beyond the layers": ("record", _set("layer", 44)),
+    "a status beyond the classes": ("record", _set("status", 2)),
+    "a hash in capitals": ("record", _set("pixels_sha256", "A" * 64)),
+    "a row twice": ("scope", lambda folder: _change_rows(folder, lambda rows: [*rows[:3], *rows[2:]])),
+    "a row missing": ("scope", lambda folder: _change_rows(folder, lambda rows: rows[1:])),
+    "a filter out of scope": ("scope", _set("filter", 9, row=-1)),
+    "fewer images claimed": ("counts", _edit_build(images=23)),
+    "no dead claimed": ("counts", _edit_build(dead=24)),
+    "a split's rows in another": ("split", _wrong_split),
+    "rows in another order": ("order", lambda folder: _change_rows(folder, lambda rows: rows[::-1])),
+    "no image": ("image", _set("image", None)),
+    "an image of another size": ("image", _resize),
+    "an image far too large": ("image", _set_image(NOISE)),
+    "an image cut off": ("image", _set_image(NOISE[:200])),
+    "index changed in the ninth digit": (
+        "index",
+        lambda folder: _change_rows(folder, lambda rows: rows[2].update(uniformity_index=rows[2]["uniformity_index"] + 1e-9)),
+    ),
+    "one pixel changed": ("hash", _one_pixel),
+    "two images swapped": ("hash", _swap_images),
+    "a rank beyond the layer": ("rank", _set("activation_rank", 9)),
+    "a dead image that moved": (
+        "status",
+        lambda folder: _change_rows(folder, lambda rows: rows[2].update(status=1, activation=rows[2]["activation"] + 1)),
+    ),
+}
+
+
+def test_an_untouched_dataset_has_no_findings(small: Path) -> None:
+    report = validate(small)
+    assert report.findings == []
+    assert report.images == 24
+    assert [each.images for each in report.summaries] == [8, 8, 8]
+
+
+@pytest.mark.parametrize("corruption", CORRUPTIONS)
+def test_every_corruption_is_found_under_its_rule(corruption: str, copy: Path) -> None:
+    rule, corrupt = CORRUPTIONS[corruption]
+    corrupt(copy)
+    report = validate(copy)
+    assert rule in {finding.rule for finding in report.findings}
+    assert all(finding.rule in RULES and finding.place and finding.problem for finding in report.findings)
+    assert report.summaries == []
+
+
+def test_every_rule_is_tried() -> None:
+    assert {rule for rule, _ in CORRUPTIONS.values()} == set(RULES)
+
+
+def test_findings_are_collected_sorted_and_printed_with_their_place(copy: Path) -> None:
+    _one_pixel(copy)
+    _set("seed", 5, row=0)(copy)
+    _edit_build(images=30)(copy)
+    ended = amaxds("validate", copy)
+    assert ended.returncode == 1
+    lines = ended.stdout.splitlines()
+    assert [line.split()[0] for line in lines[:3]] == ["record", "counts", "index"] or [
+        line.split()[0] for line in lines[:3]
+    ] == ["record", "counts", "hash"]
+    assert f"{TRAIN} block1_conv1/0: seed is 5, build.json says 0" in lines[0]
+    assert "build.json: images is 30, the data has 24" in lines[1]
+    assert "findings" in lines[-1]
+
+
+def test_the_report_as_json(copy: Path) -> None:
+    ended = amaxds("validate", copy, "--json")
+    assert ended.returncode == 0
+    assert json.loads(ended.stdout) == {"path": str(copy), "valid": True, "images": 24, "findings": []}
+    _set("seed", 5)(copy)
+    ended = amaxds("validate", copy, "--json")
+    assert ended.returncode == 1
+    (finding,) = json.loads(ended.stdout)["findings"]
+    assert finding["rule"] == "record"

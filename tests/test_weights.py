@@ -1,0 +1,138 @@
+"""Weights from every source, and files that do not fit."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from amaxds import weights as weights_module
+from amaxds.errors import NotFoundOnline, WeightsError
+from amaxds.network import DEMO, VGG16
+from amaxds.weights import load_weights, random_tensors, read_tensors
+
+pytestmark = pytest.mark.usefixtures("_backend")
+
+
+@pytest.fixture(scope="module")
+def tensors() -> dict[str, np.ndarray]:
+    return random_tensors(DEMO, 3)
+
+
+def _save(tensors: dict[str, np.ndarray], path: Path) -> Path:
+    """In the layout that the file's ending says, written by the library that defines it."""
+    if path.suffix == ".safetensors":
+        save_file(tensors, path)
+        return path
+    x = inputs = keras.Input((None, None, 3))
+    names = [name.removesuffix("/kernel") for name in tensors if name.endswith("/kernel")]
+    for name in names:
+        kernel = tensors[f"{name}/kernel"]
+        x = keras.layers.Conv2D(kernel.shape[3], 3, padding="same", name=name)(x)
+    model = keras.Model(inputs, x)
+    for name in names:
+        model.get_layer(name).set_weights([tensors[f"{name}/kernel"], tensors[f"{name}/bias"]])
+    if path.name.endswith(".weights.h5"):
+        model.save_weights(path)
+    else:
+        from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
+
+        with h5py.File(path, "w") as file:
+            save_weights_to_hdf5_group(file, model)
+    return path
+
+
+@pytest.mark.parametrize("name", ["w.safetensors", "w.weights.h5", "w_notop.h5"])
+def test_every_layout_gives_the_same_weights(tensors, tmp_path: Path, name: str) -> None:
+    loaded = load_weights(DEMO, str(_save(tensors, tmp_path / name)), 0)
+    assert loaded.source == name
+    assert loaded.digest == load_weights(DEMO, "random", 3).digest
+    for key, value in tensors.items():
+        assert np.array_equal(loaded.tensors[key], value), key
+
+
+def test_random_weights_are_he_normal_and_follow_the_seed() -> None:
+    one, same, other = (load_weights(VGG16, "random", seed) for seed in (1, 1, 2))
+    assert one.digest == same.digest != other.digest
+    kernel = one.tensors["block4_conv2/kernel"]
+    assert kernel.std() == pytest.approx(np.sqrt(2 / (9 * 512)), rel=0.01)
+    assert not one.tensors["block4_conv2/bias"].any()
+    draw = np.random.Generator(np.random.Philox(np.random.SeedSequence(entropy=1, spawn_key=(0,))))
+    first = draw.standard_normal((3, 3, 3, 64), dtype=np.float32) * np.float32(np.sqrt(2 / 27))
+    assert np.array_equal(one.tensors["block1_conv1/kernel"], first)
+
+
+def test_demo_weights_are_small_trained_and_in_the_package() -> None:
+    path = Path(weights_module.__file__).parent / "demo.safetensors"
+    assert path.stat().st_size <= 1_000_000
+    loaded = load_weights(DEMO, "pretrained", 0)
+    assert loaded.tensors["block5_conv3/bias"].any()
+
+
+@pytest.mark.parametrize("name", ["w.safetensors", "w.weights.h5", "w_notop.h5"])
+def test_weights_of_another_network_are_refused_by_layer_and_shape(tensors, tmp_path: Path, name: str) -> None:
+    path = _save(tensors, tmp_path / name)
+    with pytest.raises(WeightsError, match=r"block1_conv1/kernel is \(3, 3, 3, 8\), expected \(3, 3, 3, 64\)"):
+        load_weights(VGG16, str(path), 0)
+
+
+@pytest.mark.parametrize("name", ["w.safetensors", "w.weights.h5", "w_notop.h5"])
+def test_a_missing_and_a_foreign_layer_are_named(tensors, tmp_path: Path, name: str) -> None:
+    less = {key: value for key, value in tensors.items() if "block5_conv3" not in key}
+    with pytest.raises(WeightsError, match="it has no block5_conv3/kernel"):
+        load_weights(DEMO, str(_save(less, tmp_path / name)), 0)
+    more = tensors | {"extra/kernel": np.ones((3, 3, 64, 2), np.float32), "extra/bias": np.ones(2, np.float32)}
+    with pytest.raises(WeightsError, match="it has extra/bias"):
+        load_weights(DEMO, str(_save(more, tmp_path / f"more_{name}")), 0)
+
+
+def test_values_that_are_not_finite_are_refused(tensors, tmp_path: Path) -> None:
+    damaged = {key: value.copy() for key, value in tensors.items()}
+    damaged["block2_conv1/bias"][3] = np.nan
+    with pytest.raises(WeightsError, match="block2_conv1/bias has values that are not finite"):
+        load_weights(DEMO, str(_save(damaged, tmp_path / "w.safetensors")), 0)
+
+
+@pytest.mark.parametrize("name", ["w.safetensors", "w.weights.h5", "w_notop.h5"])
+@pytest.mark.parametrize("kept", [0, 7, 100, 5000])
+def test_truncated_files_are_refused(tensors, tmp_path: Path, name: str, kept: int) -> None:
+    path = _save(tensors, tmp_path / name)
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(WeightsError, match="cannot be read as weights"):
+        read_tensors(path)
+
+
+@pytest.mark.parametrize("name", ["no-such-file.h5", "notes.txt"])
+def test_what_is_no_weights_file_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "notes.txt").write_text("hello")
+    with pytest.raises(WeightsError, match=name):
+        load_weights(DEMO, str(tmp_path / name), 0)
+
+
+def test_the_imagenet_file_is_found_in_kerass_cache_and_its_hash_checked(monkeypatch, tmp_path: Path) -> None:
+    cached = tmp_path / "models" / "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    cached.parent.mkdir()
+    _save(random_tensors(VGG16, 0), cached)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    with pytest.raises(WeightsError, match="its MD5 is") as caught:
+        load_weights(VGG16, "pretrained", 0)
+    assert str(cached) in str(caught.value)
+    monkeypatch.setattr(weights_module, "_VGG16_MD5", hashlib.md5(cached.read_bytes()).hexdigest())
+    assert load_weights(VGG16, "pretrained", 0).digest == load_weights(VGG16, "random", 0).digest
+
+
+def test_without_network_the_missing_file_is_named_quickly(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # Nothing listens there, whatever network the machine has.
+    began = time.monotonic()
+    with pytest.raises(NotFoundOnline) as caught:
+        load_weights(VGG16, "pretrained", 0)
+    assert time.monotonic() - began < 15
+    for word in ("notop.h5", str(tmp_path / "models"), "--weights FILE", "--weights random", "--network demo"):
+        assert word in str(caught.value)
