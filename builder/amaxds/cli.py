@@ -121,10 +121,8 @@ def _print_plan(plan: Plan) -> None:
 
 
 def _duration(seconds: float) -> str:
-    for limit, unit, name in ((120, 1, "s"), (7200, 60, "min"), (float("inf"), 3600, "h")):
-        if seconds < limit:
-            break
-    return f"{seconds / unit:.0f} {name}" if seconds / unit >= 10 else f"{seconds / unit:.1f} {name}"
+    unit, name = (1, "s") if seconds < 120 else (60, "min") if seconds < 7200 else (3600, "h")
+    return f"{seconds / unit:.{0 if seconds >= 10 * unit else 1}f} {name}"
 
 
 def _print_findings(report: Report) -> None:
