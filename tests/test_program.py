@@ -32,15 +32,21 @@ def _starts(network: Network, index: int, filters: tuple[int, ...]) -> np.ndarra
     return np.stack([ORIGINAL.start(network, 0, index, filter) for filter in filters])
 
 
+def _naive_model(tensors: dict[str, np.ndarray], until: str, dtype: str) -> keras.Model:
+    keras.config.set_floatx(dtype)
+    try:
+        return naive.naive_model(tensors, until)
+    finally:
+        keras.config.set_floatx("float32")
+
+
 def _three_steps_apart(network: Network, weights: Weights, name: str, filters: tuple[int, ...], dtype: str) -> list[float]:
     """Relative distance between our image and the naive loop's after three steps, for every filter."""
     layer = network.layer(name)
     tensors = {key: value.astype(dtype) for key, value in weights.tensors.items()}
     start = _starts(network, layer.index, filters).astype(dtype)
     ours = Programs(network, Weights("test", tensors)).ascend(get_recipe("original", 3), layer, filters, start)
-    keras.config.set_floatx(dtype)
-    model = naive.naive_model(tensors, name)
-    keras.config.set_floatx("float32")
+    model = _naive_model(tensors, name, dtype)
     distances = []
     for row, filter in enumerate(filters):
         image, losses, norms = naive.naive_ascent(model, filter, start[row], 3, 10.0 * network.canvas / 224)
@@ -64,18 +70,23 @@ def test_three_steps_agree_with_the_naive_loop_on_vgg16(name: str, filter: int) 
     assert max(_three_steps_apart(VGG16, load_weights(VGG16, "random", 5), name, (filter,), "float64")) < 1e-9
 
 
-def test_thirty_steps_agree_with_the_naive_loop_to_a_grey_level(programs: Programs, weights: Weights) -> None:
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_thirty_steps_agree_with_the_naive_loop_to_a_grey_level(weights: Weights, dtype: str) -> None:
+    """In double precision for each filter; in single precision, for the reason above, over the layer's filters together."""
     layer, filters = DEMO.layer("block1_conv2"), tuple(range(8))
-    start = _starts(DEMO, layer.index, filters)
-    ours = programs.ascend(ORIGINAL, layer, filters, start)
-    model = naive.naive_model(weights.tensors, layer.name)
+    tensors = {key: value.astype(dtype) for key, value in weights.tensors.items()}
+    start = _starts(DEMO, layer.index, filters).astype(dtype)
+    ours = Programs(DEMO, Weights("test", tensors)).ascend(ORIGINAL, layer, filters, start)
+    model = _naive_model(tensors, layer.name, dtype)
+    close = []
     for row, filter in enumerate(filters):
         image, *_ = naive.naive_ascent(model, filter, start[row], 30, 5.0)
-        saved = naive.naive_saved(image, cut=12)
-        decoded = ORIGINAL.decode(DEMO, ours.images[row])
+        saved = naive.naive_saved(image.astype(np.float32), cut=12)
+        decoded = ORIGINAL.decode(DEMO, ours.images[row].astype(np.float32))
         assert decoded.shape == saved.shape == (88, 88, 3)
-        close = np.abs(decoded.astype(int) - saved) <= 1
-        assert close.mean() >= 0.99, f"filter {filter}"
+        close.append((np.abs(decoded.astype(int) - saved) <= 1).mean())
+    assert np.mean(close) >= 0.99, close
+    assert dtype == "float32" or min(close) >= 0.99, close
 
 
 def test_activation_is_the_objective_of_the_final_image(programs: Programs, weights: Weights) -> None:
