@@ -15,7 +15,10 @@ import pytest
 from amaxds import backend
 
 ROOT = Path(__file__).parents[1]
-SMALL = ("--network", "demo", "--layers", "block1_conv1,block2_conv2,block3_conv1", "--filters", "0-7", "--steps", "3")
+SMALL = (
+    *("--network", "demo", "--recipe", "original", "--steps", "3"),
+    *("--layers", "block1_conv1,block2_conv2,block3_conv1", "--filters", "0-7"),
+)
 
 
 def amaxds(*arguments: object, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:

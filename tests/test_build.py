@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -146,8 +147,27 @@ def test_another_build_in_the_same_folder_is_refused_by_what_differs(
 
 
 def test_another_network_in_the_same_folder_is_refused(small: Path, assert_error: Check) -> None:
-    ended = amaxds("build", small, "--network", "vgg16", "--weights", "random")
+    ended = amaxds("build", small, *SMALL, "--network", "vgg16", "--weights", "random")
     assert_error(ended, 2, 'network.name "demo", not "vgg16"')
+
+
+def test_both_recipes_side_by_side_are_two_configs_and_the_same_bits(small: Path, tmp_path: Path) -> None:
+    folder = tmp_path / small.name
+    ended = amaxds("build", folder, *SMALL, "--recipe", "clear", "--layers", "block2_conv2")
+    assert ended.returncode == 0, ended.stderr
+    assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == ["clear", "original"]
+    full = hashes(small)
+    assert hashes(folder) == {key: full[key] for key in full if key[0] == 3}
+    assert {row["recipe"] for row in read_rows(folder, "clear").values()} == {"clear"}
+    card = (folder / "README.md").read_text()
+    assert re.search(r"config_name: clear\n(  .*\n)*  default: true", card)
+    assert card.count("default: true") == 1
+    alone = amaxds(
+        "build", tmp_path / "alone", "--network", "demo", "--steps", "3", "--layers", "block2_conv2", "--filters", "3-5"
+    )
+    assert alone.returncode == 0, alone.stderr
+    both = hashes(folder, "clear")
+    assert hashes(tmp_path / "alone", "clear") == {(3, filter): both[3, filter] for filter in (3, 4, 5)}
 
 
 def test_a_finished_folder_is_only_validated(small: Path) -> None:
@@ -160,8 +180,8 @@ def test_a_finished_folder_is_only_validated(small: Path) -> None:
 
 
 def test_a_subset_has_the_bits_of_the_full_build(small: Path, tmp_path: Path) -> None:
-    subset = ("--network", "demo", "--layers", "block3_conv1,block2_conv2", "--filters", "1,5-6", "--steps", "3")
-    ended = amaxds("build", tmp_path / "subset", *subset, "--workers", "3")
+    subset = ("--layers", "block3_conv1,block2_conv2", "--filters", "1,5-6")
+    ended = amaxds("build", tmp_path / "subset", *SMALL, *subset, "--workers", "3")
     assert ended.returncode == 0, ended.stderr
     found, full = hashes(tmp_path / "subset"), hashes(small)
     assert sorted(found) == [(3, 1), (3, 5), (3, 6), (4, 1), (4, 5), (4, 6)]

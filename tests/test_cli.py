@@ -48,7 +48,7 @@ def test_plan_prints_costs_and_runs_nothing(tmp_path: Path) -> None:
 
 BAD_INPUT = {
     "network": (("--network", "vgg61"), 2, ("'vgg61'", "demo and vgg16")),
-    "recipe": (("--network", "demo", "--recipe", "blurry"), 2, ("'blurry'", "original")),
+    "recipe": (("--network", "demo", "--recipe", "blurry"), 2, ("'blurry'", "clear, original")),
     "layer": (("--network", "demo", "--layers", "conv*"), 2, ("'conv*'", "block1_conv1")),
     "filter": (("--network", "demo", "--layers", "block1_conv1", "--filters", "8"), 2, ("filter 8", "0 to 7")),
     "weights": (("--network", "demo", "--weights", "here.h5"), 2, ("'here.h5'", "random")),
@@ -95,7 +95,20 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
 def test_vgg16_with_random_weights_from_the_last_layer(tmp_path: Path) -> None:
     import pyarrow.parquet as pq
 
-    arguments = ("--network", "vgg16", "--weights", "random", "--layers", "block5_conv3", "--filters", "2", "--steps", "1")
+    arguments = (
+        "--network",
+        "vgg16",
+        "--weights",
+        "random",
+        "--layers",
+        "block5_conv3",
+        "--filters",
+        "2",
+        "--steps",
+        "1",
+        "--recipe",
+        "original",
+    )
     ended = amaxds("build", tmp_path / "out", *arguments, "--seed", "3")
     assert ended.returncode == 0, ended.stderr
     (file,) = (tmp_path / "out" / "original").glob("*.parquet")

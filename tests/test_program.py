@@ -7,11 +7,12 @@ import naive
 import numpy as np
 import pytest
 
+from amaxds import ascent
 from amaxds.image import decode_png
 from amaxds.network import DEMO, VGG16, Layer, Network
 from amaxds.plan import make_plan
-from amaxds.program import Programs
-from amaxds.recipe import ORIGINAL, get_recipe
+from amaxds.program import Ascended, Programs
+from amaxds.recipe import CLEAR, ORIGINAL, RECIPES, Recipe, get_recipe
 from amaxds.synthesis import activation_ranks, synthesise
 from amaxds.weights import Weights, load_weights
 
@@ -28,8 +29,13 @@ def programs(weights: Weights) -> Programs:
     return Programs(DEMO, weights)
 
 
-def _starts(network: Network, index: int, filters: tuple[int, ...]) -> np.ndarray:
-    return np.stack([ORIGINAL.start(network, 0, index, filter) for filter in filters])
+def _starts(network: Network, index: int, filters: tuple[int, ...], recipe: Recipe = ORIGINAL) -> np.ndarray:
+    return np.stack([recipe.start(network, 0, index, filter) for filter in filters])
+
+
+def _climb(programs: Programs, recipe: Recipe, layer: Layer, filters: tuple[int, ...], start: np.ndarray) -> Ascended:
+    schedule = np.stack([recipe.schedule(programs.network, 0, layer.index, filter) for filter in filters])
+    return programs.ascend(recipe, layer, filters, start, schedule.astype(start.dtype))
 
 
 def _naive_model(tensors: dict[str, np.ndarray], until: str, dtype: str) -> keras.Model:
@@ -45,7 +51,7 @@ def _three_steps_apart(network: Network, weights: Weights, name: str, filters: t
     layer = network.layer(name)
     tensors = {key: value.astype(dtype) for key, value in weights.tensors.items()}
     start = _starts(network, layer.index, filters).astype(dtype)
-    ours = Programs(network, Weights("test", tensors)).ascend(get_recipe("original", 3), layer, filters, start)
+    ours = _climb(Programs(network, Weights("test", tensors)), get_recipe("original", 3), layer, filters, start)
     model = _naive_model(tensors, name, dtype)
     distances = []
     for row, filter in enumerate(filters):
@@ -76,7 +82,7 @@ def test_thirty_steps_agree_with_the_naive_loop_to_a_grey_level(weights: Weights
     layer, filters = DEMO.layer("block1_conv2"), tuple(range(8))
     tensors = {key: value.astype(dtype) for key, value in weights.tensors.items()}
     start = _starts(DEMO, layer.index, filters).astype(dtype)
-    ours = Programs(DEMO, Weights("test", tensors)).ascend(ORIGINAL, layer, filters, start)
+    ours = _climb(Programs(DEMO, Weights("test", tensors)), ORIGINAL, layer, filters, start)
     model = _naive_model(tensors, layer.name, dtype)
     close = []
     for row, filter in enumerate(filters):
@@ -91,20 +97,21 @@ def test_thirty_steps_agree_with_the_naive_loop_to_a_grey_level(weights: Weights
 
 def test_activation_is_the_objective_of_the_final_image(programs: Programs, weights: Weights) -> None:
     layer = DEMO.layer("block2_conv1")
-    ours = programs.ascend(get_recipe("original", 2), layer, (1,), _starts(DEMO, layer.index, (1,)))
+    ours = _climb(programs, get_recipe("original", 2), layer, (1,), _starts(DEMO, layer.index, (1,)))
     maps = naive.naive_model(weights.tensors, layer.name)(ours.images).numpy()
     assert ours.activation[0] == pytest.approx(maps[0, 2:-2, 2:-2, 1].mean(), rel=1e-4)
 
 
-def test_an_image_has_the_same_bits_in_any_company(programs: Programs) -> None:
+@pytest.mark.parametrize("name", RECIPES)
+def test_an_image_has_the_same_bits_in_any_company(programs: Programs, name: str) -> None:
     layer = DEMO.layer("block4_conv2")
-    recipe, filters = get_recipe("original", 5), tuple(range(8, 16))
-    start = _starts(DEMO, layer.index, filters)
-    full = programs.ascend(recipe, layer, filters, start).images
-    again = programs.ascend(recipe, layer, filters, start).images
+    recipe, filters = get_recipe(name, 5), tuple(range(8, 16))
+    start = _starts(DEMO, layer.index, filters, recipe)
+    full = _climb(programs, recipe, layer, filters, start).images
+    again = _climb(programs, recipe, layer, filters, start).images
     company = start.copy()
     company[1:] = 0.0
-    alone = programs.ascend(recipe, layer, (8,) * 8, company).images
+    alone = _climb(programs, recipe, layer, (8,) * 8, company).images
     assert np.array_equal(full, again)
     assert np.array_equal(full[0], alone[0])
 
@@ -113,7 +120,7 @@ def test_dead_filters_keep_their_starting_noise(programs: Programs) -> None:
     layer = DEMO.layer("block5_conv2")
     filters = tuple(range(16))
     start = _starts(DEMO, layer.index, filters)
-    ascent = programs.ascend(get_recipe("original", 2), layer, filters, start)
+    ascent = _climb(programs, get_recipe("original", 2), layer, filters, start)
     assert 0 < ascent.moved.sum() < len(filters)
     for row, moved in enumerate(ascent.moved):
         assert np.array_equal(ascent.images[row], start[row]) != moved
@@ -121,12 +128,13 @@ def test_dead_filters_keep_their_starting_noise(programs: Programs) -> None:
             assert ascent.activation[row] == ascent.start_activation[row]
 
 
-def test_loop_inside_one_program_takes_the_same_steps(weights: Weights) -> None:
+@pytest.mark.parametrize("name", RECIPES)
+def test_loop_inside_one_program_takes_the_same_steps(weights: Weights, name: str) -> None:
     """What a GPU runs, here on the CPU: the same numbers, though not the same bits."""
-    layer, filters, recipe = DEMO.layer("block3_conv2"), (0, 1, 2, 3), get_recipe("original", 3)
+    layer, filters, recipe = DEMO.layer("block3_conv2"), (0, 1, 2, 3), get_recipe(name, 3)
     stepwise, looped = Programs(DEMO, weights), Programs(DEMO, weights, whole_ascents=True)
-    start = _starts(DEMO, layer.index, filters)
-    one, other = (each.ascend(recipe, layer, filters, start) for each in (stepwise, looped))
+    start = _starts(DEMO, layer.index, filters, recipe)
+    one, other = (_climb(each, recipe, layer, filters, start) for each in (stepwise, looped))
     np.testing.assert_allclose(one.images, other.images, rtol=0, atol=1e-4)
     np.testing.assert_allclose(one.activation, other.activation, rtol=1e-3)
     assert np.array_equal(one.moved, other.moved)
@@ -144,3 +152,41 @@ def test_ranks_are_those_of_a_plain_forward_pass(programs: Programs, weights: We
         clearly_better = (means[:, filter] > means[filter, filter] * (1 + 1e-4) + 1e-6).sum()
         perhaps_better = (means[:, filter] > means[filter, filter] * (1 - 1e-4) - 1e-6).sum() - 1
         assert 1 + clearly_better <= rank <= 1 + perhaps_better
+
+
+def test_clear_wakes_the_filters_that_original_leaves_dead(programs: Programs) -> None:
+    layer, filters = DEMO.layer("block5_conv2"), tuple(range(8))
+    dead = _climb(programs, get_recipe("original", 1), layer, filters, _starts(DEMO, layer.index, filters))
+    recipe = get_recipe("clear", 24)
+    clear = _climb(programs, recipe, layer, filters, _starts(DEMO, layer.index, filters, recipe))
+    assert not dead.moved.all()
+    assert clear.moved.all()
+    assert (clear.activation > 0).all()
+    assert (clear.activation > 2 * clear.start_activation).all()
+
+
+def test_clear_wakes_every_filter_of_an_untrained_vgg16() -> None:
+    weights, recipe = load_weights(VGG16, "random", 1), get_recipe("clear", 2)
+    programs = Programs(VGG16, weights)
+    for name in ("block1_conv1", "block3_conv2"):
+        layer = VGG16.layer(name)
+        ended = _climb(programs, recipe, layer, (0, 7), _starts(VGG16, layer.index, (0, 7), recipe))
+        assert ended.images.shape == (2, 224, 224, 3)
+        assert ended.moved.all(), name
+
+
+def test_clear_renders_the_cosine_series_it_documents(programs: Programs) -> None:
+    """Against a plain sum over frequencies, shifted by whole pixels where the basis says so."""
+    rng, count = np.random.default_rng(0), CLEAR.coefficients(DEMO)
+    parameters = np.zeros((1, 3, count, count), np.float32)
+    parameters[0, :, 2, 5] = rng.normal(0, 20, 3)
+    plain = np.asarray(ascent.render(CLEAR, DEMO, keras.ops.convert_to_tensor(parameters)))[0]
+    rows = np.cos(np.pi * 2 * (np.arange(112) + 0.5) / 112)
+    columns = np.cos(np.pi * 5 * (np.arange(112) + 0.5) / 112)
+    logits = np.log(plain / (1 - plain))
+    pattern = rows[:, None] * columns[None]
+    for channel in range(3):
+        assert abs(np.corrcoef(logits[..., channel].ravel(), pattern.ravel())[0, 1]) > 0.9999
+    now = np.array([[3.0, -4.0, 1.0, 0.0, 0.0]], np.float32)
+    moved = np.asarray(ascent.render(CLEAR, DEMO, keras.ops.convert_to_tensor(parameters), now))[0]
+    np.testing.assert_allclose(moved[:-3, 4:], plain[3:, :-4], atol=1e-4)

@@ -10,7 +10,7 @@ import pytest
 
 from amaxds.image import uniformity_index
 from amaxds.network import DEMO, VGG16
-from amaxds.recipe import ORIGINAL, get_recipe
+from amaxds.recipe import CLEAR, ORIGINAL, RECIPES, Recipe, get_recipe
 
 
 def test_start_is_the_documented_draw() -> None:
@@ -50,11 +50,29 @@ def test_a_dead_image_has_the_index_of_stretched_noise() -> None:
     assert uniformity_index(image) == pytest.approx(123 / 255, abs=1e-3)
 
 
-def test_digest_covers_every_setting() -> None:
-    digests = {ORIGINAL.digest}
-    for field in dataclasses.fields(ORIGINAL):
-        value = getattr(ORIGINAL, field.name)
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=lambda recipe: recipe.name)
+def test_digest_covers_every_setting(recipe: Recipe) -> None:
+    digests = {recipe.digest}
+    for field in dataclasses.fields(recipe):
+        value = getattr(recipe, field.name)
         other = f"{value}!" if isinstance(value, str) else (not value if isinstance(value, bool) else value + 1)
-        digests.add(dataclasses.replace(ORIGINAL, **{field.name: other}).digest)
-    assert len(digests) == 1 + len(dataclasses.fields(ORIGINAL))
-    assert get_recipe("original", 7).digest != ORIGINAL.digest
+        digests.add(dataclasses.replace(recipe, **{field.name: other}).digest)
+    assert len(digests) == 1 + len(dataclasses.fields(recipe))
+    assert get_recipe(recipe.name, 7).digest != recipe.digest
+
+
+def test_clear_saves_the_whole_canvas() -> None:
+    assert (CLEAR.image_side(VGG16), CLEAR.image_side(DEMO)) == (224, 112)
+    image = np.linspace(0, 1, 112 * 112 * 3, dtype=np.float32).reshape(112, 112, 3)
+    assert np.abs(CLEAR.decode(DEMO, image) / 255 - image).max() <= 0.5 / 255 + 1e-6
+
+
+def test_transformations_end_before_the_last_third_of_the_steps() -> None:
+    schedule = CLEAR.schedule(VGG16, 0, 3, 5)
+    assert schedule.shape == (CLEAR.steps, 5)
+    still = schedule[-(-CLEAR.steps * 2 // 3) :]
+    assert not still[:, :2].any()
+    assert (still[:, 2] == 1).all()
+    assert 1 < np.abs(schedule[: CLEAR.steps // 3, :2]).max() <= CLEAR.shift
+    assert np.array_equal(schedule, CLEAR.schedule(VGG16, 0, 3, 5))
+    assert not np.array_equal(schedule, CLEAR.schedule(VGG16, 0, 3, 6))

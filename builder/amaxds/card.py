@@ -15,6 +15,7 @@ from huggingface_hub import DatasetCardData
 from amaxds.network import get_network
 from amaxds.plan import SPLITS
 from amaxds.provenance import Identity, command_of
+from amaxds.recipe import DEFAULT_RECIPE
 from amaxds.record import descriptions, stored_types
 from amaxds.summary import LayerSummary
 
@@ -44,6 +45,11 @@ def card_data(infos: Mapping[str, datasets.DatasetInfo], default: str, splits: M
     return data
 
 
+def default_config(recipes: Sequence[str]) -> str:
+    """The config that is loaded where none is named."""
+    return DEFAULT_RECIPE if DEFAULT_RECIPE in recipes else recipes[0]
+
+
 def render_card(
     identity: Identity,
     dataset_name: str,
@@ -53,7 +59,7 @@ def render_card(
 ) -> str:
     """The whole of README.md. The same build gives the same text: no time and no machine is in it."""
     network = get_network(identity["network"]["name"])
-    default = identity["recipes"][0]["name"]
+    default = default_config([recipe["name"] for recipe in identity["recipes"]])
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, trim_blocks=True)
     template = environment.from_string((resources.files("amaxds") / "dataset_card.md").read_text("utf-8"))
     return template.render(

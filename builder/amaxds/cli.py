@@ -34,7 +34,7 @@ def build_command(
     out: Annotated[Path | None, typer.Argument(help="Dataset folder. Default: ./<network>-filter-activations")] = None,
     network: Annotated[str, typer.Option(help="vgg16 or demo")] = "vgg16",
     weights: Annotated[str, typer.Option(help="pretrained, random, or a .safetensors, .weights.h5 or .h5 file")] = "pretrained",
-    recipe: Annotated[list[str] | None, typer.Option(help="Recipe; may be given again. Default: original")] = None,
+    recipe: Annotated[list[str] | None, typer.Option(help="Recipe; may be given again. Default: clear")] = None,
     layers: Annotated[str | None, typer.Option(help="Layers as names or patterns: block5_conv3,block1_*")] = None,
     filters: Annotated[str | None, typer.Option(help="Filters as numbers and ranges: 0-15,40")] = None,
     seed: Annotated[int, typer.Option(help="Seed of all randomness")] = 0,

@@ -6,7 +6,6 @@ tensors are channels last.
 
 from __future__ import annotations
 
-import functools
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from amaxds import backend
+from amaxds import ascent, backend
 from amaxds.network import Layer, Network
 from amaxds.recipe import Recipe
 from amaxds.weights import Weights
@@ -78,7 +77,7 @@ def _window_mean(maps: Tensor, margin: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Ascent:
+class Ascended:
     """Where the ascent of n images ended, all on the host."""
 
     images: NDArray[np.float32]
@@ -87,7 +86,7 @@ class Ascent:
     """(n,) whether any gradient of the image was ever different from zero."""
     start_activation: NDArray[np.float32]
     activation: NDArray[np.float32]
-    """(n,) the recipe's objective for the start and for the final image."""
+    """(n,) the filter's mean output after ReLU over the recipe's window, for the start and for the final image."""
 
 
 class Programs:
@@ -110,83 +109,96 @@ class Programs:
         layer: Layer,
         filters: tuple[int, ...],
         start: NDArray[np.float32],
+        schedule: NDArray[np.float32],
         check: Callable[[], None] = lambda: None,
-    ) -> Ascent:
-        """Climb one filter per image from start (n, canvas, canvas, 3). `check` runs between steps and may raise.
+    ) -> Ascended:
+        """Climb one filter per image from start (n, ...) along schedule (n, steps, ...), as the recipe draws them.
 
         On a GPU all steps are one program; on a CPU a loop inside the program is several times slower than one program a
-        step, called in turn. The last evaluation is for its value alone: cheaper than compiling another program.
+        step, called in turn. `check` runs between steps and may raise.
         """
         import keras
 
+        to_device, to_host = keras.ops.convert_to_tensor, keras.ops.convert_to_numpy
         kernel, bias = self._host[f"{layer.name}/kernel"], self._host[f"{layer.name}/bias"]
         chosen = list(filters)
-        kernels = keras.ops.convert_to_tensor(
-            np.ascontiguousarray(kernel[..., chosen].reshape(9, layer.channels, -1).transpose(2, 0, 1))
-        )
-        biases = keras.ops.convert_to_tensor(bias[chosen])
-        x, moved = keras.ops.convert_to_tensor(start), keras.ops.zeros(len(chosen), "bool")
+        kernels = to_device(np.ascontiguousarray(kernel[..., chosen].reshape(9, layer.channels, -1).transpose(2, 0, 1)))
+        biases = to_device(bias[chosen])
+        show = self._program("show", layer, recipe, self._make_show)
+        state, moved = ascent.first_state(recipe, to_device(start)), keras.ops.zeros(len(chosen), "bool")
+        start_activation = show(state[0], kernels, biases)[1]
         if self._whole_ascents:
-            program = self._program("climb", layer, recipe, lambda: self._make_climb(recipe, layer))
-            x, moved, first, last = program(x, moved, kernels, biases)
+            climb = self._program("climb", layer, recipe, self._make_climb)
+            state, moved = climb(state, moved, to_device(schedule), kernels, biases)
         else:
-            program = self._program("step", layer, recipe, lambda: self._make_step(recipe, layer))
-            first = None
-            for _ in range(recipe.steps):
+            step = self._program("step", layer, recipe, self._make_step)
+            for number in range(recipe.steps):
                 check()
-                x, moved, value = program(x, moved, kernels, biases)
-                first = value if first is None else first
-            *_, last = program(x, moved, kernels, biases)
-        to_host = keras.ops.convert_to_numpy
-        return Ascent(to_host(x), to_host(moved), to_host(first), to_host(last))
+                state, moved = step(state, moved, to_device(schedule[:, number]), kernels, biases)
+        images, activation = show(state[0], kernels, biases)
+        return Ascended(to_host(images), to_host(moved), to_host(start_activation), to_host(activation))
 
     def score(self, recipe: Recipe, layer: Layer, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Mean post-ReLU output over the recipe's window of every filter of the layer for every 8-bit image, fed with the
         network's own preprocessing: (n, h, w, 3) uint8 -> (n, filters)."""
         import keras
 
-        program = self._program("score", layer, recipe, lambda: self._make_score(recipe, layer))
+        program = self._program("score", layer, recipe, self._make_score)
         return np.asarray(keras.ops.convert_to_numpy(program(keras.ops.convert_to_tensor(self.network.preprocess(images)))))
 
-    def _program(self, kind: str, layer: Layer, recipe: Recipe, make: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
+    def _program(
+        self, kind: str, layer: Layer, recipe: Recipe, make: Callable[[Recipe, Layer], Callable[..., Any]]
+    ) -> Callable[..., Any]:
         with self._lock:
             key = (kind, layer.name, recipe.digest)
             if key not in self._made:
-                self._made[key] = backend.compiled(make())
+                self._made[key] = backend.compiled(make(recipe, layer))
             return self._made[key]
 
-    def _make_step(self, recipe: Recipe, layer: Layer) -> Callable[..., tuple[Tensor, Tensor, Tensor]]:
+    def _response(self, recipe: Recipe, layer: Layer, image: Tensor, kernels: Tensor, biases: Tensor) -> Tensor:
+        """Each image's own filter's output before ReLU: (n, height, width)."""
+        x = ascent.preprocess(recipe, self.network, image)
+        return _convolve_one_filter(_inputs_of(x, self._tensors, self.network, layer), kernels, biases)
+
+    def _make_show(self, recipe: Recipe, layer: Layer) -> Callable[..., tuple[Tensor, Tensor]]:
         import keras
 
-        length = recipe.step_length(self.network)
+        def show(parameters: Tensor, kernels: Tensor, biases: Tensor) -> tuple[Tensor, Tensor]:
+            image = ascent.render(recipe, self.network, parameters)
+            maps = self._response(recipe, layer, image, kernels, biases)
+            return image, _window_mean(keras.ops.relu(maps), recipe.window_margin)
 
-        def objective(x: Tensor, kernels: Tensor, biases: Tensor) -> Tensor:
-            maps = _convolve_one_filter(_inputs_of(x, self._tensors, self.network, layer), kernels, biases)
-            return _window_mean(keras.ops.relu(maps), recipe.window_margin)
+        return show
 
-        def step(x: Tensor, moved: Tensor, kernels: Tensor, biases: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            of_image = functools.partial(objective, kernels=kernels, biases=biases)
-            value, gradient = backend.value_and_gradient(of_image)(x)
-            squared_norm = keras.ops.sum(keras.ops.square(gradient), axis=(1, 2, 3), keepdims=True)
-            gradient_unit = gradient * keras.ops.rsqrt(keras.ops.maximum(squared_norm, recipe.norm_epsilon))
+    def _make_step(self, recipe: Recipe, layer: Layer) -> Callable[..., tuple[ascent.State, Tensor]]:
+        import keras
+
+        def step(
+            state: ascent.State, moved: Tensor, now: Tensor, kernels: Tensor, biases: Tensor
+        ) -> tuple[ascent.State, Tensor]:
+            def objective(parameters: Tensor) -> Tensor:
+                image = ascent.render(recipe, self.network, parameters, now)
+                maps = self._response(recipe, layer, image, kernels, biases)
+                return _window_mean(ascent.wanted(recipe, maps), recipe.window_margin)
+
+            _, gradient = backend.value_and_gradient(objective)(state[0])
             moved = keras.ops.logical_or(moved, keras.ops.any(gradient != 0, axis=(1, 2, 3)))
-            return x + length * gradient_unit, moved, value
+            return ascent.update(recipe, self.network, state, gradient, now), moved
 
         return step
 
-    def _make_climb(self, recipe: Recipe, layer: Layer) -> Callable[..., tuple[Tensor, ...]]:
+    def _make_climb(self, recipe: Recipe, layer: Layer) -> Callable[..., tuple[ascent.State, Tensor]]:
         import keras
 
         step = self._make_step(recipe, layer)
 
-        def climb(x: Tensor, moved: Tensor, kernels: Tensor, biases: Tensor) -> tuple[Tensor, ...]:
-            x, moved, first = step(x, moved, kernels, biases)
+        def climb(
+            state: ascent.State, moved: Tensor, schedule: Tensor, kernels: Tensor, biases: Tensor
+        ) -> tuple[ascent.State, Tensor]:
+            def body(number: Tensor, carried: tuple[ascent.State, Tensor]) -> tuple[ascent.State, Tensor]:
+                return step(*carried, keras.ops.take(schedule, number, axis=1), kernels, biases)
 
-            def body(_: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-                return step(*state, kernels, biases)[:2]
-
-            x, moved = keras.ops.fori_loop(1, recipe.steps, body, (x, moved))
-            return x, moved, first, step(x, moved, kernels, biases)[2]
+            return keras.ops.fori_loop(0, recipe.steps, body, (state, moved))  # type: ignore[no-any-return]
 
         return climb
 

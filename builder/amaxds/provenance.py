@@ -15,6 +15,7 @@ from typing import Any
 from amaxds.errors import UsageError
 from amaxds.network import get_network
 from amaxds.plan import Plan
+from amaxds.recipe import RECIPES
 
 FORMAT = 1
 Identity = dict[str, Any]
@@ -88,7 +89,9 @@ def command_of(identity: Mapping[str, Any]) -> str:
     for recipe in identity["recipes"]:
         words += ["--recipe", recipe["name"]]
     words += ["--seed", str(identity["seed"]), "--batch-size", str(identity["batch_size"])]
-    words += ["--steps", str(identity["recipes"][0]["steps"])]
+    steps = identity["recipes"][0]["steps"]
+    if any(recipe["steps"] != RECIPES[recipe["name"]].steps for recipe in identity["recipes"]):
+        words += ["--steps", str(steps)]
     layers = identity["scope"]["layers"]
     if list(layers) != [layer.name for layer in network.layers]:
         words += ["--layers", ",".join(layers)]

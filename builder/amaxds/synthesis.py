@@ -18,8 +18,10 @@ from amaxds.shard import Row
 def synthesise(plan: Plan, programs: Programs, unit: Unit, check: Callable[[], None] = lambda: None) -> list[Row]:
     """Make the images of a unit; the rows of its wanted filters, in order. `check` runs between steps and may raise."""
     network, recipe, layer = plan.network, unit.recipe, unit.layer
-    start = np.stack([recipe.start(network, plan.seed, layer.index, filter) for filter in unit.rows])
-    ascent = programs.ascend(recipe, layer, unit.rows, start, check)
+    drawn = [(network, plan.seed, layer.index, filter) for filter in unit.rows]
+    start = np.stack([recipe.start(*each) for each in drawn])
+    schedule = np.stack([recipe.schedule(*each) for each in drawn])
+    ascent = programs.ascend(recipe, layer, unit.rows, start, schedule, check)
     rows = []
     for filter in unit.wanted:
         slot = unit.rows.index(filter)
