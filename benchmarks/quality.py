@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from amaxds.image import decode_png
 from amaxds.network import DEMO, Layer
-from amaxds.plan import make_plan
+from amaxds.plan import Unit, make_plan
 from amaxds.program import Programs
 from amaxds.recipe import ORIGINAL, RECIPES
 from amaxds.synthesis import synthesise
@@ -51,9 +51,9 @@ def sample(layer: Layer) -> list[int]:
 
 
 def ours(recipe: str, layer: Layer, filters: list[int]) -> Images:
-    chosen = ",".join(map(str, filters))
-    plan = make_plan(DEMO, [recipe], layers=layer.name, filters=chosen)
-    rows = [row for unit in plan.units() for row in synthesise(plan, PROGRAMS, unit)]
+    plan = make_plan(DEMO, [recipe])
+    unit = Unit(plan.recipes[0], layer, rows=tuple(filters), wanted=tuple(filters))
+    rows = synthesise(plan, PROGRAMS, unit)
     return np.stack([decode_png(row["image"]) for row in rows])
 
 

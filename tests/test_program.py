@@ -148,7 +148,8 @@ def test_ranks_are_those_of_a_plain_forward_pass(programs: Programs, weights: We
     ranks = activation_ranks(programs, ORIGINAL, layer, range(16), images, 8)
     maps = naive.naive_model(weights.tensors, layer.name)((np.stack(images).astype(np.float32) - 127.5) / 127.5)
     means = maps.numpy()[:, 2:-2, 2:-2].mean(axis=(1, 2))
-    for filter, rank in enumerate(ranks):
+    for filter, (rank, best) in enumerate(ranks):
+        assert means[best, filter] == pytest.approx(means[:, filter].max(), rel=1e-4, abs=1e-6)
         clearly_better = (means[:, filter] > means[filter, filter] * (1 + 1e-4) + 1e-6).sum()
         perhaps_better = (means[:, filter] > means[filter, filter] * (1 - 1e-4) - 1e-6).sum() - 1
         assert 1 + clearly_better <= rank <= 1 + perhaps_better

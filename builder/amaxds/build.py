@@ -115,7 +115,7 @@ class _Ranked:
         for unit in plan.units():
             self._units.setdefault((unit.recipe.name, unit.layer.name), []).append(unit)
 
-        def rank(key: tuple[str, str], check: engine.Check) -> dict[int, int]:
+        def rank(key: tuple[str, str], check: engine.Check) -> dict[int, tuple[int, int]]:
             recipe, layer = self._units[key][0].recipe, self._units[key][0].layer
             rows = list(self._rows_of(key))
             filters, images = [row["filter"] for row in rows], [decode_png(row["image"]) for row in rows]
@@ -133,7 +133,16 @@ class _Ranked:
         for key in self._units:
             if key[0] == recipe.name:
                 for row in self._rows_of(key):
-                    yield row | {"activation_rank": self._ranks[key][row["filter"]]}
+                    yield row | {"activation_rank": self._ranks[key][row["filter"]][0]}
+
+    def beaten(self, recipe: Recipe) -> list[dict[str, Any]]:
+        """The living images of one recipe that another image beats, by the filter whose image is the best for theirs."""
+        found = []
+        for row in self.rows(recipe):
+            rank, best = self._ranks[recipe.name, row["layer"]][row["filter"]]
+            if rank > 1 and row["status"] == "alive":
+                found.append({"layer": row["layer"], "filter": row["filter"], "rank": rank, "best": best})
+        return found
 
     def tiles(self, recipe: Recipe) -> dict[str, list[sheet.Tile]]:
         """What the contact sheet shows."""
@@ -164,7 +173,8 @@ def _package(out: Path, plan: Plan, identity: provenance.Identity, ranked: _Rank
     write_whole(packaged / "README.md", text.encode())
     for file in sorted(path for path in packaged.rglob("*") if path.is_file()):
         move_whole(file, out / file.relative_to(packaged))
-    write_json(out / "build.json", _finished(identity, summaries, started))
+    beaten = {recipe.name: ranked.beaten(recipe) for recipe in plan.recipes}
+    write_json(out / "build.json", _finished(identity, summaries, started) | {"beaten": beaten})
 
 
 def _finished(identity: provenance.Identity, summaries: Sequence[LayerSummary], started: float) -> dict[str, Any]:

@@ -52,8 +52,9 @@ def activation_ranks(
     images: Sequence[Pixels],
     batch_size: int,
     check: Callable[[], None] = lambda: None,
-) -> list[int]:
-    """The place of each image among all of them by the mean output of its own filter: 1 where none excites it more.
+) -> list[tuple[int, int]]:
+    """The place of each image among all of them by the mean output of its own filter, 1 where none excites it more; and the
+    filter whose image excites it most.
 
     Images (side, side, 3) uint8, one per filter of the list. They are scored in blocks of a fixed size, so that one
     program serves; equal outputs share the better place.
@@ -67,4 +68,5 @@ def activation_ranks(
         scores.append(programs.score(recipe, layer, np.stack(filled))[: len(block)])
     of_filters = np.concatenate(scores)[:, list(filters)]
     own = np.diagonal(of_filters)
-    return [int(rank) for rank in 1 + (of_filters > own).sum(axis=0)]
+    ranks, best = 1 + (of_filters > own).sum(axis=0), of_filters.argmax(axis=0)
+    return [(int(rank), filters[int(place)]) for rank, place in zip(ranks, best, strict=True)]
