@@ -253,3 +253,10 @@ def test_with_jax_no_module_imports_tensorflow() -> None:
     )
     assert "jax" in ended.stdout.split()
     assert "tensorflow" not in ended.stdout.split()
+
+
+def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
+    folder = tmp_path / "we[i]rd *name {{x}} é"
+    ended = amaxds("build", folder, "--network", "demo", "--layers", "block1_conv1", "--filters", "2", "--steps", "1")
+    assert ended.returncode == 0, ended.stderr
+    assert "# we[i]rd *name {{x}} é" in (folder / "README.md").read_text()

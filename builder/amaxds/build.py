@@ -163,7 +163,7 @@ def _package(out: Path, plan: Plan, identity: provenance.Identity, ranked: _Rank
     infos, splits, rows = {}, {}, []
     for recipe in plan.recipes:
         infos[recipe.name] = dataset.package(
-            plan.network, recipe.name, functools.partial(ranked.rows, recipe), name, packaged, scratch
+            plan.network, recipe.name, functools.partial(ranked.rows, recipe), packaged, scratch
         )
         splits[recipe.name] = {split: f"{recipe.name}/{split}-*.parquet" for split in infos[recipe.name].splits}
         write_whole(packaged / f"contact-sheet-{recipe.name}.png", sheet.contact_sheet(ranked.tiles(recipe)))

@@ -30,6 +30,10 @@ Rows = Callable[[], Iterable[dict[str, Any]]]
 """Every call gives all records of one recipe anew, in (layer, filter) order."""
 
 
+# The builder names files after a dataset name of few characters, and a folder may have any name: the files are renamed.
+_FILE_PREFIX = "images"
+
+
 class FilterActivations(datasets.GeneratorBasedBuilder):  # type: ignore[misc]  # the library has no types
     """Records as a dataset with one config per recipe."""
 
@@ -58,13 +62,13 @@ class FilterActivations(datasets.GeneratorBasedBuilder):  # type: ignore[misc]  
                 yield key, checked | {"image": {"bytes": checked["image"], "path": name}}
 
 
-def package(network: Network, recipe: str, rows: Rows, dataset_name: str, folder: Path, scratch: Path) -> datasets.DatasetInfo:
+def package(network: Network, recipe: str, rows: Rows, folder: Path, scratch: Path) -> datasets.DatasetInfo:
     """Write one recipe's records to `folder/<recipe>/<split>-*.parquet`, the splits that have any; what was written."""
     prepared = scratch / recipe
     with disk_errors(prepared), _quiet():
         builder = FilterActivations(
             cache_dir=str(scratch / "cache"),
-            dataset_name=dataset_name,
+            dataset_name=_FILE_PREFIX,
             config_name=recipe,
             network=network,
             rows=rows,
@@ -72,7 +76,7 @@ def package(network: Network, recipe: str, rows: Rows, dataset_name: str, folder
         builder.download_and_prepare(str(prepared), file_format="parquet", verification_mode=VerificationMode.NO_CHECKS)
     written = 0
     for split in builder.info.splits:
-        files = sorted(prepared.glob(f"{dataset_name}-{split}*.parquet"))
+        files = sorted(prepared.glob(f"{_FILE_PREFIX}-{split}*.parquet"))
         for number, file in enumerate(files):
             written += file.stat().st_size
             move_whole(file, folder / recipe / f"{split}-{number:05d}-of-{len(files):05d}.parquet")
