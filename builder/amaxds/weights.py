@@ -6,6 +6,7 @@ Files are read without Keras and without pickle: HDF5 through h5py, safetensors 
 from __future__ import annotations
 
 import hashlib
+import http.client
 import os
 import socket
 import threading
@@ -193,7 +194,7 @@ def _reachable(url: str) -> bool:
         try:
             with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=_PROBE_SECONDS):
                 answered.set()
-        except OSError:
+        except (OSError, ValueError, http.client.HTTPException):  # A malformed proxy or answer means the same.
             pass
 
     thread = threading.Thread(target=probe, daemon=True)
