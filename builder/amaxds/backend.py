@@ -10,7 +10,7 @@ the bits independent of the number of cores. The settings must be in place befor
 from __future__ import annotations
 
 import contextlib
-import functools
+import json
 import os
 import platform
 import re
@@ -19,36 +19,69 @@ import tempfile
 from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from amaxds.errors import UsageError
 
 Tensor = Any
 
-_XLA_FLAGS = "--xla_cpu_multi_thread_eigen=false --xla_gpu_deterministic_ops=true intra_op_parallelism_threads=1"
+# One thread for each program: XLA otherwise hands the parts of a larger program to the one thread of TensorFlow's pool, where
+# programs that run side by side wait for each other.
+_XLA_FLAGS = (
+    "--xla_cpu_multi_thread_eigen=false",
+    "--xla_cpu_enable_concurrency_optimized_scheduler=false",
+    "--xla_gpu_deterministic_ops=true",
+)
+# Whatever else is set here changes how results are rounded, so it is part of what a build was made with.
+_ROUNDING_SETTINGS = (
+    *("XLA_FLAGS", "TF_XLA_FLAGS", "TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"),
+    *("ONEDNN_DEFAULT_FPMATH_MODE", "NVIDIA_TF32_OVERRIDE", "JAX_ENABLE_X64"),
+)
 
 
-@functools.cache
 def start(workers: int) -> str:
-    """Load Keras's backend for deterministic work on that many threads; its name. Later calls change nothing.
+    """Load Keras's backend for deterministic work on that many threads; its name. Once loaded, it stays as it is.
 
     UsageError where the process already runs TensorFlow in another way, or Keras is set to some other backend.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    chosen = os.environ.get("KERAS_BACKEND", "tensorflow")
-    if chosen == "jax":
-        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_XLA_FLAGS}".strip()
-        os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", "highest")
-    elif chosen == "tensorflow":
+    name = os.environ["KERAS_BACKEND"] = _chosen_backend()
+    flags = os.environ.get("XLA_FLAGS", "").split()
+    os.environ["XLA_FLAGS"] = " ".join([*flags, *(flag for flag in _XLA_FLAGS if flag not in flags)])
+    if name == "jax":
+        os.environ["JAX_DEFAULT_MATMUL_PRECISION"] = "highest"
+    elif name == "tensorflow":
         _start_tensorflow(workers)
+    else:
+        raise UsageError(f"Keras is set to run on {name!r}.", "Set KERAS_BACKEND=tensorflow or KERAS_BACKEND=jax.")
     with _held_back_stderr():
         import keras
 
-        name = keras.backend.backend()
         device()
-    if name not in ("tensorflow", "jax"):
-        raise UsageError(f"Keras runs on {name!r} here.", "Set KERAS_BACKEND=tensorflow or KERAS_BACKEND=jax.")
-    return str(name)
+    if keras.backend.backend() != name:
+        raise UsageError(
+            f"Keras already runs on {keras.backend.backend()!r} in this process, not on {name!r}.",
+            "Start the build in a fresh process.",
+        )
+    return name
+
+
+def _chosen_backend() -> str:
+    """The backend that Keras will load: the environment's, or its settings file's, or TensorFlow."""
+    if "KERAS_BACKEND" in os.environ:
+        return os.environ["KERAS_BACKEND"]
+    try:
+        settings = json.loads((keras_home() / "keras.json").read_text("utf-8"))
+        return str(settings.get("backend", "tensorflow"))
+    except (OSError, ValueError, AttributeError):
+        return "tensorflow"
+
+
+def keras_home() -> Path:
+    """The folder of Keras's settings and downloads, found as Keras finds it."""
+    home = os.path.expanduser("~")
+    default = os.path.join(home if os.access(home, os.W_OK) else "/tmp", ".keras")
+    return Path(os.path.expanduser(os.environ.get("KERAS_HOME", default)))
 
 
 def _start_tensorflow(workers: int) -> None:
@@ -77,7 +110,7 @@ def _held_back_stderr() -> Iterator[None]:
     TensorFlow greets with messages that its own log level does not reach (tensorflow issue 100442).
     """
     sys.stderr.flush()
-    with tempfile.TemporaryFile() as held:
+    with _scratch_file() as held:
         kept = os.dup(2)
         os.dup2(held.fileno(), 2)
         try:
@@ -89,6 +122,14 @@ def _held_back_stderr() -> Iterator[None]:
         finally:
             os.dup2(kept, 2)
             os.close(kept)
+
+
+def _scratch_file() -> IO[bytes]:
+    """An unnamed file to read and write; where no folder takes one, the null device."""
+    try:
+        return tempfile.TemporaryFile()
+    except OSError:
+        return open(os.devnull, "w+b")
 
 
 def value_and_gradient(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
@@ -121,10 +162,12 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     if keras.backend.backend() == "jax":
         import jax
 
-        return jax.jit(function)  # type: ignore[no-any-return]
+        with_jax: Callable[..., Any] = jax.jit(function)
+        return with_jax
     import tensorflow as tf
 
-    return tf.function(function, jit_compile=True, autograph=False)  # type: ignore[no-any-return]
+    with_tensorflow: Callable[..., Any] = tf.function(function, jit_compile=True, autograph=False)
+    return with_tensorflow
 
 
 def device() -> dict[str, Any]:
@@ -160,21 +203,16 @@ def _processor() -> dict[str, str]:
     }
 
 
-def software() -> dict[str, str]:
-    """Versions of everything that an image's bits or bytes depend on."""
+def software() -> dict[str, Any]:
+    """Versions of everything that an image's bits or a file's bytes depend on, and the settings that change rounding."""
     import keras
 
     backend = keras.backend.backend()
-    names = [
-        "amaxds",
-        "keras",
-        *(["jax", "jaxlib"] if backend == "jax" else ["tensorflow"]),
-        "numpy",
-        "pillow",
-        "pyarrow",
-    ]
+    libraries = ("jax", "jaxlib") if backend == "jax" else ("tensorflow",)
+    names = ("amaxds", "keras", *libraries, "numpy", "pillow", "pyarrow", "datasets", "huggingface_hub", "jinja2", "pyyaml")
+    settings = {name: os.environ[name] for name in _ROUNDING_SETTINGS if name in os.environ}
     versions = {name: _version(name) for name in names}
-    return {"python": platform.python_version(), "backend": backend} | versions
+    return {"python": platform.python_version(), "backend": backend} | versions | {"settings": settings}
 
 
 def _version(name: str) -> str:

@@ -198,7 +198,8 @@ class Programs:
             def body(number: Tensor, carried: tuple[ascent.State, Tensor]) -> tuple[ascent.State, Tensor]:
                 return step(*carried, keras.ops.take(schedule, number, axis=1), kernels, biases)
 
-            return keras.ops.fori_loop(0, recipe.steps, body, (state, moved))  # type: ignore[no-any-return]
+            ended: tuple[ascent.State, Tensor] = keras.ops.fori_loop(0, recipe.steps, body, (state, moved))
+            return ended
 
         return climb
 
