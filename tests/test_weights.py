@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import http.server
+import os
+import subprocess
+import sys
+import threading
 import time
 from pathlib import Path
 
@@ -10,6 +15,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
+from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
 from safetensors.numpy import save_file
 
 from amaxds import weights as weights_module
@@ -38,17 +44,21 @@ def _save(tensors: dict[str, np.ndarray], path: Path) -> Path:
     model = keras.Model(inputs, x)
     for name in names:
         model.get_layer(name).set_weights([tensors[f"{name}/kernel"], tensors[f"{name}/bias"]])
+    return _save_model(model, path)
+
+
+def _save_model(model: keras.Model, path: Path) -> Path:
     if path.name.endswith(".weights.h5"):
         model.save_weights(path)
+    elif path.name.endswith("_model.h5"):
+        model.save(path)
     else:
-        from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
-
         with h5py.File(path, "w") as file:
             save_weights_to_hdf5_group(file, model)
     return path
 
 
-@pytest.mark.parametrize("name", ["w.safetensors", "w.weights.h5", "w_notop.h5"])
+@pytest.mark.parametrize("name", ["w.safetensors", "w.weights.h5", "w_notop.h5", "w_model.h5"])
 def test_every_layout_gives_the_same_weights(tensors, tmp_path: Path, name: str) -> None:
     loaded = load_weights(DEMO, str(_save(tensors, tmp_path / name)), 0)
     assert loaded.source == name
@@ -88,8 +98,36 @@ def test_a_missing_and_a_foreign_layer_are_named(tensors, tmp_path: Path, name: 
     with pytest.raises(WeightsError, match="it has no block5_conv3/kernel"):
         load_weights(DEMO, str(_save(less, tmp_path / name)), 0)
     more = tensors | {"extra/kernel": np.ones((3, 3, 64, 2), np.float32), "extra/bias": np.ones(2, np.float32)}
-    with pytest.raises(WeightsError, match="it has extra/bias"):
+    with pytest.raises(WeightsError, match=r"it has extra/(kernel|bias)"):
         load_weights(DEMO, str(_save(more, tmp_path / f"more_{name}")), 0)
+
+
+@pytest.mark.parametrize("name", ["w.weights.h5", "w_notop.h5", "w_model.h5"])
+def test_a_network_with_layers_that_are_no_convolutions_is_refused(tmp_path: Path, name: str) -> None:
+    """The same convolutions with a batch normalisation behind the first are another network."""
+    x = inputs = keras.Input((None, None, 3))
+    for layer in DEMO.layers:
+        x = keras.layers.Conv2D(layer.filters, 3, name=layer.name)(x)
+        x = keras.layers.BatchNormalization(name="norm")(x) if layer.index == 0 else x
+    path = _save_model(keras.Model(inputs, x), tmp_path / name)
+    with pytest.raises(WeightsError, match=r"does not fit demo: it has norm/0 \(8,\) besides"):
+        load_weights(DEMO, str(path), 0)
+
+
+@pytest.mark.parametrize("name", ["w.weights.h5", "w_notop.h5", "w_model.h5"])
+def test_a_convolution_without_bias_is_refused(tmp_path: Path, name: str) -> None:
+    x = inputs = keras.Input((None, None, 3))
+    for layer in DEMO.layers:
+        x = keras.layers.Conv2D(layer.filters, 3, name=layer.name, use_bias=layer.index != 1)(x)
+    path = _save_model(keras.Model(inputs, x), tmp_path / name)
+    with pytest.raises(WeightsError, match=r"it has no block1_conv2/bias, expected \(8,\)"):
+        load_weights(DEMO, str(path), 0)
+
+
+def test_weights_that_are_no_floating_numbers_are_refused(tensors, tmp_path: Path) -> None:
+    whole = tensors | {"block1_conv1/kernel": np.ones((3, 3, 3, 8), np.int32)}
+    with pytest.raises(WeightsError, match="block1_conv1/kernel is int32, expected a floating type"):
+        load_weights(DEMO, str(_save(whole, tmp_path / "w.safetensors")), 0)
 
 
 def test_values_that_are_not_finite_are_refused(tensors, tmp_path: Path) -> None:
@@ -136,3 +174,60 @@ def test_without_network_the_missing_file_is_named_quickly(monkeypatch, tmp_path
     assert time.monotonic() - began < 15
     for word in ("notop.h5", str(tmp_path / "models"), "--weights FILE", "--weights random", "--network demo"):
         assert word in str(caught.value)
+
+
+FETCH = """
+import sys
+from keras.src.applications import vgg16
+vgg16.WEIGHTS_PATH_NO_TOP = sys.argv[1]
+from amaxds import network, weights
+weights._VGG16_MD5 = sys.argv[2]
+print(weights.load_weights(network.VGG16, "pretrained", 0).digest)
+"""
+
+
+def test_a_download_that_is_killed_leaves_nothing_that_passes_for_the_file(tmp_path: Path) -> None:
+    """The real download by Keras, from a server on this machine that first stops half way."""
+    data = _save(random_tensors(VGG16, 0), tmp_path / "w_notop.h5").read_bytes()
+    halves = threading.Event()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def _head(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+
+        do_HEAD = _head  # noqa: N815
+
+        def do_GET(self) -> None:
+            self._head()
+            if halves.is_set():
+                self.wfile.write(data)
+            else:
+                self.wfile.write(data[: len(data) // 2])
+                self.wfile.flush()
+                halves.set()
+                time.sleep(60)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    home = tmp_path / "keras"
+    home.mkdir()
+    command = [sys.executable, "-c", FETCH, f"http://127.0.0.1:{server.server_port}/w.h5", hashlib.md5(data).hexdigest()]
+    environment = os.environ | {"KERAS_HOME": str(home)}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    assert halves.wait(60)
+    while not any(path.stat().st_size > len(data) // 4 for path in (home / "models").iterdir()):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert not list((home / "models").glob("*notop.h5"))
+    again = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    server.shutdown()
+    assert again.stdout.split()[-1] == load_weights(VGG16, "random", 0).digest, again.stderr
+    assert [path.name for path in (home / "models").iterdir()] == ["vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"]

@@ -27,6 +27,13 @@ def write_whole(path: Path, data: bytes) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def read_text(path: Path, most: int = 16_000_000) -> str:
+    """A text file that is not trusted: OSError or ValueError where it cannot be read or has more than that many bytes."""
+    if (size := path.stat().st_size) > most:
+        raise ValueError(f"{size} bytes, more than {most}")
+    return path.read_text("utf-8")
+
+
 def write_json(path: Path, value: Any) -> None:
     write_whole(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
 

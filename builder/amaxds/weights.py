@@ -5,13 +5,15 @@ Files are read without Keras and without pickle: HDF5 through h5py, safetensors 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.client
 import os
 import socket
+import sys
 import threading
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -20,14 +22,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from amaxds import backend
 from amaxds.errors import NotFoundOnline, WeightsError
+from amaxds.files import move_whole
 from amaxds.network import Network, tensor_shapes
 
 Tensors = Mapping[str, NDArray[np.float32]]
 
 _VGG16_FILE = "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
 _VGG16_MD5 = "6d6bbae143d832006294945121d1f1fc"
-_PROBE_SECONDS = 6.0
+_CLASSIFIER = ("fc1", "fc2", "predictions")
+"""VGG16's dense layers, which stand behind all convolutions: a file may hold them."""
+_PROBE_SECONDS, _STALL_SECONDS = 6.0, 8.0
 
 
 @dataclass(frozen=True)
@@ -59,10 +65,11 @@ def load_weights(network: Network, choice: str, seed: int) -> Weights:
         return Weights("random", random_tensors(network, seed))
     if choice == "pretrained":
         return Weights("pretrained", _fitted(network, _pretrained(network), "the pretrained weights"))
-    path = Path(choice).expanduser()
-    if not path.is_file():
+    path = Path(os.path.expanduser(choice))
+    if not os.path.isfile(path):
         raise WeightsError(f"no weights file {choice!r}.", f"--weights takes {network.weights_choices}.")
-    return Weights(path.name, _fitted(network, read_tensors(path), choice))
+    name = os.fsencode(path.name).decode("utf-8", "replace")
+    return Weights(name, _fitted(network, read_tensors(path), str(path)))
 
 
 def random_tensors(network: Network, seed: int) -> dict[str, NDArray[np.float32]]:
@@ -98,30 +105,34 @@ def _read_hdf5(path: Path) -> dict[str, NDArray[Any]]:
     import h5py
 
     with h5py.File(path, "r") as file:
-        if "layer_names" in file.attrs:
-            return _read_named_layers(file)
-        return _read_saved_layers(file)
+        root = file.get("model_weights", file)  # `Model.save` in HDF5 puts the named layers one level deeper.
+        layers = _named_layers(root) if "layer_names" in root.attrs else _saved_layers(file)
+        tensors: dict[str, NDArray[Any]] = {}
+        for layer, found in layers:
+            if layer in _CLASSIFIER:
+                continue
+            names = ("kernel", "bias") if found[0].ndim == 4 and len(found) <= 2 else map(str, range(len(found)))
+            tensors |= {f"{layer}/{name}": each for name, each in zip(names, found, strict=False)}
+        return tensors
 
 
-def _read_named_layers(file: Any) -> dict[str, NDArray[Any]]:
+def _named_layers(root: Any) -> Iterator[tuple[str, list[NDArray[Any]]]]:
     """The layout of Keras's published files: attributes list the layers, and each layer's weights."""
-    tensors = {}
-    for layer in (_text(name) for name in file.attrs["layer_names"]):
-        found = [np.asarray(file[layer][_text(name)]) for name in file[layer].attrs["weight_names"]]
-        if len(found) == 2 and found[0].ndim == 4:
-            tensors[f"{layer}/kernel"], tensors[f"{layer}/bias"] = found
-    return tensors
+    for layer in (_text(name) for name in root.attrs["layer_names"]):
+        found = [np.asarray(root[layer][_text(name)]) for name in root[layer].attrs["weight_names"]]
+        if found:
+            yield layer, found
 
 
-def _read_saved_layers(file: Any) -> dict[str, NDArray[Any]]:
-    """The layout of `Model.save_weights`: numbered groups by class, each with the layer's name as an attribute."""
-    tensors = {}
-    for group, layer in file["layers"].items():
-        found = [np.asarray(layer["vars"][key]) for key in sorted(layer["vars"])]
-        if len(found) == 2 and found[0].ndim == 4:
-            name = _text(layer["vars"].attrs.get("name", group))
-            tensors[f"{name}/kernel"], tensors[f"{name}/bias"] = found
-    return tensors
+def _saved_layers(file: Any) -> Iterator[tuple[str, list[NDArray[Any]]]]:
+    """The layout of `Model.save_weights`: a group `vars` for each layer, with the layer's name as an attribute."""
+    groups: list[str] = []
+    file["layers"].visit(lambda name: groups.append(name) if name.endswith("/vars") else None)
+    for name in groups:
+        variables = file["layers"][name]
+        found = [np.asarray(variables[key]) for key in sorted(variables, key=int)]
+        if found:
+            yield _text(variables.attrs.get("name", name.split("/")[-2])), found
 
 
 def _text(value: str | bytes) -> str:
@@ -135,13 +146,16 @@ def _fitted(network: Network, tensors: Mapping[str, NDArray[Any]], source: str) 
     for name, shape in tensor_shapes(network).items():
         if name not in tensors:
             raise WeightsError(f"{source} does not fit {network.name}: it has no {name}, expected {shape}.", choose)
+        if not np.issubdtype(tensors[name].dtype, np.floating):
+            problem = f"{source} does not fit {network.name}: {name} is {tensors[name].dtype}, expected a floating type."
+            raise WeightsError(problem, choose)
         if tensors[name].shape != shape:
             problem = f"{source} does not fit {network.name}: {name} is {tensors[name].shape}, expected {shape}."
             raise WeightsError(problem, choose)
         fitted[name] = np.ascontiguousarray(tensors[name], np.float32)
         if not np.isfinite(fitted[name]).all():
             raise WeightsError(f"{source} is damaged: {name} has values that are not finite.", choose)
-    extra = sorted(set(tensors) - set(fitted))
+    extra = [name for name in tensors if name not in fitted]
     if extra:
         problem = f"{source} does not fit {network.name}: it has {extra[0]} {tensors[extra[0]].shape} besides."
         raise WeightsError(problem, choose)
@@ -157,26 +171,34 @@ def _pretrained(network: Network) -> dict[str, NDArray[Any]]:
 
 def _imagenet_file() -> Path:
     """Keras's VGG16 file without the top, from its cache or downloaded into it by Keras; its hash is checked."""
-    path = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models" / _VGG16_FILE
-    if path.is_file():
-        found = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
-        if found != _VGG16_MD5:
-            raise WeightsError(f"{path} is damaged: its MD5 is {found}, expected {_VGG16_MD5}.", "Delete it, or replace it.")
-        return path
-    import keras
-    from keras.src.applications.vgg16 import WEIGHTS_PATH_NO_TOP
+    path = backend.keras_home() / "models" / _VGG16_FILE
+    if not os.path.isfile(path):
+        _download(path)
+    found = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+    if found != _VGG16_MD5:
+        raise WeightsError(f"{path} is damaged: its MD5 is {found}, expected {_VGG16_MD5}.", "Delete it, or replace it.")
+    return path
 
-    if _reachable(WEIGHTS_PATH_NO_TOP):
-        before = socket.getdefaulttimeout()
-        socket.setdefaulttimeout(10.0)
-        try:
-            fetched = keras.utils.get_file(_VGG16_FILE, WEIGHTS_PATH_NO_TOP, cache_subdir="models", file_hash=_VGG16_MD5)
-            return Path(fetched)
-        except Exception as error:  # Keras raises bare Exception for any download that fails.
-            raise _not_found(path) from error
-        finally:
-            socket.setdefaulttimeout(before)
-    raise _not_found(path)
+
+def _download(path: Path) -> None:
+    """Fetch the file under another name, and rename it once its hash is right: a stopped download leaves nothing behind that
+    passes for the file."""
+    backend.start(1)
+    import keras
+    from keras.src.applications.vgg16 import WEIGHTS_PATH_NO_TOP as URL
+
+    if not _reachable(URL):
+        raise _not_found(path)
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_STALL_SECONDS)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            part = keras.utils.get_file(f"{path.name}.part", URL, cache_subdir="models", file_hash=_VGG16_MD5)
+    except Exception as error:  # Keras raises bare Exception for any download that fails.
+        raise _not_found(path) from error
+    finally:
+        socket.setdefaulttimeout(before)
+    move_whole(Path(part), path)
 
 
 def _not_found(path: Path) -> NotFoundOnline:
