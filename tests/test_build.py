@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from conftest import SMALL, amaxds, hashes, read_rows
 
+from amaxds import weights as weights_module
 from amaxds.image import decode_png
 
 Check = Callable[..., None]
@@ -151,6 +152,61 @@ def test_another_network_in_the_same_folder_is_refused(small: Path, assert_error
     assert_error(ended, 2, 'network.name "demo", not "vgg16"')
 
 
+def test_settings_that_change_rounding_are_part_of_a_build(unfinished: Path, tmp_path: Path, assert_error: Check) -> None:
+    folder = shutil.copytree(unfinished, tmp_path / "copy")
+    ended = amaxds("build", folder, *SMALL, XLA_FLAGS="--xla_cpu_max_isa=SSE4_2")
+    assert_error(ended, 2, "software.settings.XLA_FLAGS", "xla_cpu_max_isa=SSE4_2")
+    ended = amaxds("build", folder, *SMALL, ONEDNN_MAX_CPU_ISA="SSE41")
+    assert_error(ended, 2, "software.settings.ONEDNN_MAX_CPU_ISA")
+    assert amaxds("build", folder, *SMALL).returncode == 0
+
+
+def test_the_backend_of_kerass_settings_file_is_used(tmp_path: Path) -> None:
+    (tmp_path / "keras.json").write_text('{"backend": "jax"}')
+    environment = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
+    code = "import sys; from amaxds import backend; print(backend.start(1), 'tensorflow' in sys.modules)"
+    command = [sys.executable, "-c", code]
+    ended = subprocess.run(command, env=environment | {"KERAS_HOME": str(tmp_path)}, capture_output=True, text=True, check=True)
+    assert ended.stdout == "jax False\n"
+    (tmp_path / "keras.json").write_text('{"backend": "torch"}')
+    ended = subprocess.run(
+        command, env=environment | {"KERAS_HOME": str(tmp_path)}, capture_output=True, text=True, check=False
+    )
+    assert "Keras is set to run on 'torch'" in ended.stderr
+
+
+def test_a_renamed_weights_file_and_recipes_in_another_order_are_the_same_build(tmp_path: Path, small: Path) -> None:
+    weights = Path(weights_module.__file__).parent / "demo.safetensors"
+    shutil.copy(weights, tmp_path / "one.safetensors")
+    shutil.copy(weights, tmp_path / "two.safetensors")
+    few = ("--network", "demo", "--layers", "block1_conv1", "--filters", "2", "--steps", "1")
+    folder = tmp_path / "out"
+    first = amaxds(
+        "build", folder, *few, "--recipe", "original", "--recipe", "clear", "--weights", tmp_path / "one.safetensors"
+    )
+    assert first.returncode == 0, first.stderr
+    files = _files(folder)
+    again = amaxds(
+        "build", folder, *few, "--recipe", "clear", "--recipe", "original", "--weights", tmp_path / "two.safetensors"
+    )
+    assert again.returncode == 0, again.stderr
+    assert _files(folder) == files
+
+
+def test_a_build_killed_while_it_moves_files_into_place_leaves_nothing_foreign(
+    unfinished: Path, tmp_path: Path, small: Path
+) -> None:
+    folder = shutil.copytree(unfinished, tmp_path / small.name)
+    process = _start(folder, *SMALL)
+    while process.poll() is None and not (folder / "README.md").exists():
+        time.sleep(0.0005)
+    process.kill()
+    process.communicate()
+    assert {path.name for path in folder.iterdir()} <= {path.name for path in small.iterdir()} | {".amaxds"}
+    assert amaxds("build", folder, *SMALL).returncode == 0
+    assert _files(folder) == _files(small)
+
+
 def test_both_recipes_side_by_side_are_two_configs_and_the_same_bits(small: Path, tmp_path: Path) -> None:
     folder = tmp_path / small.name
     ended = amaxds("build", folder, *SMALL, "--recipe", "clear", "--layers", "block2_conv2")
@@ -222,7 +278,14 @@ def test_folders_that_cannot_be_used_are_refused_untouched(tmp_path: Path, asser
     assert os.listdir(tmp_path / "thesis") == ["chapter.txt"]
     (tmp_path / "file").write_text("mine")
     assert_error(amaxds("build", tmp_path / "file", *SMALL), 2, "is not a folder")
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / ".amaxds").write_text("mine")
+    assert_error(amaxds("build", tmp_path / "odd", *SMALL), 2, ".amaxds is not a folder")
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    assert_error(amaxds("build", tmp_path / "link", *SMALL), 2, "is not a folder")
+    assert_error(amaxds("build", tmp_path / "two\nlines", *SMALL), 2, "cannot be printed")
     assert_error(amaxds("build", "/proc/nowhere", *SMALL), 3, "cannot write /proc/nowhere")
+    assert_error(amaxds("build", tmp_path / ("n" * 300), *SMALL), 3, "File name too long")
 
 
 def test_jax_makes_the_same_images_without_tensorflow(small: Path, tmp_path: Path) -> None:

@@ -74,7 +74,8 @@ def test_card_says_what_the_data_is(small: Path) -> None:
 def test_contact_sheet_shows_every_layer(small: Path) -> None:
     with Image.open(small / "contact-sheet-original.png") as sheet:
         pixels = np.asarray(sheet)
-    assert pixels.std(axis=(1, 2)).astype(bool).sum() > 3 * 44, "there are not three rows of tiles"
+    # Where tiles stand, a line of the sheet is never all paper; two rows of tiles with their headings have fewer lines.
+    assert pixels[:, 4:68].std(axis=(1, 2)).astype(bool).sum() >= 3 * 64, "there are not three rows of tiles"
 
 
 def test_the_definition_of_a_record_is_complete() -> None:

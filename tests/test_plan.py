@@ -59,7 +59,8 @@ def test_a_short_last_block_is_filled_up() -> None:
         ("block5_conv3", "5-2", "'5-2'"),
         ("block5_conv3", "1,,2", "'1,,2'"),
         ("block5_conv3", "-1", "'-1'"),
-        ("", "", "--filters ''"),
+        ("", None, "matches ''"),
+        (None, "", "--filters ''"),
     ],
 )
 def test_bad_patterns_are_named_with_what_there_is(layers, filters, words: str) -> None:

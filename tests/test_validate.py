@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,11 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import amaxds
 
+from amaxds.findings import RULES
 from amaxds.image import decode_png, encode_png, pixels_sha256, uniformity_index
-from amaxds.validate import RULES, validate
+from amaxds.network import DEMO
+from amaxds.recipe import ORIGINAL
+from amaxds.validate import validate
 
 Row = dict[str, Any]
 TRAIN = "original/train-00000-of-00001.parquet"
@@ -46,6 +51,10 @@ def _set(column: str, value: Any, row: int = 2) -> Callable[[Path], None]:
 
 def _set_image(png: bytes) -> Callable[[Path], None]:
     return _set("image", {"bytes": png, "path": "x.png"})
+
+
+def _edit_path(folder: Path) -> None:
+    _change_rows(folder, lambda rows: rows[2]["image"].update(path="../../x.png"))
 
 
 def _one_pixel(folder: Path) -> None:
@@ -92,6 +101,98 @@ def _edit(name: str, old: str, new: str) -> Callable[[Path], None]:
         (folder / name).write_text(text.replace(old, new, 1))
 
     return change
+
+
+def _edit_recipe(**changes: Any) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        stored = json.loads((folder / "build.json").read_text())
+        stored["recipes"][0] |= changes
+        (folder / "build.json").write_text(json.dumps(stored))
+
+    return change
+
+
+def _write(name: str, text: str) -> Callable[[Path], object]:
+    def change(folder: Path) -> None:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+
+    return change
+
+
+def _change_metadata(features: Any) -> Callable[[Path], None]:
+    """Other features than the columns', as `datasets` reads them from the file."""
+    metadata = {b"huggingface": json.dumps({"info": {"features": features}}).encode()}
+    return lambda folder: _change_table(folder, lambda table: table.replace_schema_metadata(metadata))
+
+
+def _cast(column: str, kind: pa.DataType) -> Callable[[Path], None]:
+    """Store a column in another type than the file's features declare."""
+
+    def change(table: pa.Table) -> pa.Table:
+        place = table.schema.get_field_index(column)
+        return table.cast(table.schema.set(place, table.schema.field(place).with_type(kind)))
+
+    return lambda folder: _change_table(folder, change)
+
+
+def _sixteen_bits(folder: Path) -> None:
+    """The same picture as a PNG of 16 bits a channel, which Pillow reads like one of 8."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    def change(rows: list[Row]) -> None:
+        pixels = decode_png(rows[2]["image"]["bytes"])
+        height, width = pixels.shape[:2]
+        lines = b"".join(b"\0" + (row.astype(">u2") * 257).tobytes() for row in pixels)
+        header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
+        signature = b"\x89PNG\r\n\x1a\n"
+        rows[2]["image"]["bytes"] = (
+            signature + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
+        )
+
+    _change_rows(folder, change)
+
+
+def _same_picture_twice(folder: Path) -> None:
+    def change(rows: list[Row]) -> None:
+        for column in ("uniformity_index", "pixels_sha256"):
+            rows[3][column] = rows[2][column]
+        rows[3]["image"]["bytes"] = rows[2]["image"]["bytes"]
+
+    _change_rows(folder, change)
+
+
+def _starting_noise_as_result(folder: Path) -> None:
+    """The image of a filter replaced by what it started from, with index and hash to match, and still called alive."""
+
+    def change(rows: list[Row]) -> None:
+        row = rows[2]
+        layer = DEMO.layers[row["layer"]]
+        pixels = ORIGINAL.decode(DEMO, ORIGINAL.start(DEMO, 0, layer.index, row["filter"]))
+        row["image"]["bytes"] = encode_png(pixels)
+        row |= {"uniformity_index": uniformity_index(pixels), "pixels_sha256": pixels_sha256(pixels), "status": 0}
+
+    _change_rows(folder, change)
+
+
+def _result_called_dead(folder: Path) -> None:
+    def change(rows: list[Row]) -> None:
+        row = next(row for row in rows if row["status"] == 0)
+        row.update(status=1, activation=row["activation_start"])
+
+    _change_rows(folder, change)
+
+
+def _beaten_out_of_step(folder: Path) -> None:
+    """A rank changed within its range, so that it is no longer what build.json says of it."""
+
+    def change(rows: list[Row]) -> None:
+        row = next(row for row in rows if row["status"] == 0)
+        row["activation_rank"] = 2 if row["activation_rank"] == 1 else 1
+
+    _change_rows(folder, change)
 
 
 def _edit_build(**changes: Any) -> Callable[[Path], None]:
@@ -157,6 +258,57 @@ CORRUPTIONS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "one pixel changed": ("hash", _one_pixel),
     "two images swapped": ("hash", _swap_images),
     "a rank beyond the layer": ("rank", _set("activation_rank", 9)),
+    "a rank that build.json does not know": ("rank", _beaten_out_of_step),
+    "a setting of the recipe changed": ("build", _edit_recipe(step_size=20.0)),
+    "a setting of the recipe is text": ("build", _edit_recipe(step_size="10")),
+    "a setting of the recipe dropped": ("build", _edit("build.json", '"cut"', '"cuts"')),
+    "another digest of the recipe": ("build", _edit_recipe(digest="0" * 64)),
+    "another side of the images": ("build", _edit_recipe(image_side=90)),
+    "a side beyond all numbers": ("build", _edit("build.json", '"image_side": 88', '"image_side": 1e999')),
+    "a recipe twice": (
+        "build",
+        lambda folder: _edit_build(recipes=json.loads((folder / "build.json").read_text())["recipes"] * 2)(folder),
+    ),
+    "a partial build called complete": ("build", _edit("build.json", '"complete": false', '"complete": true')),
+    "another canvas": ("build", _edit("build.json", '"canvas": 112', '"canvas": 224')),
+    "another command": ("build", _edit("build.json", "--seed 0", "--seed 1")),
+    "no weights digest": ("build", _edit("build.json", '"weights_sha256": "', '"weights_sha256": "x')),
+    "software is a number": ("build", _edit_build(software=3)),
+    "an unknown kind of device": ("build", _edit("build.json", '"kind": "', '"kind": "t')),
+    "a field that nobody knows": ("build", _edit_build(note="hello")),
+    "build.json nested beyond reading": ("build", _write("build.json", "[" * 100_000)),
+    "filter ranges written otherwise": ("build", _edit("build.json", '"0-7"', '"0-3,4-7"')),
+    "the default config dropped from the card": ("card", _edit("README.md", "  default: true\n", "")),
+    "num_bytes changed in the card": ("card", _edit("README.md", "num_bytes: ", "num_bytes: 1")),
+    "size category changed in the card": ("card", _edit("README.md", "n<1K", "1K<n<10K")),
+    "a sentence changed in the card": ("card", _edit("README.md", "partial build", "complete build")),
+    "a figure changed in the card": (
+        "card",
+        _edit("README.md", "| original | block1_conv1 | 8 |", "| original | block1_conv1 | 9 |"),
+    ),
+    "data_files is text in the card": ("card", _edit("README.md", "  data_files:\n", "  data_files: x\n  more:\n")),
+    "config name is a number in the card": ("card", _edit("README.md", "config_name: original", "config_name: 5")),
+    "a program beside the data": ("files", _write("load.py", "print(1)")),
+    "a text among the parquet files": ("files", _write("original/notes.txt", "hello")),
+    "an unfinished build beside the data": ("files", _write(".amaxds/lock", "")),
+    "the contact sheet deleted": ("files", lambda folder: (folder / "contact-sheet-original.png").unlink()),
+    "a link in place of a file": (
+        "files",
+        lambda folder: (
+            (folder / TRAIN).rename(folder.parent / "elsewhere"),
+            (folder / TRAIN).symlink_to(folder.parent / "elsewhere"),
+        ),
+    ),
+    "no filter": ("record", _set("filter", None)),
+    "no layer": ("record", _set("layer", None)),
+    "features declared that cannot be read": ("features", _change_metadata({"image": {"_type": "Nothing"}})),
+    "features declared as a list": ("features", _change_metadata([1])),
+    "a column stored in another type": ("features", _cast("filter", pa.int64())),
+    "an image of 16 bits": ("image", _sixteen_bits),
+    "an image under another path": ("image", _edit_path),
+    "the same picture twice": ("duplicate", _same_picture_twice),
+    "starting noise called a result": ("status", _starting_noise_as_result),
+    "a result called dead": ("status", _result_called_dead),
     "a dead image that moved": (
         "status",
         lambda folder: _change_rows(folder, lambda rows: rows[2].update(status=1, activation=rows[2]["activation"] + 1)),
@@ -192,11 +344,11 @@ def test_findings_are_collected_sorted_and_printed_with_their_place(copy: Path) 
     ended = amaxds("validate", copy)
     assert ended.returncode == 1
     lines = ended.stdout.splitlines()
-    assert [line.split()[0] for line in lines[:3]] == ["record", "counts", "index"] or [
-        line.split()[0] for line in lines[:3]
-    ] == ["record", "counts", "hash"]
-    assert f"{TRAIN} block1_conv1/0: seed is 5, build.json says 0" in lines[0]
-    assert "build.json: images is 30, the data has 24" in lines[1]
+    rules = [line.split()[0] for line in lines[:-1]]
+    assert rules == sorted(rules, key=list(RULES).index)
+    assert {"card", "record", "counts", "hash"} <= set(rules) <= {"card", "record", "counts", "index", "hash"}
+    assert f"record    {TRAIN} block1_conv1/0: seed is 5, build.json says 0" in lines
+    assert "counts    build.json: images is 30, the data has 24" in lines
     assert "findings" in lines[-1]
 
 
@@ -207,5 +359,5 @@ def test_the_report_as_json(copy: Path) -> None:
     _set("seed", 5)(copy)
     ended = amaxds("validate", copy, "--json")
     assert ended.returncode == 1
-    (finding,) = json.loads(ended.stdout)["findings"]
-    assert finding["rule"] == "record"
+    findings = json.loads(ended.stdout)["findings"]
+    assert {"rule": "record", "place": f"{TRAIN} block1_conv1/3", "problem": "seed is 5, build.json says 0"} in findings

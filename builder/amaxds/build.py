@@ -25,6 +25,7 @@ import filelock
 from amaxds import backend, card, dataset, engine, provenance, sheet, summary
 from amaxds.errors import DamagedShard, UsageError
 from amaxds.files import disk_errors, move_whole, write_json, write_whole
+from amaxds.findings import Report
 from amaxds.image import decode_png
 from amaxds.plan import Plan, Unit
 from amaxds.program import Programs
@@ -33,7 +34,7 @@ from amaxds.recipe import Recipe
 from amaxds.shard import Row, read_shard, shard_path, write_shard
 from amaxds.summary import LayerSummary
 from amaxds.synthesis import activation_ranks, synthesise
-from amaxds.validate import Report, validate
+from amaxds.validate import validate
 from amaxds.weights import Weights
 
 WORK = ".amaxds"
@@ -49,16 +50,14 @@ def build(out: Path, plan: Plan, weights: Weights, workers: int | None = None) -
     """
     asked = provenance.make_identity(plan, weights.source, weights.digest)
     _require_usable(out)
-    work = out / WORK
-    if (out / "build.json").exists():
-        stored = _read_json(out / "build.json")
-        provenance.require_same(out, {key: stored.get(key) for key in asked}, asked)
-    else:
-        with disk_errors(work):
-            work.mkdir(parents=True, exist_ok=True)
-        with _locked(work / "lock"):
-            _run(out, plan, weights, asked, workers or engine.cores(), started=time.time())
-    shutil.rmtree(work, ignore_errors=True)
+    finished, work = out / "build.json", out / WORK
+    if work.exists() or not finished.exists():
+        with _locked(work):
+            if not finished.exists():
+                _run(out, plan, weights, asked, workers or engine.cores(), started=time.time())
+            shutil.rmtree(work, ignore_errors=True)
+    stored = _read_json(finished)
+    provenance.require_same(out, {key: stored.get(key) for key in asked}, asked)
     return validate(out)
 
 
@@ -69,7 +68,9 @@ def _run(out: Path, plan: Plan, weights: Weights, asked: provenance.Identity, wo
     identity = asked | {"software": backend.software(), "device": device}
     work = out / WORK
     if (work / "build.json").exists():
-        provenance.require_same(out, _read_json(work / "build.json"), identity)
+        stored = _read_json(work / "build.json")
+        provenance.require_same(out, stored, identity)
+        identity = stored
     else:
         write_json(work / "build.json", identity)
     build_digest = provenance.digest_of(identity)
@@ -88,7 +89,7 @@ def _run(out: Path, plan: Plan, weights: Weights, asked: provenance.Identity, wo
         ranked = _Ranked(plan, programs, work / "shards", build_digest, workers)
         progress.stage("packaging")
         _package(out, plan, identity, ranked, started)
-        progress.stage("validating")
+        progress.say("validating")
 
 
 def _missing_units(plan: Plan, shards: Path, build_digest: str, progress: BuildProgress) -> list[Unit]:
@@ -160,30 +161,30 @@ def _package(out: Path, plan: Plan, identity: provenance.Identity, ranked: _Rank
         with disk_errors(folder):
             folder.mkdir()
     name = out.resolve().name
-    infos, splits, rows = {}, {}, []
+    infos, rows = {}, []
     for recipe in plan.recipes:
-        infos[recipe.name] = dataset.package(
-            plan.network, recipe.name, functools.partial(ranked.rows, recipe), packaged, scratch
-        )
-        splits[recipe.name] = {split: f"{recipe.name}/{split}-*.parquet" for split in infos[recipe.name].splits}
+        dataset.package(plan.network, recipe.name, functools.partial(ranked.rows, recipe), packaged, scratch)
+        infos[recipe.name] = dataset.describe(plan.network, recipe.name, packaged)
         write_whole(packaged / f"contact-sheet-{recipe.name}.png", sheet.contact_sheet(ranked.tiles(recipe)))
         rows += [{key: value for key, value in row.items() if key != "image"} for row in ranked.rows(recipe)]
     summaries = summary.summarise(rows)
-    text = card.render_card(identity, name, infos, splits, summaries)
+    text = card.render_card(identity, name, infos, summaries)
     write_whole(packaged / "README.md", text.encode())
-    for file in sorted(path for path in packaged.rglob("*") if path.is_file()):
-        move_whole(file, out / file.relative_to(packaged))
     beaten = {recipe.name: ranked.beaten(recipe) for recipe in plan.recipes}
-    write_json(out / "build.json", _finished(identity, summaries, started) | {"beaten": beaten})
+    write_json(packaged / "build.json", _finished(identity, name, summaries, started) | {"beaten": beaten})
+    files = [path.relative_to(packaged) for path in packaged.rglob("*") if path.is_file()]
+    for file in sorted(files, key=lambda each: (each.name == "build.json", each)):
+        move_whole(packaged / file, out / file)
 
 
-def _finished(identity: provenance.Identity, summaries: Sequence[LayerSummary], started: float) -> dict[str, Any]:
+def _finished(identity: provenance.Identity, name: str, summaries: Sequence[LayerSummary], started: float) -> dict[str, Any]:
     def moment(seconds: float) -> str:
         return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
     finished = time.time()
     return {
         "format": provenance.FORMAT,
+        "dataset": name,
         **identity,
         "images": sum(each.images for each in summaries),
         "dead": sum(each.dead for each in summaries),
@@ -197,23 +198,34 @@ def _finished(identity: provenance.Identity, summaries: Sequence[LayerSummary], 
 
 
 def _require_usable(out: Path) -> None:
-    """UsageError where the folder is a file, or holds anything that no build put there."""
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"{out} is not a folder.", "Choose another OUT.")
+    """UsageError where the folder is a file, has a name that no card can hold, or holds anything that no build put there."""
     with disk_errors(out):
-        found = sorted(path.name for path in out.iterdir()) if out.exists() else []
-    if found and WORK not in found and "build.json" not in found:
-        raise UsageError(f"{out} is not empty and holds no build (it has {found[0]!r}).", "Choose another OUT, or empty it.")
+        if not out.resolve().name.isprintable():
+            raise UsageError(f"the name of {str(out)!r} has characters that cannot be printed.", "Choose another OUT.")
+        if not out.exists() and not out.is_symlink():
+            return
+        if not out.is_dir():
+            raise UsageError(f"{out} is not a folder.", "Choose another OUT.")
+        found = sorted(path.name for path in out.iterdir())
+        if found and WORK not in found and "build.json" not in found:
+            raise UsageError(
+                f"{out} is not empty and holds no build (it has {found[0]!r}).", "Choose another OUT, or empty it."
+            )
+        if WORK in found and not (out / WORK).is_dir():
+            raise UsageError(
+                f"{out / WORK} is not a folder, so {out} holds no build.", "Choose another OUT, or delete that file."
+            )
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold the folder's lock; the operating system lets go of it however the process ends."""
+def _locked(work: Path) -> Iterator[None]:
+    """Hold the build's working folder; the operating system lets go of it however the process ends."""
     try:
-        with disk_errors(path):
-            lock = filelock.FileLock(path, timeout=0).acquire()
+        with disk_errors(work):
+            work.mkdir(parents=True, exist_ok=True)
+            lock = filelock.FileLock(work / "lock", timeout=0).acquire()
     except filelock.Timeout:
-        raise UsageError(f"another build is running in {path.parent.parent}.", "Wait for it, or choose another OUT.") from None
+        raise UsageError(f"another build is running in {work.parent}.", "Wait for it, or choose another OUT.") from None
     with lock:
         yield
 
@@ -221,7 +233,7 @@ def _locked(path: Path) -> Iterator[None]:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path} cannot be read ({error}).", "Choose another OUT, or delete that folder.") from error
     if not isinstance(value, dict):
         raise UsageError(f"{path} is not a build's own file.", "Choose another OUT, or delete that folder.")

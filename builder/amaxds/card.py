@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib import resources
-from typing import Any
 
 import datasets
 import jinja2
@@ -13,7 +12,6 @@ from datasets.utils.metadata import MetadataConfigs
 from huggingface_hub import DatasetCardData
 
 from amaxds.network import get_network
-from amaxds.plan import SPLITS
 from amaxds.provenance import Identity, command_of
 from amaxds.recipe import DEFAULT_RECIPE
 from amaxds.record import descriptions, stored_types
@@ -23,23 +21,24 @@ LICENSE = "cc-by-4.0"
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"))
 
 
-def card_data(infos: Mapping[str, datasets.DatasetInfo], default: str, splits: Mapping[str, Mapping[str, str]]) -> Any:
-    """The YAML: licence and tags, one config per recipe with its features and splits. splits: config -> split -> path."""
+def card_data(network: str, infos: Mapping[str, datasets.DatasetInfo]) -> DatasetCardData:
+    """The YAML: licence and tags, one config per recipe with its features and splits."""
+    default = default_config(list(infos))
     count = sum(split.num_examples for info in infos.values() for split in info.splits.values())
     data = DatasetCardData(
         license=LICENSE,
         pretty_name="Filter activations",
         task_categories=["image-classification"],
-        tags=["activation-maximization", "feature-visualization", "interpretability", "vgg16"],
+        tags=["activation-maximization", "feature-visualization", "interpretability", network],
         size_categories=[next((name for limit, name in _SIZES if count < limit), "100K<n<1M")],
     )
     DatasetInfosDict(infos).to_dataset_card_data(data)
     configs = {
         name: {
-            "data_files": [{"split": split, "path": splits[name][split]} for split in SPLITS if split in splits[name]],
+            "data_files": [{"split": split, "path": f"{name}/{split}-*.parquet"} for split in info.splits],
             **({"default": True} if name == default else {}),
         }
-        for name in infos
+        for name, info in infos.items()
     }
     MetadataConfigs(configs).to_dataset_card_data(data)
     return data
@@ -54,7 +53,6 @@ def render_card(
     identity: Identity,
     dataset_name: str,
     infos: Mapping[str, datasets.DatasetInfo],
-    splits: Mapping[str, Mapping[str, str]],
     summaries: Sequence[LayerSummary],
 ) -> str:
     """The whole of README.md. The same build gives the same text: no time and no machine is in it."""
@@ -63,7 +61,7 @@ def render_card(
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, trim_blocks=True)
     template = environment.from_string((resources.files("amaxds") / "dataset_card.md").read_text("utf-8"))
     return template.render(
-        yaml=card_data(infos, default, splits).to_yaml().rstrip(),
+        yaml=card_data(network.name, infos).to_yaml().rstrip(),
         name=dataset_name,
         identity=identity,
         network=network,

@@ -16,8 +16,8 @@ from typer.exceptions import TyperException
 from amaxds.errors import AmaxdsError
 
 if TYPE_CHECKING:
+    from amaxds.findings import Report
     from amaxds.plan import Plan
-    from amaxds.validate import Report
 
 app = typer.Typer(
     help="Make, prove and publish datasets of what the filters of a convolutional network look for.",
@@ -166,7 +166,11 @@ def main() -> None:
         code = _fail(error, f"{error.format_message()}\nSee `amaxds --help`, or `amaxds COMMAND --help`.", error.exit_code)
     except Exception as error:
         detail = " ".join(str(error).split())[:300]
-        code = _fail(error, f"unexpected {type(error).__name__}: {detail}\nPlease report it with what --debug shows.", 3)
+        code = _fail(
+            error,
+            f"unexpected {type(error).__name__}: {detail}\nPlease report it with what `amaxds --debug COMMAND ...` shows.",
+            3,
+        )
     sys.stdout.flush()
     sys.exit(code if isinstance(code, int) else 0)
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import datasets
+import pyarrow.parquet as pq
 from datasets.utils.info_utils import VerificationMode
 
 from amaxds import record
@@ -58,12 +59,16 @@ class FilterActivations(datasets.GeneratorBasedBuilder):  # type: ignore[misc]  
         for key, row in enumerate(self.rows()):
             if self._split[row["layer"], row["filter"]] == split:
                 checked = record.Record.model_validate(row).model_dump()
-                name = f"{row['layer']}/filter-{row['filter']}.png"
-                yield key, checked | {"image": {"bytes": checked["image"], "path": name}}
+                yield key, checked | {"image": {"bytes": checked["image"], "path": image_name(row["filter"])}}
 
 
-def package(network: Network, recipe: str, rows: Rows, folder: Path, scratch: Path) -> datasets.DatasetInfo:
-    """Write one recipe's records to `folder/<recipe>/<split>-*.parquet`, the splits that have any; what was written."""
+def image_name(filter: int) -> str:
+    """The file name that an image carries in the parquet files; the library keeps no folders."""
+    return f"filter-{filter}.png"
+
+
+def package(network: Network, recipe: str, rows: Rows, folder: Path, scratch: Path) -> None:
+    """Write one recipe's records to `folder/<recipe>/<split>-*.parquet`, the splits that have any."""
     prepared = scratch / recipe
     with disk_errors(prepared), _quiet():
         builder = FilterActivations(
@@ -74,15 +79,33 @@ def package(network: Network, recipe: str, rows: Rows, folder: Path, scratch: Pa
             rows=rows,
         )
         builder.download_and_prepare(str(prepared), file_format="parquet", verification_mode=VerificationMode.NO_CHECKS)
-    written = 0
     for split in builder.info.splits:
         files = sorted(prepared.glob(f"{_FILE_PREFIX}-{split}*.parquet"))
         for number, file in enumerate(files):
-            written += file.stat().st_size
             move_whole(file, folder / recipe / f"{split}-{number:05d}-of-{len(files):05d}.parquet")
-    info = builder.info
-    info.download_size = written  # The builder counts what it downloads: nothing.
-    return info
+
+
+def describe(network: Network, recipe: str, folder: Path) -> datasets.DatasetInfo:
+    """What the card says of one recipe's files: features, and for each split its records and bytes, uncompressed.
+
+    Read from the files' own metadata. OSError or pyarrow.ArrowException where one is no parquet file.
+    """
+    splits, size = datasets.SplitDict(), 0
+    for split in SPLITS:
+        files = [file for name, file in split_files(folder, recipe) if name == split]
+        if files:
+            size += sum(file.stat().st_size for file in files)
+            found = [pq.read_metadata(file) for file in files]
+            rows = sum(each.num_rows for each in found)
+            plain = sum(each.row_group(i).total_byte_size for each in found for i in range(each.num_row_groups))
+            splits.add(datasets.SplitInfo(split, num_bytes=plain, num_examples=rows))
+    return datasets.DatasetInfo(
+        features=record.features(network),
+        splits=splits,
+        download_size=size,
+        dataset_size=sum(each.num_bytes for each in splits.values()),
+        config_name=recipe,
+    )
 
 
 @contextlib.contextmanager

@@ -36,3 +36,8 @@ class DamagedShard(AmaxdsError):
 
 class DiskError(AmaxdsError):
     """The operating system refused to write: disk full, quota, permission."""
+
+
+def in_words(error: Exception) -> str:
+    """An error of some library in one line."""
+    return " ".join(f"{type(error).__name__} {error}".split())[:200]

@@ -68,8 +68,9 @@ def decode_png(data: bytes, max_pixels: int = 4096 * 4096) -> Pixels:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             if image.size[0] * image.size[1] > max_pixels:
                 raise ValueError(f"{image.size[0]}x{image.size[1]} pixels, more than {max_pixels} in all")
-            if image.mode != "RGB":
-                raise ValueError(f"mode {image.mode}, not RGB")
+            depth, colour = data[24], data[25]  # Pillow reads 16 bits a channel as if they were 8.
+            if image.mode != "RGB" or (depth, colour) != (8, 2):
+                raise ValueError(f"mode {image.mode} of {depth} bits a channel, not 8-bit RGB")
             return np.array(image)
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"not a readable PNG ({error})") from error

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from amaxds.errors import UsageError
 from amaxds.network import Layer, Network
-from amaxds.recipe import Recipe, get_recipe
+from amaxds.recipe import RECIPES, Recipe, get_recipe
 
 SPLITS = ("train", "validation", "test")
 
@@ -112,8 +112,9 @@ def make_plan(
     for option, value in (("--batch-size", size), ("--workers", 1 if workers is None else workers)):
         if not 1 <= value <= 4096:
             raise UsageError(f"{option} {value} is out of range.", "Give a number from 1 to 4096.")
-    chosen = tuple(get_recipe(name, steps) for name in dict.fromkeys(recipes))
-    return Plan(network, chosen, seed, make_scope(network, layers, filters), size)
+    chosen = {name: get_recipe(name, steps) for name in recipes}
+    ordered = tuple(chosen[name] for name in RECIPES if name in chosen)
+    return Plan(network, ordered, seed, make_scope(network, layers, filters), size)
 
 
 def make_scope(network: Network, layers: str | None = None, filters: str | None = None) -> dict[str, tuple[int, ...]]:
@@ -121,7 +122,7 @@ def make_scope(network: Network, layers: str | None = None, filters: str | None 
 
     UsageError for a pattern that matches no layer, and for a filter that one of the chosen layers does not have.
     """
-    chosen = _match_layers(network, layers or "*")
+    chosen = _match_layers(network, "*" if layers is None else layers)
     if filters is None:
         return {layer.name: tuple(range(layer.filters)) for layer in chosen}
     numbers = _parse_filters(filters)

@@ -8,17 +8,110 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from amaxds.errors import UsageError
-from amaxds.network import get_network
-from amaxds.plan import Plan
-from amaxds.recipe import RECIPES
+import pydantic
+from pydantic import BaseModel, ConfigDict, Field
 
+from amaxds.errors import AmaxdsError, UsageError, in_words
+from amaxds.files import read_text
+from amaxds.network import Network, get_network
+from amaxds.plan import Plan, make_scope
+from amaxds.recipe import RECIPES, Recipe, get_recipe, recipe_of
+
+BUILD_FILE = "build.json"
 FORMAT = 1
 Identity = dict[str, Any]
+_Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+_Words = Annotated[str, Field(min_length=1)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class NetworkEntry(_Part):
+    name: str
+    canvas: int
+    weights: _Words
+    weights_sha256: _Sha256
+
+
+class ScopeEntry(_Part):
+    complete: bool
+    layers: Annotated[dict[str, str], Field(min_length=1)]
+    """Layer -> its filters, as `--filters` takes them."""
+
+
+class BeatenEntry(_Part):
+    """An image that another image of its layer beats, by the filter whose image is the best for it."""
+
+    layer: str
+    filter: Annotated[int, Field(ge=0)]
+    rank: Annotated[int, Field(ge=2)]
+    best: Annotated[int, Field(ge=0)]
+
+
+class Times(_Part):
+    started: _Words
+    finished: _Words
+    seconds_of_last_run: float
+
+
+class Software(_Part):
+    """Versions by library, and the settings that change rounding."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, _Words]
+    python: _Words
+    backend: Literal["tensorflow", "jax"]
+    amaxds: _Words
+    settings: dict[str, str]
+
+
+class Device(_Part):
+    kind: Literal["cpu", "gpu"]
+    precision: _Words
+    model: _Words
+    instructions: _Words | None = None
+
+
+class BuildFile(_Part):
+    """build.json, field by field."""
+
+    format: int
+    dataset: _Words
+    network: NetworkEntry
+    recipes: Annotated[list[dict[str, Any]], Field(min_length=1)]
+    """Each recipe's settings and digest, and the side of its images."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    scope: ScopeEntry
+    batch_size: Annotated[int, Field(ge=1, le=4096)]
+    software: Software
+    device: Device
+    images: Annotated[int, Field(ge=0)]
+    dead: Annotated[int, Field(ge=0)]
+    command: str
+    times: Times
+    beaten: dict[str, list[BeatenEntry]]
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What build.json says, in the program's own terms."""
+
+    stored: dict[str, Any]
+    network: Network
+    recipes: Mapping[str, Recipe]
+    scope: Mapping[str, tuple[int, ...]]
+
+    @property
+    def filters(self) -> int:
+        return sum(map(len, self.scope.values()))
 
 
 def make_identity(plan: Plan, weights_source: str, weights_digest: str) -> Identity:
@@ -40,34 +133,81 @@ def make_identity(plan: Plan, weights_source: str, weights_digest: str) -> Ident
     }
 
 
+def read_claims(folder: Path) -> tuple[Claims | None, list[str]]:
+    """What a dataset folder's build.json says, unless it cannot be used; and what is wrong with it by itself."""
+    try:
+        stored = json.loads(read_text(folder / BUILD_FILE))
+        if isinstance(stored, dict) and stored.get("format") != FORMAT:
+            return None, [f"format is {short(stored.get('format'))}, this version reads {FORMAT}"]
+        said = BuildFile.model_validate(stored)
+        network = get_network(said.network.name)
+        scope = {layer: make_scope(network, layer, filters)[layer] for layer, filters in said.scope.layers.items()}
+        recipes = [recipe_of({key: each[key] for key in each if key != "image_side"}) for each in said.recipes]
+    except FileNotFoundError:
+        return None, ["is missing: the folder is no finished dataset"]
+    except pydantic.ValidationError as error:
+        return None, [_missing_or_wrong(each) for each in error.errors()]
+    except AmaxdsError as error:
+        return None, [error.problem]
+    except (OSError, ValueError, RecursionError) as error:
+        return None, [f"cannot be read: {in_words(error)}"]
+    plan = Plan(network, tuple(recipes), said.seed, scope, said.batch_size)
+    identity = make_identity(plan, said.network.weights, said.network.weights_sha256)
+    due = identity | {"command": command_of(identity)}
+    differing = differences({key: stored[key] for key in due}, due)
+    problems = [f"{at} is {short(claimed)}, expected {short(expected)}" for at, claimed, expected in differing]
+    names = [recipe.name for recipe in recipes]
+    if len(set(names)) < len(names):
+        problems.append(f"recipes are {', '.join(names)}: one is there twice")
+    if sorted(said.beaten) != sorted(set(names)):
+        problems.append(f"beaten is of {', '.join(said.beaten) or 'no recipe'}, expected {', '.join(names)}")
+    if said.software.amaxds == version("amaxds"):
+        changed = [recipe.name for recipe in recipes if recipe != get_recipe(recipe.name, recipe.steps)]
+        problems += [f"recipe {name} has other settings than in this version" for name in changed]
+    return Claims(stored, network, {recipe.name: recipe for recipe in recipes}, scope), problems
+
+
+def _missing_or_wrong(error: Mapping[str, Any]) -> str:
+    at = ".".join(map(str, error["loc"])) or "it"
+    return f"{at} is missing" if error["type"] == "missing" else f"{at} is {short(error['input'])}: {error['msg']}"
+
+
 def digest_of(identity: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
 def require_same(folder: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """UsageError naming the first thing in which the folder's build differs from the wanted one."""
-    for path, before, now in _differences(stored, wanted):
+    """UsageError naming the first thing in which the folder's build differs from the wanted one.
+
+    Where weights came from does not count as long as they are the same.
+    """
+    network = stored.get("network")
+    if isinstance(network, Mapping) and network.get("weights_sha256") == wanted["network"]["weights_sha256"]:
+        wanted = {**wanted, "network": {**wanted["network"], "weights": network.get("weights")}}
+    for path, before, now in differences(stored, wanted):
         raise UsageError(
-            f"{folder} holds a build with {path} {_short(before)}, not {_short(now)}.",
+            f"{folder} holds a build with {path} {short(before)}, not {short(now)}.",
             "Choose another OUT, or run the command that the folder was begun with (.amaxds/build.json or build.json).",
         )
 
 
-def _differences(stored: Any, wanted: Any, path: str = "") -> Iterable[tuple[str, Any, Any]]:
+def differences(stored: Any, wanted: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Place, stored and wanted value of everything in which two nested values differ."""
     if isinstance(stored, Mapping) and isinstance(wanted, Mapping):
         for key in wanted:
-            yield from _differences(stored.get(key), wanted[key], f"{path}.{key}".lstrip("."))
+            yield from differences(stored.get(key), wanted[key], f"{path}.{key}".lstrip("."))
         for key in stored.keys() - wanted.keys():
             yield f"{path}.{key}".lstrip("."), stored[key], None
     elif isinstance(stored, list) and isinstance(wanted, list) and len(stored) == len(wanted):
         for index, (before, now) in enumerate(zip(stored, wanted, strict=True)):
-            yield from _differences(before, now, f"{path}[{index}]")
+            yield from differences(before, now, f"{path}[{index}]")
     elif stored != wanted:
         yield path, stored, wanted
 
 
-def _short(value: Any) -> str:
-    text = "nothing" if value is None else json.dumps(value)
+def short(value: Any) -> str:
+    """A value in a message."""
+    text = "nothing" if value is None else json.dumps(value, default=str)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

@@ -9,6 +9,7 @@ import abc
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -201,6 +202,7 @@ ORIGINAL = Original()
 CLEAR = Clear()
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (CLEAR, ORIGINAL)}
 DEFAULT_RECIPE = CLEAR.name
+MAX_STEPS = 100_000
 
 
 def get_recipe(name: str, steps: int | None = None) -> Recipe:
@@ -209,6 +211,29 @@ def get_recipe(name: str, steps: int | None = None) -> Recipe:
         raise UsageError(f"unknown recipe {name!r}.", f"There is {', '.join(RECIPES)}.")
     if steps is None:
         return RECIPES[name]
-    if not 1 <= steps <= 100_000:
-        raise UsageError(f"--steps {steps} is out of range.", "Give a number from 1 to 100000.")
+    if not 1 <= steps <= MAX_STEPS:
+        raise UsageError(f"--steps {steps} is out of range.", f"Give a number from 1 to {MAX_STEPS}.")
     return dataclasses.replace(RECIPES[name], steps=steps)
+
+
+def recipe_of(settings: Mapping[str, Any]) -> Recipe:
+    """The recipe that `Recipe.settings` wrote; ValueError where it is not one, or not the one that its digest is of."""
+    name = settings.get("name")
+    if not isinstance(name, str) or name not in RECIPES:
+        raise ValueError(f"unknown recipe {name!r}")
+    known = dataclasses.asdict(RECIPES[name])
+    values = {key: value for key, value in settings.items() if key != "digest"}
+    for key in [*known, *values]:
+        if key not in values:
+            raise ValueError(f"{name} has no {key}")
+        if key not in known:
+            raise ValueError(f"{name} has {key}, which is no setting of it")
+        value = values[key]
+        if type(value) is not type(known[key]) or (isinstance(value, float) and not np.isfinite(value)):
+            raise ValueError(f"{name}.{key} is {value!r}, expected {type(known[key]).__name__}")
+    if not 1 <= values["steps"] <= MAX_STEPS:
+        raise ValueError(f"{name}.steps is {values['steps']}")
+    recipe = dataclasses.replace(RECIPES[name], **values)
+    if settings.get("digest") != recipe.digest:
+        raise ValueError(f"{name}.digest is {settings.get('digest')!r}, of these settings it is {recipe.digest}")
+    return recipe
