@@ -33,7 +33,7 @@ from amaxds.image import decode_png
 from amaxds.network import DEMO, Layer
 from amaxds.plan import Unit, make_plan
 from amaxds.program import Programs
-from amaxds.recipe import ORIGINAL, RECIPES
+from amaxds.recipe import ORIGINAL, RECIPES, Recipe
 from amaxds.synthesis import synthesise
 from amaxds.weights import load_weights
 
@@ -50,10 +50,8 @@ def sample(layer: Layer) -> list[int]:
     return [int(place) for place in np.linspace(0, layer.filters - 1, PER_LAYER).round()]
 
 
-def ours(recipe: str, layer: Layer, filters: list[int]) -> Images:
-    plan = make_plan(DEMO, [recipe])
-    unit = Unit(plan.recipes[0], layer, rows=tuple(filters), wanted=tuple(filters))
-    rows = synthesise(plan, PROGRAMS, unit)
+def ours(recipe: Recipe, layer: Layer, filters: list[int]) -> Images:
+    rows = synthesise(make_plan(DEMO, [recipe.name]), PROGRAMS, Unit(recipe, layer, tuple(filters), tuple(filters)))
     return np.stack([decode_png(row["image"]) for row in rows])
 
 
@@ -129,8 +127,8 @@ def high_frequency_share(images: Images) -> NDArray[np.float64]:
 
 # Name -> (images of a layer's filters, evaluations of the network per image).
 TOOLS = {
-    "amaxds `clear`": (lambda layer, filters: ours("clear", layer, filters), RECIPES["clear"].steps + 2),
-    "amaxds `original`": (lambda layer, filters: ours("original", layer, filters), ORIGINAL.steps + 2),
+    "amaxds `clear`": (lambda layer, filters: ours(RECIPES["clear"], layer, filters), RECIPES["clear"].steps + 2),
+    "amaxds `original`": (lambda layer, filters: ours(RECIPES["original"], layer, filters), ORIGINAL.steps + 2),
     "the study's loop": (loop, ORIGINAL.steps),
     "tf-keras-vis 0.8.7, 200 steps": (tf_keras_vis, 200),
     "torch-lucent 0.1.8, 512 steps": (lucent, 512),
