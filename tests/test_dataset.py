@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 import jsonschema
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, read_rows
 from PIL import Image
 
 from amaxds.contract import contract_files
@@ -35,10 +36,23 @@ print(json.dumps(out))
 """
 
 
+CROISSANT = """
+import hashlib, json, sys
+import mlcroissant
+dataset = mlcroissant.Dataset(jsonld=sys.argv[1])
+records = []
+for found in dataset.records("original"):
+    row = {name.removeprefix("original/"): value for name, value in found.items()}
+    row["image"] = hashlib.sha256(row["image"].convert("RGB").tobytes()).hexdigest()
+    records.append({name: value.decode() if isinstance(value, bytes) else value for name, value in row.items()})
+layers = [row["layers/name"] for row in dataset.records("layers")]
+layers = [name.decode() if isinstance(name, bytes) else name for name in layers]
+print(json.dumps({"errors": list(dataset.metadata.ctx.issues.errors), "layers": layers, "records": records}))
+"""
+
+
 @pytest.mark.parametrize("how", [["whole"], ["stream"], ["whole", "original"]], ids=" ".join)
 def test_load_dataset_works_from_the_folders_parent(small: Path, tmp_path: Path, how: list[str]) -> None:
-    import os
-
     ended = subprocess.run(
         [sys.executable, "-c", LOAD, *how],
         cwd=small.parent,
@@ -69,6 +83,28 @@ def test_card_says_what_the_data_is(small: Path) -> None:
     for column, meaning in descriptions().items():
         assert f"| `{column}` |" in card
         assert meaning in card
+
+
+def test_croissants_own_reader_finds_no_fault_and_reads_the_same_records(small: Path, tmp_path: Path) -> None:
+    """In a process of its own: the reader sets up logging, and copies files into a cache under the home directory."""
+    ended = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", CROISSANT, str(small / "croissant.json")],
+        env=os.environ | {"HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    read = json.loads(ended.stdout)
+    assert read["errors"] == []
+    assert read["layers"] == [layer.name for layer in DEMO.layers]
+    stored = read_rows(small)
+    assert {(row["layer"], row["filter"]) for row in read["records"]} == set(stored)
+    for row in read["records"]:
+        due = stored[row["layer"], row["filter"]]
+        assert row.pop("image") == due["pixels_sha256"]
+        assert row == {name: value for name, value in due.items() if name != "image"}
 
 
 def test_contact_sheet_shows_every_layer(small: Path) -> None:

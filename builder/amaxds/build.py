@@ -23,6 +23,7 @@ from typing import Any
 import filelock
 
 from amaxds import backend, card, dataset, engine, provenance, sheet, summary
+from amaxds.croissant import CROISSANT_FILE, render_croissant
 from amaxds.errors import DamagedShard, UsageError
 from amaxds.files import disk_errors, move_whole, write_json, write_whole
 from amaxds.findings import Report
@@ -171,7 +172,9 @@ def _package(out: Path, plan: Plan, identity: provenance.Identity, ranked: _Rank
     text = card.render_card(identity, name, infos, summaries)
     write_whole(packaged / "README.md", text.encode())
     beaten = {recipe.name: ranked.beaten(recipe) for recipe in plan.recipes}
-    write_json(packaged / "build.json", _finished(identity, name, summaries, started) | {"beaten": beaten})
+    stored = _finished(identity, name, summaries, started) | {"beaten": beaten}
+    write_whole(packaged / CROISSANT_FILE, render_croissant(stored, packaged).encode())
+    write_json(packaged / "build.json", stored)
     files = [path.relative_to(packaged) for path in packaged.rglob("*") if path.is_file()]
     for file in sorted(files, key=lambda each: (each.name == "build.json", each)):
         move_whole(packaged / file, out / file)

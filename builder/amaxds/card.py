@@ -11,13 +11,13 @@ from datasets.info import DatasetInfosDict
 from datasets.utils.metadata import MetadataConfigs
 from huggingface_hub import DatasetCardData
 
+from amaxds.licence import LICENCE
 from amaxds.network import get_network
 from amaxds.provenance import Identity, command_of
 from amaxds.recipe import DEFAULT_RECIPE
 from amaxds.record import descriptions, stored_types
 from amaxds.summary import LayerSummary
 
-LICENSE = "cc-by-4.0"
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"))
 
 
@@ -26,7 +26,7 @@ def card_data(network: str, infos: Mapping[str, datasets.DatasetInfo]) -> Datase
     default = default_config(list(infos))
     count = sum(split.num_examples for info in infos.values() for split in info.splits.values())
     data = DatasetCardData(
-        license=LICENSE,
+        license=LICENCE.huggingface,
         pretty_name="Filter activations",
         task_categories=["image-classification"],
         tags=["activation-maximization", "feature-visualization", "interpretability", network],
@@ -71,6 +71,7 @@ def render_card(
         dead=sum(each.dead for each in summaries),
         summaries=summaries,
         counts={name: {split: info.splits[split].num_examples for split in info.splits} for name, info in infos.items()},
+        licence=LICENCE,
         columns=[(name, kind, descriptions()[name]) for name, kind in stored_types().items()],
         command=command_of(identity),
     )

@@ -11,6 +11,7 @@ from amaxds.summary import LayerSummary
 RULES = {
     "build": "build.json is there, readable, and consistent in itself: network, recipes with their digests, scope, command",
     "card": "README.md is the card that the data and build.json give, YAML and text",
+    "croissant": "croissant.json is what the data and build.json give, checksums included",
     "files": "every recipe has its parquet files, they can be read, and the folder holds nothing that is not the dataset's",
     "features": "the columns and their types are those of the definition",
     "record": "every value is in its column's range, and network, recipe and seed are the build's",

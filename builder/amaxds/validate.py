@@ -6,6 +6,7 @@ sized before they are decoded, and rows are read in small batches.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections import Counter
@@ -25,6 +26,7 @@ from huggingface_hub import metadata_load
 
 from amaxds import record
 from amaxds.card import card_data, render_card
+from amaxds.croissant import CROISSANT_FILE, render_croissant
 from amaxds.dataset import describe, image_name, split_files
 from amaxds.engine import cores
 from amaxds.errors import UsageError, in_words
@@ -57,6 +59,7 @@ def validate(path: Path) -> Report:
         report.images = len(rows)
         _check_scope(claims, rows, report)
         _check_counts(claims, rows, report)
+        _check_croissant(path, claims, report)
         _check_card(path, claims, rows, report)
         if report.valid:
             report.summaries = summarise(rows)
@@ -66,7 +69,7 @@ def validate(path: Path) -> Report:
 
 def _check_files(path: Path, claims: Claims, report: Report) -> None:
     """That the folder holds the files of a dataset and nothing else: programs beside data would be run by some readers."""
-    due = {"README.md", "build.json", *(f"contact-sheet-{recipe}.png" for recipe in claims.recipes)}
+    due = {"README.md", BUILD_FILE, CROISSANT_FILE, *(f"contact-sheet-{recipe}.png" for recipe in claims.recipes)}
     found = set()
     for folder, folders, names in os.walk(path):
         inside = Path(folder).relative_to(path)
@@ -85,7 +88,7 @@ def _check_files(path: Path, claims: Claims, report: Report) -> None:
                 report.add("files", file, "is no file of a dataset")
             elif (Path(folder) / name).is_symlink():
                 report.add("files", file, "is a link")
-    for file in sorted(due - found - {"README.md"}):
+    for file in sorted(due - found - {"README.md", CROISSANT_FILE}):
         report.add("files", file, "is missing")
 
 
@@ -261,6 +264,23 @@ def _check_counts(claims: Claims, rows: Sequence[Mapping[str, Any]], report: Rep
                 report.add("rank", f"{recipe} {layer}/{filter}", f"is {rank}, build.json {said}")
             elif entry["best"] == filter or entry["best"] not in claims.scope.get(layer, ()):
                 report.add("rank", f"{recipe} {layer}/{filter}", f"beaten by filter {entry['best']}, says build.json")
+
+
+def _check_croissant(path: Path, claims: Claims, report: Report) -> None:
+    """croissant.json again from the data and build.json; of another version's, what it says of the files."""
+    try:
+        found = json.loads(read_text(path / CROISSANT_FILE))
+        due = json.loads(render_croissant(claims.stored, path))
+    except FileNotFoundError:
+        report.add("croissant", CROISSANT_FILE, "is missing")
+        return
+    except (OSError, ValueError, RecursionError) as error:
+        report.add("croissant", CROISSANT_FILE, f"cannot be read: {in_words(error)}")
+        return
+    if claims.stored["software"]["amaxds"] != version("amaxds") and isinstance(found, dict):
+        found, due = found.get("distribution"), due["distribution"]
+    for at, claimed, expected in differences(found, due):
+        report.add("croissant", CROISSANT_FILE, f"{at or 'it'} is {short(claimed)}, expected {short(expected)}")
 
 
 def _check_card(path: Path, claims: Claims, rows: Sequence[Mapping[str, Any]], report: Report) -> None:
