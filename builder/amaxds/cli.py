@@ -82,6 +82,23 @@ def validate_command(
     print(f"{path}: {report.images} images, valid")
 
 
+@app.command("bundle")
+def bundle_command(
+    path: Annotated[Path, typer.Argument(help="Dataset folder")],
+    out: Annotated[Path, typer.Argument(help="Folder to write, which must not be there yet")],
+    recipe: Annotated[str | None, typer.Option(help="Recipe; by default the dataset's default config")] = None,
+    repo: Annotated[str | None, typer.Option(help="owner/name on Kaggle, for dataset-metadata.json")] = None,
+) -> None:
+    """Write one recipe of a dataset as a Kaggle dataset: PNG files, metadata.csv, croissant.json, dataset-metadata.json."""
+    from amaxds.bundle import bundle
+    from amaxds.provenance import require_claims
+    from amaxds.validate import validate
+
+    _print_findings(validate(path))
+    chosen = bundle(path, require_claims(path), out, recipe, repo)
+    print(f"{out}: the images of recipe {chosen}")
+
+
 @app.command("metadata")
 def metadata_command(
     out: Annotated[Path, typer.Argument(help="Folder to write to")] = Path("metadata"),

@@ -145,6 +145,12 @@ def file_object(folder: Path, name: str, encoding: str) -> Entry:
     }
 
 
+def column_types() -> dict[str, str]:
+    """The columns of a table without the images, with file and split, and labels by name -> Croissant's type."""
+    kinds = {name: _TYPES.get(kind, "sc:Text") for name, kind in stored_types().items() if name != "image"}
+    return {"file": "sc:Text", "split": "sc:Text"} | kinds
+
+
 def _layer_names(stored: Mapping[str, Any]) -> list[str]:
     return [layer.name for layer in get_network(stored["network"]["name"]).layers]
 

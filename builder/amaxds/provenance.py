@@ -167,6 +167,14 @@ def read_claims(folder: Path) -> tuple[Claims | None, list[str]]:
     return Claims(stored, network, {recipe.name: recipe for recipe in recipes}, scope), problems
 
 
+def require_claims(folder: Path) -> Claims:
+    """What build.json of a dataset folder says; UsageError where it cannot be used."""
+    claims, problems = read_claims(folder)
+    if claims is None:
+        raise UsageError(f"{folder / BUILD_FILE} {problems[0]}.", "Give the folder that `amaxds build` made.")
+    return claims
+
+
 def _missing_or_wrong(error: Mapping[str, Any]) -> str:
     at = ".".join(map(str, error["loc"])) or "it"
     return f"{at} is missing" if error["type"] == "missing" else f"{at} is {short(error['input'])}: {error['msg']}"

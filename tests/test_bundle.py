@@ -1,0 +1,100 @@
+"""The Kaggle bundle: the study's own layout, the same bytes, and metadata that says what is there."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import amaxds, read_rows
+
+from amaxds.network import DEMO
+from amaxds.record import STATUSES, descriptions
+
+
+@pytest.fixture(scope="module")
+def bundled(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("bundle") / "bundle"
+    ended = amaxds("bundle", small, out, "--repo", "owner/demo-filters")
+    assert ended.returncode == 0, ended.stderr
+    return out
+
+
+def test_images_are_the_datasets_own_bytes_in_the_published_layout(small: Path, bundled: Path) -> None:
+    due = {
+        f"{DEMO.layers[layer].name}/filter-{filter}.png": row["image"]["bytes"]
+        for (layer, filter), row in read_rows(small).items()
+    }
+    images = bundled / "filterActivations"
+    assert {file.relative_to(images).as_posix(): file.read_bytes() for file in images.rglob("*.png")} == due
+
+
+def test_metadata_csv_has_every_column_of_every_record(small: Path, bundled: Path) -> None:
+    stored = read_rows(small)
+    with (bundled / "metadata.csv").open() as file:
+        lines = list(csv.DictReader(file))
+    assert len(lines) == len(stored) == 24
+    names = [layer.name for layer in DEMO.layers]
+    for line in lines:
+        row = stored[names.index(line["layer"]), int(line["filter"])]
+        assert line["file"] == f"filterActivations/{line['layer']}/filter-{line['filter']}.png"
+        assert line["status"] == STATUSES[row["status"]]
+        for column in ("activation_start", "activation", "uniformity_index"):
+            assert float(line[column]) == row[column]
+        for column in ("network", "recipe", "seed", "activation_rank", "pixels_sha256"):
+            assert line[column] == str(row[column])
+    assert {line["split"] for line in lines} == {"train", "validation", "test"}
+
+
+def test_kaggles_metadata_keeps_kaggles_limits_and_describes_every_column(bundled: Path) -> None:
+    said = json.loads((bundled / "dataset-metadata.json").read_text())
+    assert said["id"] == "owner/demo-filters"
+    assert 6 <= len(said["title"]) <= 50
+    assert 20 <= len(said["subtitle"]) <= 80
+    assert said["licenses"] == [{"name": "CC-BY-4.0"}]
+    top = {path.name for path in bundled.iterdir() if path.is_file()} - {"dataset-metadata.json"}
+    assert {each["path"] for each in said["resources"]} == top
+    table = next(each for each in said["resources"] if each["path"] == "metadata.csv")
+    header = (bundled / "metadata.csv").read_text().splitlines()[0].split(",")
+    assert [field["name"] for field in table["schema"]["fields"]] == header
+    assert set(descriptions()) - {"image"} <= set(header)
+    assert all(field["description"] and field["type"] in ("string", "integer", "number") for field in table["schema"]["fields"])
+
+
+READ = """
+import json, sys
+import mlcroissant
+dataset = mlcroissant.Dataset(jsonld=sys.argv[1])
+table = {row["original/file"].decode(): row["original/pixels_sha256"].decode() for row in dataset.records("original")}
+import hashlib
+pictures = {row["pictures/file"].decode(): hashlib.sha256(row["pictures/image"].tobytes()).hexdigest()
+            for row in dataset.records("pictures")}
+print(json.dumps([list(dataset.metadata.ctx.issues.errors), len(table), table == pictures]))
+"""
+
+
+def test_croissants_own_reader_finds_the_pictures_that_the_table_names(bundled: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "ignore", "-c", READ, str(bundled / "croissant.json")]
+    ended = subprocess.run(command, env=os.environ | {"HOME": str(tmp_path)}, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout) == [[], 24, True]
+
+
+def test_a_bundle_is_made_whole_of_valid_data_only(
+    small: Path, bundled: Path, tmp_path: Path, assert_error: Callable[..., None]
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in bundled.rglob("*")}
+    assert_error(amaxds("bundle", small, bundled), 2, "is already there")
+    assert {path: path.stat().st_mtime_ns for path in bundled.rglob("*")} == before
+    assert_error(amaxds("bundle", small, tmp_path / "out", "--recipe", "clear"), 2, "has no recipe 'clear'", "original")
+    assert_error(amaxds("bundle", small, "/proc/out"), 3, "cannot write /proc/out")
+    (tmp_path / "broken").mkdir()
+    ended = amaxds("bundle", tmp_path / "broken", tmp_path / "out")
+    assert ended.returncode == 1
+    assert "build.json: is missing" in ended.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["broken"]
