@@ -99,6 +99,32 @@ def bundle_command(
     print(f"{out}: the images of recipe {chosen}")
 
 
+@app.command("publish")
+def publish_command(
+    path: Annotated[Path, typer.Argument(help="Dataset folder")],
+    to: Annotated[list[str], typer.Option(help="huggingface; may be given again for another hub")],
+    repo: Annotated[str, typer.Option(help="owner/name on the hub")],
+    public: Annotated[
+        bool | None, typer.Option("--public/--private", help="Visibility. Default: as it is; private for a new one")
+    ] = None,
+    message: Annotated[str | None, typer.Option(help="What changed, for the new version")] = None,
+    allow_partial: Annotated[bool, typer.Option("--allow-partial", help="Publish a build of some filters only")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done; touch no network")] = False,
+) -> None:
+    """Publish a dataset: validate, show the plan, send what changed, fetch it back and compare."""
+    from amaxds.provenance import require_claims
+    from amaxds.publish import get_hub, publish
+    from amaxds.validate import validate
+
+    hubs = [get_hub(name) for name in to]
+    _print_findings(validate(path))
+    claims, private = require_claims(path), None if public is None else not public
+    for hub in hubs:
+        receipt = publish(path, claims, hub, repo, private, message, allow_partial, dry_run)
+        if receipt is not None:
+            print(f"{hub.url(repo)}: published and verified; receipt {receipt}")
+
+
 @app.command("metadata")
 def metadata_command(
     out: Annotated[Path, typer.Argument(help="Folder to write to")] = Path("metadata"),

@@ -70,7 +70,7 @@ def image_name(filter: int) -> str:
 def package(network: Network, recipe: str, rows: Rows, folder: Path, scratch: Path) -> None:
     """Write one recipe's records to `folder/<recipe>/<split>-*.parquet`, the splits that have any."""
     prepared = scratch / recipe
-    with disk_errors(prepared), _quiet():
+    with disk_errors(prepared), quiet():
         builder = FilterActivations(
             cache_dir=str(scratch / "cache"),
             dataset_name=_FILE_PREFIX,
@@ -109,8 +109,8 @@ def describe(network: Network, recipe: str, folder: Path) -> datasets.DatasetInf
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the library's own progress bars: the build shows one for all."""
+def quiet() -> Iterator[None]:
+    """Without the library's own progress bars."""
     shown = not datasets.are_progress_bars_disabled()
     datasets.disable_progress_bars()
     try:

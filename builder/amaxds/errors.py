@@ -30,6 +30,10 @@ class NotFoundOnline(AmaxdsError):
     """Pretrained weights could not be had."""
 
 
+class HubError(AmaxdsError):
+    """A hub refused, could not be reached, or does not hold what was sent."""
+
+
 class DamagedShard(AmaxdsError):
     """A shard that is not what its unit wrote. The build makes it again."""
 

@@ -41,8 +41,8 @@ from amaxds.record import Record
 from amaxds.summary import summarise
 
 _PARQUET = re.compile(rf"({'|'.join(SPLITS)})-\d{{5}}-of-\d{{5}}\.parquet")
-_OF_THE_HUBS = (".cache", ".git", ".gitattributes")
-"""What the hubs' own clients leave beside a dataset."""
+_BESIDE_DATA = (".cache", ".git", ".gitattributes", "published-huggingface.json", "published-kaggle.json")
+"""What the hubs' own clients leave beside a dataset, and receipts of `amaxds publish`."""
 
 
 def validate(path: Path) -> Report:
@@ -74,8 +74,8 @@ def _check_files(path: Path, claims: Claims, report: Report) -> None:
     for folder, folders, names in os.walk(path):
         inside = Path(folder).relative_to(path)
         if inside == Path("."):
-            folders[:] = [name for name in folders if name not in _OF_THE_HUBS]
-            names = [name for name in names if name not in _OF_THE_HUBS]
+            folders[:] = [name for name in folders if name not in _BESIDE_DATA]
+            names = [name for name in names if name not in _BESIDE_DATA]
         for name in names + [name for name in folders if (Path(folder) / name).is_symlink()]:
             file = (inside / name).as_posix()
             found.add(file)

@@ -1,0 +1,142 @@
+"""The Hugging Face Hub as a place to publish: a dataset repository, by the hub's own client."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from amaxds.dataset import quiet
+from amaxds.errors import HubError, UsageError, in_words
+from amaxds.provenance import Claims
+from amaxds.publish import Changes
+
+_AGAIN = "Nothing is lost: run the same command again, and only what is missing is sent."
+
+
+class HuggingFace:
+    """One dataset repository per dataset folder, with the folder's files as they are."""
+
+    name = "huggingface"
+    title = "Hugging Face"
+
+    def check(self, repo: str) -> None:
+        from huggingface_hub import get_token
+        from huggingface_hub.errors import HFValidationError
+        from huggingface_hub.utils._validators import validate_repo_id
+
+        try:
+            validate_repo_id(repo)
+        except HFValidationError as error:
+            raise UsageError(f"--repo {repo!r} is no name for {self.title}: {in_words(error)}", "Choose another.") from error
+        if not get_token():
+            raise UsageError(
+                "no token for Hugging Face: neither the variable HF_TOKEN nor the file that `hf auth login` writes is there.",
+                "Make one with write access at https://huggingface.co/settings/tokens, and set HF_TOKEN.",
+            )
+
+    def prepare(self, folder: Path, claims: Claims, repo: str, scratch: Path) -> Path:
+        return folder
+
+    def files(self, repo: str, scratch: Path) -> dict[str, str] | None:
+        from huggingface_hub import HfApi
+        from huggingface_hub.errors import RepositoryNotFoundError
+
+        with _hub_errors(repo):
+            api = HfApi()
+            api.whoami()
+            try:
+                siblings = api.dataset_info(repo, files_metadata=True).siblings or []
+            except RepositoryNotFoundError:
+                return None
+            found = {}
+            for each in siblings:
+                if each.rfilename != ".gitattributes":
+                    found[each.rfilename] = each.lfs.sha256 if each.lfs else self._small_file(api, repo, each.rfilename)
+            return found
+
+    def _small_file(self, api: Any, repo: str, name: str) -> str:
+        """SHA-256 of a file of which the hub only tells git's own hash."""
+        fetched = api.hf_hub_download(repo, name, repo_type="dataset")
+        return hashlib.sha256(Path(fetched).read_bytes()).hexdigest()
+
+    def send(self, source: Path, repo: str, changes: Changes, private: bool | None, message: str) -> str:
+        from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+
+        with _hub_errors(repo):
+            api = HfApi()
+            if changes.creates:
+                api.create_repo(repo, repo_type="dataset", private=private is not False)
+            elif private is not None:
+                api.update_repo_settings(repo, repo_type="dataset", private=private)
+            operations: list[Any] = [CommitOperationDelete(name) for name in changes.removed]
+            operations += [CommitOperationAdd(name, source / name) for name in (*changes.added, *changes.changed)]
+            if not operations:
+                return str(api.dataset_info(repo).sha)
+            return str(api.create_commit(repo, operations, commit_message=message, repo_type="dataset").oid)
+
+    def fetch(self, repo: str, version: str, folder: Path) -> None:
+        from huggingface_hub import snapshot_download
+
+        with _hub_errors(repo):
+            snapshot_download(repo, repo_type="dataset", revision=version, local_dir=folder, force_download=True)
+
+    def verify(self, folder: Path, claims: Claims, repo: str, version: str, scratch: Path) -> None:
+        """That `load_dataset` gives, for every config and split, the rows of the dataset folder."""
+        import datasets
+
+        for config in claims.recipes:
+            with _hub_errors(repo), quiet():
+                cache = str(scratch / "loaded")
+                there = datasets.load_dataset(repo, config, revision=version, cache_dir=cache)
+                here = datasets.load_dataset(str(folder.resolve()), config, cache_dir=cache)
+            if there.keys() != here.keys():
+                raise HubError(f"{repo}: loads with splits {list(there)}, not {list(here)}.", _AGAIN)
+            for split in here:
+                ours, theirs = (each[split].with_format("arrow") for each in (here, there))
+                if ours.features != theirs.features or not ours[:].equals(theirs[:]):
+                    raise HubError(f"{repo}: {config}/{split} loads with other rows than were sent.", _AGAIN)
+
+    def url(self, repo: str) -> str:
+        from huggingface_hub import constants
+
+        return f"{constants.ENDPOINT}/datasets/{repo}"
+
+
+@contextlib.contextmanager
+def _hub_errors(repo: str) -> Iterator[None]:
+    """What the client raises, as what happened and what to do."""
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.utils.tqdm import disable_progress_bars
+
+    # The base of its HTTP library's errors, whichever library that is.
+    of_the_library: type[Exception] = HfHubHTTPError.__bases__[0]
+    if not sys.stderr.isatty():
+        disable_progress_bars()
+    try:
+        yield
+    except (HfHubHTTPError, of_the_library, LocalEntryNotFoundError, RuntimeError, ConnectionError, TimeoutError) as error:
+        answered = error.__cause__ if type(error) is RuntimeError else error  # So the client wraps failures of large files.
+        if isinstance(answered, HfHubHTTPError):
+            raise _refusal(answered, repo) from error
+        if isinstance(answered, RuntimeError):
+            raise
+        raise HubError(f"Hugging Face could not be reached for {repo}: {type(answered).__name__}.", _AGAIN) from error
+    except json.JSONDecodeError as error:
+        raise HubError(f"Hugging Face answered for {repo} with something that is no JSON.", _AGAIN) from error
+
+
+def _refusal(error: Any, repo: str) -> HubError:
+    status, said = error.response.status_code, " ".join(str(error.server_message or "").split())[:200]
+    remedies = {
+        401: "The token is not valid: make one at https://huggingface.co/settings/tokens, and set HF_TOKEN.",
+        403: "The token may not write there: check owner/name, and the token's permissions.",
+        404: "Check owner/name, and that the token may read it.",
+        409: "The name is taken: choose another --repo.",
+        429: "Too many requests: wait some minutes, then run the same command again.",
+    }
+    return HubError(f"Hugging Face answered {status} for {repo}: {said or 'no reason given'}.", remedies.get(status, _AGAIN))

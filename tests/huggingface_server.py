@@ -1,0 +1,330 @@
+"""A loopback stand-in for the Hugging Face Hub: enough of it for the real client to publish, check and load datasets."""
+
+import base64
+import hashlib
+import json
+import re
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, ClassVar, Self
+from urllib.parse import parse_qs, unquote, urlsplit
+
+Headers = Mapping[str, str]
+NONE: Headers = {}
+DATE = "2026-01-01T00:00:00.000Z"
+DATASET = r"/api/datasets/(?P<name>[^/]+/[^/]+)"
+REVISION = r"(?P<revision>[^/]+)"
+CALLS = {
+    "whoami": r"GET /api/whoami-v2",
+    "validate_yaml": r"POST /api/validate-yaml",
+    "create": r"POST /api/repos/create",
+    "settings": rf"PUT {DATASET}/settings",
+    "preupload": rf"POST {DATASET}/preupload/{REVISION}",
+    "batch": r"POST /datasets/(?P<name>[^/]+/[^/]+)\.git/info/lfs/objects/batch",
+    "put": r"PUT /lfs/(?P<name>[^/]+/[^/]+)/(?P<path>\w{64})",
+    "verify": r"POST /lfs/(?P<name>[^/]+/[^/]+)/verify",
+    "commit": rf"POST {DATASET}/commit/{REVISION}",
+    "info": rf"GET {DATASET}(/revision/{REVISION})?",
+    "tree": rf"GET {DATASET}/tree/{REVISION}(/(?P<path>.*))?",
+    "paths_info": rf"POST {DATASET}/paths-info/{REVISION}",
+    "resolve": rf"(GET|HEAD) /datasets/(?P<name>[^/]+/[^/]+)/resolve/{REVISION}/(?P<path>.+)",
+}
+
+
+@dataclass
+class Commit:
+    """One version of a repository, whole."""
+
+    id: str
+    message: str
+    files: dict[str, bytes]
+
+
+@dataclass
+class Repo:
+    """A dataset repository: its versions, oldest first, and its large objects by SHA-256."""
+
+    private: bool
+    commits: list[Commit]
+    objects: dict[str, bytes] = field(default_factory=dict)
+
+    def add(self, message: str, files: dict[str, bytes]) -> Commit:
+        seed = repr((len(self.commits), message, sorted(files.items())))
+        self.commits.append(Commit(hashlib.sha1(seed.encode()).hexdigest(), message, files))
+        return self.commits[-1]
+
+
+@dataclass
+class Failure:
+    """What befalls the next `times` requests that match."""
+
+    method: str
+    path: str
+    status: int
+    times: int
+    headers: Headers
+    after_bytes: int | None
+
+
+class Refusal(Exception):
+    """An answer other than success."""
+
+    def __init__(self, status: int, error: str, code: str = "", **more: str) -> None:
+        super().__init__(error)
+        self.status, self.body = status, {"error": error, **more}
+        self.headers = {"X-Error-Message": error, **({"X-Error-Code": code} if code else {})}
+
+
+def describe(path: str, data: bytes) -> dict[str, Any]:
+    """A file as an entry of the tree: its size, its git blob and, for a large object, what the blob points to."""
+    entry: dict[str, Any] = {"type": "file", "path": path, "size": len(data)}
+    if data and path.endswith((".parquet", ".png")):
+        sha256, size = hashlib.sha256(data).hexdigest(), len(data)
+        data = f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {size}\n".encode()
+        entry["lfs"] = {"oid": sha256, "size": size, "pointerSize": len(data)}
+    return {**entry, "oid": hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()}
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Reads a request, and answers it or fails as told."""
+
+    hub: ClassVar["HuggingFaceServer"]
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def serve(self) -> None:
+        url, size = urlsplit(self.path), int(self.headers.get("Content-Length", 0))
+        failure = self.hub.note(self.command, url.path)
+        if failure and failure.after_bytes is not None:
+            self.rfile.read(min(size, failure.after_bytes))
+            self.close_connection = True
+            return
+        self.body, self.query = self.rfile.read(size), parse_qs(url.query)
+        self.status, self.extra = 200, dict[str, str]()
+        try:
+            if failure:
+                raise Refusal(failure.status, "told to fail")
+            with self.hub.lock:
+                content = self.answer(url.path)
+        except Refusal as refusal:
+            self.status, content = refusal.status, refusal.body
+            self.extra |= {**refusal.headers, **(failure.headers if failure else NONE)}
+        data = content if isinstance(content, bytes) else json.dumps(content).encode()
+        self.send_response(self.status)
+        for header in {**self.extra, "Content-Length": str(len(data))}.items():
+            self.send_header(*header)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(data)
+
+    do_GET = do_HEAD = do_POST = do_PUT = serve  # noqa: N815
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+    def answer(self, path: str) -> Any:
+        for call, pattern in CALLS.items():
+            if match := re.fullmatch(pattern, f"{self.command} {path}"):
+                found = {key: unquote(value) for key, value in match.groupdict().items() if value}
+                self.file, self.name = found.get("path", ""), found.get("name", "")
+                writes = self.command in ("POST", "PUT") and call not in ("put", "paths_info")
+                repo, foreign = self.hub.repos.get(self.name), not self.name.startswith("owner/")
+                if writes or call == "whoami" or (repo and repo.private and call != "put"):
+                    self.authorize()
+                if self.name and (repo is None or (repo.private and foreign)):
+                    raise Refusal(404, "Repository not found", "RepoNotFound")
+                if repo and foreign and writes:
+                    raise Refusal(403, f"You don't have the rights to write to {self.name}")
+                if repo:
+                    self.repo, self.version = repo, self.find(repo, found.get("revision", "main"))
+                return getattr(self, call)()
+        raise Refusal(404, f"No such call: {self.command} {path}")
+
+    def authorize(self) -> None:
+        given = self.headers.get("Authorization")
+        if given is None:
+            raise Refusal(401, "Invalid username or password.", "RepoNotFound")
+        if given != f"Bearer {self.hub.token}":
+            raise Refusal(401, "Invalid credentials in Authorization header")
+
+    def find(self, repo: Repo, revision: str) -> Commit:
+        for version in reversed(repo.commits):
+            if revision in ("main", "HEAD", version.id):
+                return version
+        raise Refusal(404, f"Invalid rev id: {revision}", "RevisionNotFound")
+
+    def entries(self) -> list[dict[str, Any]]:
+        folders = {path[: slash.start()] for path in self.version.files for slash in re.finditer("/", path)}
+        listed = [{"type": "directory", "path": path, "size": 0, "oid": "0" * 40} for path in folders]
+        return sorted([describe(*item) for item in self.version.files.items()] + listed, key=lambda entry: str(entry["path"]))
+
+    def whoami(self) -> Any:
+        token = {"displayName": "test", "role": "write"}
+        return {"type": "user", "name": "owner", "orgs": [], "auth": {"type": "access_token", "accessToken": token}}
+
+    def validate_yaml(self) -> Any:
+        return {"errors": [], "warnings": []}
+
+    def create(self) -> Any:
+        wanted = json.loads(self.body)
+        name = f"{wanted.get('organization') or 'owner'}/{wanted['name']}"
+        url = f"{self.hub.url}/datasets/{name}"
+        if not name.startswith("owner/"):
+            raise Refusal(403, f"You don't have the rights to create a dataset under the namespace of {name}")
+        if name in self.hub.repos:
+            raise Refusal(409, "You already created this dataset repo", url=url)
+        self.hub.repos[name] = Repo(wanted.get("visibility") == "private", [])
+        attributes = b"*.parquet filter=lfs diff=lfs merge=lfs -text\n*.png filter=lfs diff=lfs merge=lfs -text\n"
+        self.hub.repos[name].add("initial commit", {".gitattributes": attributes})
+        return {"url": url, "name": name}
+
+    def settings(self) -> Any:
+        self.repo.private = json.loads(self.body).get("visibility", "private") == "private"
+        return {"private": self.repo.private}
+
+    def preupload(self) -> Any:
+        answers = []
+        for path in (item["path"] for item in json.loads(self.body)["files"]):
+            known = describe(path, self.version.files[path]) if path in self.version.files else {}
+            mode = "lfs" if "lfs" in describe(path, b"any") else "regular"
+            oid = known.get("lfs", known).get("oid")
+            answers.append({"path": path, "uploadMode": mode, "shouldIgnore": False, "oid": oid})
+        return {"files": answers}
+
+    def batch(self) -> Any:
+        url, objects = f"{self.hub.url}/lfs/{self.name}", json.loads(self.body)["objects"]
+        for item in objects:
+            if item["oid"] not in self.repo.objects:
+                item["actions"] = {"upload": {"href": f"{url}/{item['oid']}"}, "verify": {"href": f"{url}/verify"}}
+        return {"transfer": "basic", "objects": objects}
+
+    def put(self) -> Any:
+        if hashlib.sha256(self.body).hexdigest() != self.file:
+            raise Refusal(400, "The content does not have this SHA-256")
+        self.repo.objects[self.file] = self.body
+        return b""
+
+    def verify(self) -> Any:
+        wanted = json.loads(self.body)
+        if len(self.repo.objects.get(wanted["oid"], b"")) != wanted["size"]:
+            raise Refusal(404, "No such object")
+        return {}
+
+    def commit(self) -> Any:
+        header, *operations = [json.loads(line) for line in self.body.splitlines()]
+        head = self.repo.commits[-1]
+        if self.version is not head or header["value"].get("parentCommit", head.id) != head.id:
+            raise Refusal(412, "A commit has happened since. Please refresh and try again.")
+        files = dict(head.files)
+        for kind, value in ((operation["key"], operation["value"]) for operation in operations):
+            path = value["path"]
+            if kind == "file":
+                files[path] = base64.b64decode(value["content"])
+            elif kind == "lfsFile":
+                if value["oid"] not in self.repo.objects:
+                    raise Refusal(400, f"{path} points to a large object that is not here")
+                files[path] = self.repo.objects[value["oid"]]
+            else:
+                folder = f"{path.rstrip('/')}/" if kind == "deletedFolder" else "\0"
+                gone = [file for file in files if file == path or file.startswith(folder)]
+                if not gone:
+                    raise Refusal(404, f"A file with this name doesn't exist: {path}", "EntryNotFound")
+                files = {file: data for file, data in files.items() if file not in gone}
+        added = self.repo.add(header["value"]["summary"], files)
+        return {"commitOid": added.id, "commitUrl": f"{self.hub.url}/datasets/{self.name}/commit/{added.id}"}
+
+    def info(self) -> Any:
+        siblings: list[dict[str, Any]] = [{"rfilename": path} for path in sorted(self.version.files)]
+        for sibling in siblings if "blobs" in self.query else ():
+            entry = describe(sibling["rfilename"], self.version.files[sibling["rfilename"]])
+            sibling |= {"size": entry["size"], "blobId": entry["oid"]}
+            if lfs := entry.get("lfs"):
+                sibling["lfs"] = {"sha256": lfs["oid"], "size": lfs["size"], "pointerSize": lfs["pointerSize"]}
+        known = {"id": self.name, "author": self.name.split("/")[0], "sha": self.version.id, "lastModified": DATE}
+        return {**known, "private": self.repo.private, "gated": False, "disabled": False, "siblings": siblings}
+
+    def tree(self) -> Any:
+        prefix, recursive = f"{self.file}/" if self.file else "", self.query.get("recursive") == ["true"]
+        inside = [entry for entry in self.entries() if entry["path"].startswith(prefix)]
+        if prefix and not inside:
+            raise Refusal(404, f"{self.file} does not exist", "EntryNotFound")
+        return [entry for entry in inside if recursive or "/" not in entry["path"][len(prefix) :]]
+
+    def paths_info(self) -> Any:
+        wanted = parse_qs(self.body.decode())["paths"]
+        return [entry for entry in self.entries() if entry["path"] in wanted]
+
+    def resolve(self) -> Any:
+        self.extra = {"X-Repo-Commit": self.version.id, "Accept-Ranges": "bytes"}
+        if self.file not in self.version.files:
+            raise Refusal(404, "Entry not found", "EntryNotFound")
+        data = self.version.files[self.file]
+        entry, size = describe(self.file, data), len(data)
+        self.extra["ETag"] = f'"{entry.get("lfs", entry)["oid"]}"'
+        if "lfs" in entry:
+            self.extra |= {"X-Linked-Etag": self.extra["ETag"], "X-Linked-Size": str(size)}
+        if data and any(re.search(pattern, self.file) for pattern in self.hub.damaged):
+            data = data[: size // 2] + bytes([data[size // 2] ^ 1]) + data[size // 2 + 1 :]
+        if span := re.fullmatch(r"bytes=(\d+)-(\d*)|bytes=-(\d+)", self.headers.get("Range", "")):
+            first, last, tail = span.groups()
+            start, stop = (max(size - int(tail), 0), size) if tail else (int(first), min(int(last or size) + 1, size))
+            self.status = 206 if start < stop else 416
+            self.extra["Content-Range"] = f"bytes {start}-{stop - 1}/{size}" if start < stop else f"bytes */{size}"
+            return data[start:stop]
+        return data
+
+
+class Server(ThreadingHTTPServer):
+    """One thread a connection; a client that goes away is no error."""
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def handle_error(self, *args: Any) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(*args)
+
+
+class HuggingFaceServer:
+    """The stand-in, served from `url` inside a `with` block. Its one account is `owner`, with the token `token`."""
+
+    def __init__(self) -> None:
+        self.token = "hf_test"
+        self.repos: dict[str, Repo] = {}
+        self.requests: list[tuple[str, str]] = []
+        self.failures: list[Failure] = []
+        self.damaged: list[str] = []
+        self.lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        self.server = Server(("127.0.0.1", 0), type("BoundHandler", (Handler,), {"hub": self}))
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+    def fail(
+        self, method: str, path: str, status: int = 503, times: int = 1, headers: Headers = NONE, after_bytes: int | None = None
+    ) -> None:
+        """Answer the next matching requests with `status`, or cut them once `after_bytes` of their body were read."""
+        self.failures.append(Failure(method, path, status, times, headers, after_bytes))
+
+    def damage(self, path: str) -> None:
+        """From now on, serve the files whose path matches with one bit changed."""
+        self.damaged.append(path)
+
+    def note(self, method: str, path: str) -> Failure | None:
+        """Record a request, and say how it is to fail, if it is."""
+        with self.lock:
+            self.requests.append((method, path))
+            for failure in self.failures:
+                if failure.times > 0 and failure.method == method and re.search(failure.path, path):
+                    failure.times -= 1
+                    return failure
+            return None

@@ -1,0 +1,202 @@
+"""Publishing with the real clients, against stand-ins for the hubs that keep what they are sent."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from conftest import amaxds, hashes
+from huggingface_server import HuggingFaceServer
+
+REPO = "owner/demo-filter-activations"
+Check = Callable[..., None]
+Publish = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def hub() -> Iterator[HuggingFaceServer]:
+    with HuggingFaceServer() as server:
+        yield server
+
+
+@pytest.fixture
+def dataset(small: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(small, tmp_path / small.name)
+
+
+@pytest.fixture
+def publish(hub: HuggingFaceServer, dataset: Path, tmp_path: Path) -> Publish:
+    """Publish the dataset to the stand-in, and see that the token is in nothing that is said or kept."""
+
+    def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+        settings = {"HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_XET": "1", "HF_TOKEN": hub.token, "HF_HOME": str(tmp_path / "home")}
+        common = ("--to", "huggingface", "--repo", REPO, "--allow-partial")
+        ended = amaxds("publish", dataset, *common, *arguments, **settings | environment)
+        kept = [path.read_text() for path in dataset.glob("*.json")]
+        assert all(hub.token not in text for text in (ended.stdout, ended.stderr, *kept))
+        return ended
+
+    return run
+
+
+def _data(folder: Path) -> dict[str, bytes]:
+    """The files that are to be published."""
+    files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {name: data for name, data in files.items() if not name.startswith("published-")}
+
+
+def _there(hub: HuggingFaceServer) -> dict[str, bytes]:
+    return {name: data for name, data in hub.repos[REPO].commits[-1].files.items() if name != ".gitattributes"}
+
+
+def test_a_new_repository_is_private_and_holds_the_dataset(hub: HuggingFaceServer, publish: Publish, dataset: Path) -> None:
+    ended = publish("--message", "first version")
+    assert ended.returncode == 0, ended.stderr
+    assert hub.repos[REPO].private
+    assert hub.repos[REPO].commits[-1].message == "first version"
+    assert _there(hub) == _data(dataset)
+    receipt = json.loads((dataset / "published-huggingface.json").read_text())
+    assert receipt["version"] == hub.repos[REPO].commits[-1].id
+    assert receipt["files"].keys() == _data(dataset).keys()
+    assert amaxds("validate", dataset).returncode == 0
+
+
+def test_public_is_said_and_changed_only_when_asked(hub: HuggingFaceServer, publish: Publish) -> None:
+    assert publish("--public").returncode == 0
+    assert not hub.repos[REPO].private
+    assert publish().returncode == 0
+    assert not hub.repos[REPO].private
+    assert publish("--private").returncode == 0
+    assert hub.repos[REPO].private
+
+
+def test_what_is_there_already_is_not_sent_again(hub: HuggingFaceServer, publish: Publish, dataset: Path) -> None:
+    assert publish().returncode == 0
+    commits = len(hub.repos[REPO].commits)
+    ended = publish()
+    assert ended.returncode == 0, ended.stderr
+    assert "0 to add, 0 to change, 0 to remove" in ended.stdout
+    assert len(hub.repos[REPO].commits) == commits
+    hub.repos[REPO].commits[-1].files["old.txt"] = b"from before"
+    shutil.rmtree(dataset)
+    arguments = ("--network", "demo", "--recipe", "original", "--steps", "2", "--layers", "block1_conv1")
+    assert amaxds("build", dataset, *arguments).returncode == 0
+    hub.requests.clear()
+    ended = publish("--message", "two steps")
+    assert ended.returncode == 0, ended.stderr
+    assert "remove  old.txt" in ended.stdout
+    assert _there(hub) == _data(dataset)
+    assert hub.repos[REPO].commits[-1].message == "two steps"
+    assert len(hub.repos[REPO].commits) == commits + 1
+
+
+def test_a_dry_run_and_a_partial_build_touch_no_network(hub: HuggingFaceServer, publish: Publish, dataset: Path) -> None:
+    ended = publish("--dry-run")
+    assert ended.returncode == 0, ended.stderr
+    assert "a new repository" in ended.stdout
+    assert "add     README.md" in ended.stdout
+    ended = amaxds("publish", dataset, "--to", "huggingface", "--repo", REPO, HF_ENDPOINT=hub.url, HF_TOKEN=hub.token)
+    assert ended.returncode == 2
+    assert "is a partial build" in ended.stderr
+    assert hub.requests == []
+    assert publish().returncode == 0
+    assert "7 unchanged" in publish("--dry-run").stdout
+
+
+def test_a_finding_stops_publishing(hub: HuggingFaceServer, publish: Publish, dataset: Path) -> None:
+    (dataset / "load.py").write_text("print(1)")
+    ended = publish()
+    assert ended.returncode == 1
+    assert "load.py" in ended.stdout
+    assert hub.requests == []
+
+
+LOAD = """
+import json, sys
+sys.modules["amaxds"] = None
+import datasets
+loaded = datasets.load_dataset(sys.argv[1])
+print(json.dumps([[row["layer"], row["filter"], row["pixels_sha256"]] for rows in loaded.values() for row in rows]))
+"""
+
+
+def test_load_dataset_gives_what_was_built_to_someone_without_amaxds(
+    hub: HuggingFaceServer, publish: Publish, small: Path, tmp_path: Path
+) -> None:
+    assert publish().returncode == 0
+    environment = {"HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_XET": "1", "HF_TOKEN": hub.token, "HF_HOME": str(tmp_path / "else")}
+    command = [sys.executable, "-c", LOAD, REPO]
+    ended = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert {(layer, filter): digest for layer, filter, digest in json.loads(ended.stdout)} == hashes(small)
+
+
+def test_an_interrupted_upload_goes_on(hub: HuggingFaceServer, publish: Publish, dataset: Path) -> None:
+    """One large file is refused; the next run sends that one alone, over a connection that is cut once on the way."""
+    refused = hashlib.sha256((dataset / "original" / "train-00000-of-00001.parquet").read_bytes()).hexdigest()
+    hub.fail(method="PUT", path=refused, status=403, times=1)
+    ended = publish()
+    assert ended.returncode == 3
+    assert "amaxds: Hugging Face answered 403" in ended.stderr
+    assert len(hub.repos[REPO].commits) == 1
+    assert not (dataset / "published-huggingface.json").exists()
+    stored = set(hub.repos[REPO].objects)
+    hub.requests.clear()
+    hub.fail(method="PUT", path=refused, status=200, times=1, after_bytes=1000)
+    ended = publish()
+    assert ended.returncode == 0, ended.stderr
+    sent = {path.rsplit("/", 1)[-1] for method, path in hub.requests if method == "PUT"}
+    assert refused in sent
+    assert not sent & stored
+    assert _there(hub) == _data(dataset)
+
+
+def test_a_file_that_arrives_damaged_is_found(
+    hub: HuggingFaceServer, publish: Publish, dataset: Path, assert_error: Check
+) -> None:
+    hub.damage("contact-sheet")
+    assert_error(publish(), 3, "contact-sheet-original.png arrived damaged", "no receipt")
+    assert not (dataset / "published-huggingface.json").exists()
+
+
+REFUSED = {
+    401: ("/api/whoami", "settings/tokens"),
+    403: ("/api/repos/create", "may not write"),
+    404: ("/commit/", "Check owner/name"),
+    429: ("/api/repos/create", "Too many requests"),
+    500: ("/commit/", "run the same command again"),
+    503: ("/commit/", "run the same command again"),
+}
+
+
+@pytest.mark.parametrize("status", REFUSED)
+def test_what_a_hub_refuses_is_said_with_what_to_do(
+    status: int, hub: HuggingFaceServer, publish: Publish, dataset: Path, assert_error: Check
+) -> None:
+    path, words = REFUSED[status]
+    hub.fail(method="POST" if status != 401 else "GET", path=path, status=status, times=40)
+    assert_error(publish(), 3, f"answered {status}", words)
+    assert not (dataset / "published-huggingface.json").exists()
+
+
+def test_names_and_tokens_are_checked_before_anything_is_sent(
+    hub: HuggingFaceServer, publish: Publish, assert_error: Check
+) -> None:
+    assert_error(publish(HF_TOKEN=""), 2, "HF_TOKEN", "https://huggingface.co/settings/tokens")
+    for name in ("nobody", "owner/" + "n" * 97, "owner/../x", "owner/a--b", "owner/x.git"):
+        assert_error(publish("--repo", name), 2, "--repo", name[:20])
+    assert_error(publish("--to", "nowhere"), 2, "unknown hub 'nowhere'", "huggingface")
+    assert hub.requests == []
+
+
+def test_a_wrong_token_and_no_network_change_nothing(hub: HuggingFaceServer, publish: Publish, assert_error: Check) -> None:
+    assert_error(publish(HF_TOKEN="hf_wrong"), 3, "answered 401", "settings/tokens")
+    assert hub.repos == {}
+    assert_error(publish(HF_ENDPOINT="http://127.0.0.1:9"), 3, "could not be reached", "run the same command again")
