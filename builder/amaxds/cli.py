@@ -102,7 +102,7 @@ def bundle_command(
 @app.command("publish")
 def publish_command(
     path: Annotated[Path, typer.Argument(help="Dataset folder")],
-    to: Annotated[list[str], typer.Option(help="huggingface; may be given again for another hub")],
+    to: Annotated[list[str], typer.Option(help="huggingface or kaggle; may be given again")],
     repo: Annotated[str, typer.Option(help="owner/name on the hub")],
     public: Annotated[
         bool | None, typer.Option("--public/--private", help="Visibility. Default: as it is; private for a new one")

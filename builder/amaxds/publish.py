@@ -55,8 +55,9 @@ class Hub(Protocol):
 def get_hub(name: str) -> Hub:
     """The hub of that name, or UsageError listing the names there are."""
     from amaxds.huggingface import HuggingFace
+    from amaxds.kaggle import Kaggle
 
-    hubs: tuple[Hub, ...] = (HuggingFace(),)
+    hubs: tuple[Hub, ...] = (HuggingFace(), Kaggle())
     for hub in hubs:
         if hub.name == name:
             return hub
@@ -118,7 +119,7 @@ def publish(
     with tempfile.TemporaryDirectory(prefix="amaxds-") as temporary:
         scratch = Path(temporary)
         source = hub.prepare(folder, claims, repo, scratch)
-        ours = _hashes(source)
+        ours = hashes(source)
         there = _last_published(receipt, repo) if dry_run else hub.files(repo, scratch)
         changes = compare(source, ours, there)
         say(
@@ -137,7 +138,7 @@ def publish(
         back = scratch / "back"
         back.mkdir()
         hub.fetch(repo, version, back)
-        _require_equal(ours, _hashes(back), hub, repo)
+        _require_equal(ours, hashes(back), hub, repo)
         hub.verify(folder, claims, repo, version, scratch)
         write_json(
             receipt,
@@ -171,14 +172,14 @@ def receipt_name(hub: str) -> str:
     return f"published-{hub}.json"
 
 
-def _hashes(folder: Path) -> dict[str, str]:
-    """Name -> SHA-256 of the files to publish: all but hidden ones and receipts."""
+def hashes(folder: Path) -> dict[str, str]:
+    """Name -> SHA-256 of the files to publish: all but hidden ones, receipts, and Kaggle's settings, no file there."""
     found = {}
     with disk_errors(folder):
         for path in sorted(folder.rglob("*")):
             name = path.relative_to(folder).as_posix()
             hidden = any(part.startswith(".") for part in Path(name).parts)
-            if path.is_file() and not hidden and not re.fullmatch(r"published-\w+\.json", name):
+            if path.is_file() and not hidden and not re.fullmatch(r"published-\w+\.json|dataset-metadata\.json", name):
                 with path.open("rb") as file:
                     found[name] = hashlib.file_digest(file, "sha256").hexdigest()
     return found

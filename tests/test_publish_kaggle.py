@@ -1,0 +1,164 @@
+"""Publishing on Kaggle with its real client, against a stand-in that keeps what it is sent."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from conftest import amaxds, hashes
+from kaggle_server import KaggleServer
+
+from amaxds.network import DEMO
+
+REPO = "owner/demo-filter-activations"
+Check = Callable[..., None]
+Publish = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def kaggle() -> Iterator[KaggleServer]:
+    with KaggleServer() as server:
+        yield server
+
+
+@pytest.fixture
+def dataset(small: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(small, tmp_path / small.name)
+
+
+@pytest.fixture
+def publish(kaggle: KaggleServer, dataset: Path, tmp_path: Path) -> Publish:
+    """Publish the dataset to the stand-in, and see that the key is in nothing that is said or kept."""
+
+    def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+        ended = _publish(dataset, tmp_path, *arguments, **environment)
+        kept = [path.read_text() for path in dataset.glob("*.json")]
+        assert all(kaggle.key not in text for text in (ended.stdout, ended.stderr, *kept))
+        return ended
+
+    return run
+
+
+def _publish(dataset: Path, home: Path, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    login = {"KAGGLE_USERNAME": KaggleServer.username, "KAGGLE_KEY": KaggleServer.key, "KAGGLE_API_TOKEN": ""}
+    settings = {"HOME": str(home), "KAGGLE_API_ENVIRONMENT": "TEST", "KAGGLE_CONFIG_DIR": ""}
+    common = ("--to", "kaggle", "--repo", REPO, "--allow-partial")
+    return amaxds("publish", dataset, *common, *arguments, **settings | login | environment)
+
+
+def _uploads(kaggle: KaggleServer) -> int:
+    return sum(method == "PUT" for method, _ in kaggle.requests)
+
+
+def test_a_new_dataset_is_private_and_has_the_images_in_folders(kaggle: KaggleServer, publish: Publish, dataset: Path) -> None:
+    ended = publish()
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stderr == ""
+    found = kaggle.datasets[REPO]
+    assert (found.private, found.licence, len(found.versions)) == (True, "CC-BY-4.0", 1)
+    files = found.versions[0].files
+    table = {line["file"]: line for line in csv.DictReader(io.StringIO(files["metadata.csv"].decode()))}
+    assert files.keys() == {"metadata.csv", "croissant.json", "build.json", *table}
+    names = [layer.name for layer in DEMO.layers]
+    published = {(names.index(line["layer"]), int(line["filter"])): line["pixels_sha256"] for line in table.values()}
+    assert published == hashes(dataset)
+    receipt = json.loads((dataset / "published-kaggle.json").read_text())
+    assert (receipt["version"], receipt["files"].keys()) == ("1", files.keys())
+
+
+def test_a_changed_dataset_is_one_new_version_and_an_unchanged_one_none(
+    kaggle: KaggleServer, publish: Publish, dataset: Path
+) -> None:
+    assert publish("--public").returncode == 0
+    assert not kaggle.datasets[REPO].private
+    uploads = _uploads(kaggle)
+    ended = publish()
+    assert ended.returncode == 0, ended.stderr
+    assert "27 unchanged" in ended.stdout
+    assert (_uploads(kaggle), len(kaggle.datasets[REPO].versions)) == (uploads, 1)
+    assert publish("--private").returncode == 0
+    assert kaggle.datasets[REPO].private
+    shutil.rmtree(dataset)
+    arguments = ("--network", "demo", "--recipe", "original", "--steps", "2", "--layers", "block1_conv1")
+    assert amaxds("build", dataset, *arguments).returncode == 0
+    ended = publish("--message", "two steps")
+    assert ended.returncode == 0, ended.stderr
+    assert "remove  filterActivations/block2_conv2/filter-0.png" in ended.stdout
+    assert [version.notes for version in kaggle.datasets[REPO].versions] == ["", "two steps"]
+    assert len(kaggle.datasets[REPO].versions[-1].files) == 8 + 3
+
+
+def test_a_dry_run_touches_no_network(kaggle: KaggleServer, publish: Publish) -> None:
+    ended = publish("--dry-run")
+    assert ended.returncode == 0, ended.stderr
+    assert "27 to add" in ended.stdout
+    assert kaggle.requests == []
+
+
+def test_an_upload_that_stops_half_way_is_resumed(kaggle: KaggleServer, publish: Publish, dataset: Path) -> None:
+    kaggle.fail("/upload/", status=503, keep=1000)
+    ended = publish()
+    assert ended.returncode == 0, ended.stderr
+    assert len(kaggle.datasets[REPO].versions[0].files) == 27
+    assert (dataset / "published-kaggle.json").exists()
+
+
+def test_a_file_that_kaggle_does_not_take_is_an_error_and_the_next_run_goes_on(
+    kaggle: KaggleServer, publish: Publish, dataset: Path, assert_error: Check
+) -> None:
+    kaggle.fail("/upload/", status=500)
+    assert_error(publish(), 3, "did not take the file", "run the same command again")
+    assert kaggle.datasets == {}
+    assert not (dataset / "published-kaggle.json").exists()
+    assert publish().returncode == 0
+
+
+def test_a_file_that_arrives_damaged_is_found(
+    kaggle: KaggleServer, publish: Publish, dataset: Path, assert_error: Check
+) -> None:
+    kaggle.damage("block2_conv2/filter-3")
+    assert_error(publish(), 3, "filterActivations/block2_conv2/filter-3.png arrived damaged", "no receipt")
+    assert not (dataset / "published-kaggle.json").exists()
+
+
+REFUSED = {
+    401: ("GetDatasetStatus", "https://www.kaggle.com/settings"),
+    403: ("CreateDataset", "may not write"),
+    404: ("CreateDataset", "Check owner/name"),
+    500: ("GetDatasetStatus", "run the same command again"),
+    503: ("GetDatasetStatus", "run the same command again"),
+}
+
+
+@pytest.mark.parametrize("status", REFUSED)
+def test_what_kaggle_refuses_is_said_with_what_to_do(
+    status: int, kaggle: KaggleServer, publish: Publish, dataset: Path, assert_error: Check
+) -> None:
+    """Any failure to ask for a dataset, taken by the client as there being none, is an error here and creates nothing."""
+    call, words = REFUSED[status]
+    kaggle.fail(call, status=status, times=100)
+    assert_error(publish(), 3, f"answered {status}", words)
+    assert kaggle.datasets == {}
+    assert not (dataset / "published-kaggle.json").exists()
+
+
+def test_names_logins_and_titles_that_do_not_fit(kaggle: KaggleServer, publish: Publish, assert_error: Check) -> None:
+    assert_error(publish("--repo", "owner/five5"), 2, "6 to 50 characters", "'five5' has 5")
+    assert_error(publish("--repo", "owner/" + "n" * 51), 2, "6 to 50 characters")
+    nobody = {"KAGGLE_USERNAME": "", "KAGGLE_KEY": ""}
+    assert_error(publish(**nobody), 2, "KAGGLE_USERNAME", "kaggle.json", "https://www.kaggle.com/settings")
+    assert kaggle.requests == []
+    assert_error(publish(KAGGLE_KEY="wrong"), 3, "answered 401")
+    assert publish().returncode == 0
+    assert_error(publish("--repo", "owner/another-name"), 3, "already in use", "--repo")
+
+
+def test_without_network_nothing_changes(dataset: Path, tmp_path: Path, assert_error: Check) -> None:
+    assert_error(_publish(dataset, tmp_path), 3, "could not be reached", "run the same command again")
+    assert not (dataset / "published-kaggle.json").exists()
