@@ -86,7 +86,7 @@ class Handler(BaseHTTPRequestHandler):
                         extra = {"Content-Type": "application/zip"}
             except Refusal as refusal:
                 status, content = refusal.status, {"code": refusal.status, "message": str(refusal)}
-            if status == 308:
+            if status == 308 and self.kaggle.blobs[path].data:
                 extra["Range"] = f"bytes=0-{len(self.kaggle.blobs[path].data) - 1}"
         data = content if isinstance(content, bytes) else json.dumps(content).encode()
         self.send_response(status)

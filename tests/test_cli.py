@@ -16,7 +16,7 @@ from amaxds.weights import load_weights
 
 def test_help_names_every_command_and_option() -> None:
     text = amaxds("--help").stdout
-    for command in ("build", "validate", "bundle", "publish", "metadata"):
+    for command in ("build", "validate", "bundle", "publish", "describe", "metadata"):
         assert command in text
     text = amaxds("build", "--help").stdout
     for option in (

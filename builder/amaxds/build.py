@@ -15,25 +15,23 @@ import functools
 import json
 import shutil
 import time
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import filelock
 
-from amaxds import backend, card, dataset, engine, provenance, sheet, summary
-from amaxds.croissant import CROISSANT_FILE, render_croissant
+from amaxds import backend, engine, provenance
 from amaxds.errors import DamagedShard, UsageError
-from amaxds.files import disk_errors, move_whole, write_json, write_whole
+from amaxds.files import disk_errors, move_whole, write_json
 from amaxds.findings import Report
 from amaxds.image import decode_png
+from amaxds.packaging import write_dataset
 from amaxds.plan import Plan, Unit
 from amaxds.program import Programs
 from amaxds.progress import BuildProgress
 from amaxds.recipe import Recipe
 from amaxds.shard import Row, read_shard, shard_path, write_shard
-from amaxds.summary import LayerSummary
 from amaxds.synthesis import activation_ranks, synthesise
 from amaxds.validate import validate
 from amaxds.weights import Weights
@@ -146,13 +144,6 @@ class _Ranked:
                 found.append({"layer": row["layer"], "filter": row["filter"], "rank": rank, "best": best})
         return found
 
-    def tiles(self, recipe: Recipe) -> dict[str, list[sheet.Tile]]:
-        """What the contact sheet shows."""
-        tiles: dict[str, list[sheet.Tile]] = {}
-        for row in self.rows(recipe):
-            tiles.setdefault(row["layer"], []).append(sheet.make_tile(decode_png(row["image"]), row["status"] == "dead"))
-        return tiles
-
 
 def _package(out: Path, plan: Plan, identity: provenance.Identity, ranked: _Ranked, started: float) -> None:
     """Write everything beside .amaxds into .amaxds/packaged, then move it into place, build.json last."""
@@ -161,43 +152,13 @@ def _package(out: Path, plan: Plan, identity: provenance.Identity, ranked: _Rank
         shutil.rmtree(folder, ignore_errors=True)
         with disk_errors(folder):
             folder.mkdir()
-    name = out.resolve().name
-    infos, rows = {}, []
-    for recipe in plan.recipes:
-        dataset.package(plan.network, recipe.name, functools.partial(ranked.rows, recipe), packaged, scratch)
-        infos[recipe.name] = dataset.describe(plan.network, recipe.name, packaged)
-        write_whole(packaged / f"contact-sheet-{recipe.name}.png", sheet.contact_sheet(ranked.tiles(recipe)))
-        rows += [{key: value for key, value in row.items() if key != "image"} for row in ranked.rows(recipe)]
-    summaries = summary.summarise(rows)
-    text = card.render_card(identity, name, infos, summaries)
-    write_whole(packaged / "README.md", text.encode())
+    rows = {recipe.name: functools.partial(ranked.rows, recipe) for recipe in plan.recipes}
     beaten = {recipe.name: ranked.beaten(recipe) for recipe in plan.recipes}
-    stored = _finished(identity, name, summaries, started) | {"beaten": beaten}
-    write_whole(packaged / CROISSANT_FILE, render_croissant(stored, packaged).encode())
-    write_json(packaged / "build.json", stored)
+    command = provenance.command_of(identity)
+    write_dataset(packaged, scratch, out.resolve().name, plan.network, identity, command, rows, beaten, started)
     files = [path.relative_to(packaged) for path in packaged.rglob("*") if path.is_file()]
     for file in sorted(files, key=lambda each: (each.name == "build.json", each)):
         move_whole(packaged / file, out / file)
-
-
-def _finished(identity: provenance.Identity, name: str, summaries: Sequence[LayerSummary], started: float) -> dict[str, Any]:
-    def moment(seconds: float) -> str:
-        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
-
-    finished = time.time()
-    return {
-        "format": provenance.FORMAT,
-        "dataset": name,
-        **identity,
-        "images": sum(each.images for each in summaries),
-        "dead": sum(each.dead for each in summaries),
-        "command": provenance.command_of(identity),
-        "times": {
-            "started": moment(started),
-            "finished": moment(finished),
-            "seconds_of_last_run": round(finished - started, 1),
-        },
-    }
 
 
 def _require_usable(out: Path) -> None:

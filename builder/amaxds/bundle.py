@@ -23,7 +23,7 @@ from amaxds.croissant import CROISSANT_FILE, Entry, column_types, document, file
 from amaxds.dataset import image_name, split_files
 from amaxds.errors import UsageError
 from amaxds.files import disk_errors, write_json, write_whole
-from amaxds.licence import LICENCE
+from amaxds.licence import licence_of
 from amaxds.network import get_network
 from amaxds.provenance import BUILD_FILE, Claims, command_of
 from amaxds.record import STATUSES, descriptions
@@ -43,6 +43,7 @@ def bundle(folder: Path, claims: Claims, out: Path, recipe: str | None = None, r
     chosen = recipe or default_config(list(claims.recipes))
     if chosen not in claims.recipes:
         raise UsageError(f"{folder} has no recipe {chosen!r}.", f"It has {', '.join(claims.recipes)}.")
+    licence_of([chosen]).on("kaggle")
     if os.path.lexists(out):
         raise UsageError(f"{out} is already there.", "Choose another OUT, or delete it.")
     part = out.with_name(f".{out.name}.{os.getpid()}.part")
@@ -160,7 +161,7 @@ def kaggle_metadata(stored: Mapping[str, Any], recipe: str, repo: str | None = N
         "title": f"{network.name.upper()} filter activations ({recipe})",
         "subtitle": f"An image for each filter of {network.name.upper()}, by gradient ascent, with evidence",
         "description": _description(stored, recipe),
-        "licenses": [{"name": LICENCE.on("kaggle")}],
+        "licenses": [{"name": licence_of([recipe]).on("kaggle")}],
         "keywords": ["image", "computer vision", "neural networks", "deep learning"],
         "resources": [
             {"path": TABLE, "description": "One line for each image: its record.", "schema": {"fields": fields}},
@@ -182,7 +183,7 @@ noise drawn with a fixed seed, with the recipe `{recipe}`.{scope}
 - `{BUILD_FILE}`: how it was made. The same software on the same kind of device makes the same pixels again:
   `{command_of(stored)}`
 
-One image per filter is one answer out of many: another seed gives another image. Licence: {LICENCE.name}.
+One image per filter is one answer out of many: another seed gives another image. Licence: {licence_of([recipe]).name}.
 VGG16 is K. Simonyan and A. Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition, arXiv:1409.1556;
 the layout, the method and the uniformity index are those of the study that first published an image for every filter of it.
 Made with amaxds.

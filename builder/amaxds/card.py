@@ -11,10 +11,10 @@ from datasets.info import DatasetInfosDict
 from datasets.utils.metadata import MetadataConfigs
 from huggingface_hub import DatasetCardData
 
-from amaxds.licence import LICENCE
+from amaxds.licence import licence_of
 from amaxds.network import get_network
-from amaxds.provenance import Identity, command_of
-from amaxds.recipe import DEFAULT_RECIPE
+from amaxds.provenance import DESCRIBE_COMMAND, Identity, command_of
+from amaxds.recipe import DEFAULT_RECIPE, DESCRIBED
 from amaxds.record import descriptions, stored_types
 from amaxds.summary import LayerSummary
 
@@ -26,7 +26,7 @@ def card_data(network: str, infos: Mapping[str, datasets.DatasetInfo]) -> Datase
     default = default_config(list(infos))
     count = sum(split.num_examples for info in infos.values() for split in info.splits.values())
     data = DatasetCardData(
-        license=LICENCE.huggingface,
+        license=licence_of(infos).huggingface,
         pretty_name="Filter activations",
         task_categories=["image-classification"],
         tags=["activation-maximization", "feature-visualization", "interpretability", network],
@@ -71,7 +71,8 @@ def render_card(
         dead=sum(each.dead for each in summaries),
         summaries=summaries,
         counts={name: {split: info.splits[split].num_examples for split in info.splits} for name, info in infos.items()},
-        licence=LICENCE,
+        licence=licence_of(infos),
+        described=[recipe["name"] for recipe in identity["recipes"]] == [DESCRIBED.name],
         columns=[(name, kind, descriptions()[name]) for name, kind in stored_types().items()],
-        command=command_of(identity),
+        command=DESCRIBE_COMMAND if identity["seed"] is None else command_of(identity),
     )

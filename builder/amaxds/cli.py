@@ -99,6 +99,23 @@ def bundle_command(
     print(f"{out}: the images of recipe {chosen}")
 
 
+@app.command("describe")
+def describe_command(
+    folder: Annotated[Path, typer.Argument(help="Folder with <layer>/filter-<n>.png")],
+    out: Annotated[Path, typer.Argument(help="Dataset folder to write, which must not be there yet")],
+    network: Annotated[str, typer.Option(help="Whose layers they are: vgg16 or demo")] = "vgg16",
+) -> None:
+    """Make a dataset folder of images that were made elsewhere: index, hash, and status judged from the pixels."""
+    from amaxds.describe import describe
+    from amaxds.network import get_network
+    from amaxds.progress import print_summary
+
+    report = describe(folder, out, get_network(network))
+    _print_findings(report)
+    print_summary(report.summaries)
+    print(f"{out}: look at {out / 'contact-sheet-described.png'}")
+
+
 @app.command("publish")
 def publish_command(
     path: Annotated[Path, typer.Argument(help="Dataset folder")],

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from amaxds.dataset import split_files
-from amaxds.licence import LICENCE
+from amaxds.licence import licence_of
 from amaxds.network import get_network
 from amaxds.record import STATUSES, descriptions, stored_types
 
@@ -102,6 +102,14 @@ def render_croissant(stored: Mapping[str, Any], folder: Path) -> str:
 def document(stored: Mapping[str, Any], distribution: Sequence[Entry], record_sets: Sequence[Entry]) -> str:
     """The JSON-LD of a dataset with these files and record sets."""
     network = get_network(stored["network"]["name"])
+    licence = licence_of(each["name"] for each in stored["recipes"])
+    made = licence.url is not None
+    how = (
+        f"each made by gradient ascent on one filter of {network.name}"
+        if made
+        else f"said to be of {network.name}, made elsewhere"
+    )
+    known = {"license": licence.url, "citeAs": _CITE_AS, "creator": {"@type": "Organization", "name": "amaxds"}, **_RAI}
     return (
         json.dumps(
             {
@@ -109,17 +117,14 @@ def document(stored: Mapping[str, Any], distribution: Sequence[Entry], record_se
                 "@type": "sc:Dataset",
                 "conformsTo": ["http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0"],
                 "name": stored["dataset"],
-                "description": f"What the filters of a convolutional network look for: {stored['images']} images, each made by "
-                f"gradient ascent on one filter of {network.name}, with layer, filter, activation, rank, uniformity index and "
-                f"hash. {stored['dead']} of them are dead: their filter never had a gradient, and the image is its own "
+                "description": f"What the filters of a convolutional network look for: {stored['images']} images, {how}, "
+                "with layer, filter, activation, rank, uniformity index and hash, as far as they are known. "
+                f"{stored['dead']} of them are dead: their filter never had a gradient, and the image is its own "
                 "starting noise.",
-                "license": LICENCE.url,
                 "version": "1.0.0",
                 "keywords": ["activation maximization", "feature visualization", "interpretability", network.name],
-                "citeAs": _CITE_AS,
-                "creator": {"@type": "Organization", "name": "amaxds"},
                 "isLiveDataset": False,
-                **_RAI,
+                **(known if made else {}),
                 "distribution": list(distribution),
                 "recordSet": list(record_sets),
             },

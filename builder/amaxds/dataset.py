@@ -25,7 +25,7 @@ from amaxds import record
 from amaxds.files import disk_errors, move_whole
 from amaxds.network import Network
 from amaxds.plan import SPLITS, split_of
-from amaxds.recipe import RECIPES
+from amaxds.recipe import DESCRIBED, RECIPES
 
 Rows = Callable[[], Iterable[dict[str, Any]]]
 """Every call gives all records of one recipe anew, in (layer, filter) order."""
@@ -40,7 +40,7 @@ class FilterActivations(datasets.GeneratorBasedBuilder):  # type: ignore[misc]  
 
     BUILDER_CONFIGS: ClassVar = [
         datasets.BuilderConfig(name=name, version="1.0.0", description=f"Images made with the recipe `{name}`.")
-        for name in RECIPES
+        for name in (*RECIPES, DESCRIBED.name)
     ]
 
     def __init__(self, *args: Any, network: Network, rows: Rows, **kwargs: Any) -> None:

@@ -37,12 +37,14 @@ class Kaggle:
             raise UsageError(
                 f"--repo {repo!r}: Kaggle's names have 6 to 50 characters, {slug!r} has {len(slug)}.", "Choose another."
             )
-        home = Path(os.environ.get("KAGGLE_CONFIG_DIR") or os.path.expanduser("~/.kaggle"))
-        names = ("kaggle.json", "access_token", "credentials.json")
-        variables = os.environ.get("KAGGLE_API_TOKEN") or (os.environ.get("KAGGLE_USERNAME") and os.environ.get("KAGGLE_KEY"))
-        if not variables and not any(os.path.isfile(home / name) for name in names):
+        home, said = Path(os.path.expanduser("~")), os.environ.get
+        settings = Path(said("XDG_CONFIG_HOME") or home / ".config") / "kaggle"
+        files = [home / ".kaggle" / name for name in ("access_token", "access_token.txt", "credentials.json")]
+        files += [folder / "kaggle.json" for folder in (Path(said("KAGGLE_CONFIG_DIR") or home / ".kaggle"), settings)]
+        variables = said("KAGGLE_API_TOKEN") or (said("KAGGLE_USERNAME") and said("KAGGLE_KEY"))
+        if not variables and not any(map(os.path.isfile, files)):
             raise UsageError(
-                f"no token for Kaggle: no KAGGLE_API_TOKEN, no KAGGLE_USERNAME with KAGGLE_KEY, and no {home / names[0]}.",
+                f"no token for Kaggle: no KAGGLE_API_TOKEN, no KAGGLE_USERNAME with KAGGLE_KEY, and no {files[3]}.",
                 f"Make one at {_SETTINGS}, and set the variables or put the file there.",
             )
 

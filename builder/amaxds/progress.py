@@ -91,10 +91,15 @@ def print_summary(summaries: Sequence[LayerSummary]) -> None:
         table.add_column(heading, justify="right")
     for each in summaries:
         table.add_row(
-            each.recipe, each.layer, str(each.images), str(each.dead), f"{each.mean_index:.3f}", str(each.ranked_first)
+            each.recipe, each.layer, str(each.images), str(each.dead), f"{each.mean_index:.3f}", _known(each.ranked_first)
         )
     table.add_section()
-    images, dead, first = (sum(getattr(each, name) for each in summaries) for name in ("images", "dead", "ranked_first"))
+    images, dead = sum(each.images for each in summaries), sum(each.dead for each in summaries)
+    firsts = [each.ranked_first for each in summaries if each.ranked_first is not None]
     mean = sum(each.mean_index * each.images for each in summaries) / images
-    table.add_row("", "all", str(images), str(dead), f"{mean:.3f}", str(first))
+    table.add_row("", "all", str(images), str(dead), f"{mean:.3f}", _known(sum(firsts) if firsts else None))
     Console().print(table)
+
+
+def _known(value: int | None) -> str:
+    return "–" if value is None else str(value)

@@ -21,10 +21,12 @@ from amaxds.errors import AmaxdsError, UsageError, in_words
 from amaxds.files import read_text
 from amaxds.network import Network, get_network
 from amaxds.plan import Plan, make_scope
-from amaxds.recipe import RECIPES, Recipe, get_recipe, recipe_of
+from amaxds.recipe import DESCRIBED, RECIPES, Recipe, get_recipe, recipe_of
 
 BUILD_FILE = "build.json"
 FORMAT = 1
+DESCRIBE_COMMAND = "amaxds describe FOLDER OUT"
+Scope = Mapping[str, tuple[int, ...]]
 Identity = dict[str, Any]
 _Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 _Words = Annotated[str, Field(min_length=1)]
@@ -38,7 +40,7 @@ class NetworkEntry(_Part):
     name: str
     canvas: int
     weights: _Words
-    weights_sha256: _Sha256
+    weights_sha256: _Sha256 | None
 
 
 class ScopeEntry(_Part):
@@ -68,7 +70,7 @@ class Software(_Part):
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, _Words]
     python: _Words
-    backend: Literal["tensorflow", "jax"]
+    backend: Literal["tensorflow", "jax", "none"]
     amaxds: _Words
     settings: dict[str, str]
 
@@ -88,11 +90,11 @@ class BuildFile(_Part):
     network: NetworkEntry
     recipes: Annotated[list[dict[str, Any]], Field(min_length=1)]
     """Each recipe's settings and digest, and the side of its images."""
-    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    seed: Annotated[int, Field(ge=0, lt=2**63)] | None
     scope: ScopeEntry
-    batch_size: Annotated[int, Field(ge=1, le=4096)]
+    batch_size: Annotated[int, Field(ge=1, le=4096)] | None
     software: Software
-    device: Device
+    device: Device | None
     images: Annotated[int, Field(ge=0)]
     dead: Annotated[int, Field(ge=0)]
     command: str
@@ -107,7 +109,7 @@ class Claims:
     stored: dict[str, Any]
     network: Network
     recipes: Mapping[str, Recipe]
-    scope: Mapping[str, tuple[int, ...]]
+    scope: Scope
 
     @property
     def filters(self) -> int:
@@ -151,9 +153,7 @@ def read_claims(folder: Path) -> tuple[Claims | None, list[str]]:
         return None, [error.problem]
     except (OSError, ValueError, RecursionError) as error:
         return None, [f"cannot be read: {in_words(error)}"]
-    plan = Plan(network, tuple(recipes), said.seed, scope, said.batch_size)
-    identity = make_identity(plan, said.network.weights, said.network.weights_sha256)
-    due = identity | {"command": command_of(identity)}
+    due = _expected(said, network, tuple(recipes), scope)
     differing = differences({key: stored[key] for key in due}, due)
     problems = [f"{at} is {short(claimed)}, expected {short(expected)}" for at, claimed, expected in differing]
     names = [recipe.name for recipe in recipes]
@@ -162,9 +162,34 @@ def read_claims(folder: Path) -> tuple[Claims | None, list[str]]:
     if sorted(said.beaten) != sorted(set(names)):
         problems.append(f"beaten is of {', '.join(said.beaten) or 'no recipe'}, expected {', '.join(names)}")
     if said.software.amaxds == version("amaxds"):
-        changed = [recipe.name for recipe in recipes if recipe != get_recipe(recipe.name, recipe.steps)]
+        changed = [each.name for each in recipes if each.name in RECIPES and each != get_recipe(each.name, each.steps)]
         problems += [f"recipe {name} has other settings than in this version" for name in changed]
     return Claims(stored, network, {recipe.name: recipe for recipe in recipes}, scope), problems
+
+
+def _expected(said: BuildFile, network: Network, recipes: tuple[Recipe, ...], scope: Scope) -> dict[str, Any]:
+    """The part of build.json that follows from the rest."""
+    if [recipe.name for recipe in recipes] == [DESCRIBED.name]:
+        return described_identity(network, recipes[0], scope) | {"command": DESCRIBE_COMMAND}
+    # Where one of these is missing, what is expected instead says so.
+    plan = Plan(network, recipes, said.seed or 0, scope, said.batch_size or 1)
+    identity = make_identity(plan, said.network.weights, said.network.weights_sha256 or "a digest")
+    return identity | {"command": command_of(identity)} | ({} if said.device else {"device": "a device"})
+
+
+def described_identity(network: Network, recipe: Recipe, scope: Scope) -> Identity:
+    """The same part for images that were made elsewhere: what is not known is null."""
+    return {
+        "network": {"name": network.name, "canvas": network.canvas, "weights": "not known", "weights_sha256": None},
+        "recipes": [recipe.settings() | {"image_side": recipe.image_side(network)}],
+        "seed": None,
+        "scope": {
+            "complete": sum(map(len, scope.values())) == network.filters,
+            "layers": {name: write_filters(kept) for name, kept in scope.items()},
+        },
+        "batch_size": None,
+        "device": None,
+    }
 
 
 def require_claims(folder: Path) -> Claims:

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from amaxds.errors import HubError, UsageError
 from amaxds.files import disk_errors, read_text, write_json
-from amaxds.licence import LICENCE
+from amaxds.licence import licence_of
 from amaxds.provenance import Claims
 
 _REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
@@ -111,7 +111,7 @@ def publish(
     """
     if not claims.stored["scope"]["complete"] and not allow_partial:
         raise UsageError(f"{folder} is a partial build.", "Build all filters, or publish it as it is with --allow-partial.")
-    LICENCE.on(hub.name)
+    licence_of(claims.recipes).on(hub.name)
     if not _REPO.fullmatch(repo):
         raise UsageError(f"--repo {repo!r} is no repository.", "Write it as owner/name: letters, digits, '.', '_' and '-'.")
     hub.check(repo)

@@ -183,6 +183,29 @@ class Clear(Recipe):
         return np.round(image * np.float32(255)).astype(np.uint8)
 
 
+@dataclass(frozen=True)
+class Described(Recipe):
+    """Images that were made elsewhere, in a way that is not known: what stands in a recipe's place when they are described."""
+
+    name: str = "described"
+    steps: int = 0
+    window_margin: int = 0
+    objective: str = "not known: the images were not made by this tool, only described"
+    side: int = 174
+
+    def image_side(self, network: Network) -> int:
+        return self.side
+
+    def start(self, network: Network, seed: int, layer_index: int, filter: int) -> NDArray[np.float32]:
+        raise TypeError("described images cannot be made")
+
+    def schedule(self, network: Network, seed: int, layer_index: int, filter: int) -> NDArray[np.float32]:
+        raise TypeError("described images cannot be made")
+
+    def decode(self, network: Network, image: NDArray[np.float32]) -> NDArray[np.uint8]:
+        raise TypeError("described images cannot be made")
+
+
 def stretched(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Full-range contrast stretch as Keras's `save_img(scale=True)` does it; a constant image becomes black."""
     x = image.astype(np.float32) - np.float32(image.min())
@@ -200,6 +223,7 @@ def image_generator(seed: int, layer_index: int, filter: int) -> np.random.Gener
 
 ORIGINAL = Original()
 CLEAR = Clear()
+DESCRIBED = Described()
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (CLEAR, ORIGINAL)}
 DEFAULT_RECIPE = CLEAR.name
 MAX_STEPS = 100_000
@@ -219,9 +243,10 @@ def get_recipe(name: str, steps: int | None = None) -> Recipe:
 def recipe_of(settings: Mapping[str, Any]) -> Recipe:
     """The recipe that `Recipe.settings` wrote; ValueError where it is not one, or not the one that its digest is of."""
     name = settings.get("name")
-    if not isinstance(name, str) or name not in RECIPES:
+    recipes = RECIPES | {DESCRIBED.name: DESCRIBED}
+    if not isinstance(name, str) or name not in recipes:
         raise ValueError(f"unknown recipe {name!r}")
-    known = dataclasses.asdict(RECIPES[name])
+    known = dataclasses.asdict(recipes[name])
     values = {key: value for key, value in settings.items() if key != "digest"}
     for key in [*known, *values]:
         if key not in values:
@@ -231,9 +256,9 @@ def recipe_of(settings: Mapping[str, Any]) -> Recipe:
         value = values[key]
         if type(value) is not type(known[key]) or (isinstance(value, float) and not np.isfinite(value)):
             raise ValueError(f"{name}.{key} is {value!r}, expected {type(known[key]).__name__}")
-    if not 1 <= values["steps"] <= MAX_STEPS:
-        raise ValueError(f"{name}.steps is {values['steps']}")
-    recipe = dataclasses.replace(RECIPES[name], **values)
+    if not (1 <= values["steps"] <= MAX_STEPS or name == DESCRIBED.name) or not 0 < values.get("side", 1) <= 4096:
+        raise ValueError(f"{name}.steps is {values['steps']}, its side {values.get('side')}")
+    recipe = dataclasses.replace(recipes[name], **values)
     if settings.get("digest") != recipe.digest:
         raise ValueError(f"{name}.digest is {settings.get('digest')!r}, of these settings it is {recipe.digest}")
     return recipe

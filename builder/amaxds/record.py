@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
 from amaxds.network import VGG16, Network
+from amaxds.recipe import DESCRIBED
 
 if TYPE_CHECKING:
     import datasets
@@ -58,7 +59,15 @@ class Record(BaseModel):
     ]
     filter: Annotated[int, Stored("int32"), Field(ge=0, description="The filter: the layer's output channel, from 0.")]
     recipe: Annotated[str, Stored("string"), Field(description="The name of the recipe; build.json holds it in full.")]
-    seed: Annotated[int, Stored("int64"), Field(ge=0, lt=2**63, description="The build's seed.")]
+    seed: Annotated[
+        int | None,
+        Stored("int64"),
+        Field(
+            ge=0,
+            lt=2**63,
+            description="The build's seed. Null, like the activations and the rank, where the image was described, not made.",
+        ),
+    ]
     status: Annotated[
         str,
         Stored("status"),
@@ -66,15 +75,15 @@ class Record(BaseModel):
         Field(description="Whether the ascent ever saw a gradient. A dead image is its own starting noise."),
     ]
     activation_start: Annotated[
-        float,
+        float | None,
         Stored("float32"),
         Field(ge=0, description="The filter's mean output after ReLU over the recipe's window, for the starting noise."),
     ]
     activation: Annotated[
-        float, Stored("float32"), Field(ge=0, description="The same for the final image, before it is made 8 bit.")
+        float | None, Stored("float32"), Field(ge=0, description="The same for the final image, before it is made 8 bit.")
     ]
     activation_rank: Annotated[
-        int,
+        int | None,
         Stored("int32"),
         Field(
             ge=1,
@@ -97,6 +106,14 @@ class Record(BaseModel):
         Stored("string"),
         Field(pattern="^[0-9a-f]{64}$", description="SHA-256 of the RGB bytes, row by row."),
     ]
+
+    @model_validator(mode="after")
+    def _known_where_it_was_made(self) -> Record:
+        """What only the making of an image tells is null where it was described, and nowhere else."""
+        for name in ("seed", "activation_start", "activation", "activation_rank"):
+            if (getattr(self, name) is None) != (self.recipe == DESCRIBED.name):
+                raise ValueError(f"{name} is {getattr(self, name)} under recipe {self.recipe}")
+        return self
 
 
 def stored_types() -> dict[str, str]:

@@ -18,9 +18,9 @@ class LayerSummary:
     dead: int
     mean_index: float
     median_gain: float | None
-    """Median over living images of final minus starting activation; None where all are dead."""
-    ranked_first: int
-    """Living images that excite their filter as much as any image of the layer does."""
+    """Median over living images of final minus starting activation; None where all are dead or it is not known."""
+    ranked_first: int | None
+    """Living images that excite their filter as much as any image of the layer does; None where ranks are not known."""
 
 
 def summarise(rows: Sequence[Mapping[str, Any]]) -> list[LayerSummary]:
@@ -33,7 +33,7 @@ def summarise(rows: Sequence[Mapping[str, Any]]) -> list[LayerSummary]:
 
 def _summary(recipe: str, layer: str, group: Sequence[Mapping[str, Any]]) -> LayerSummary:
     living = [row for row in group if row["status"] == "alive"]
-    gains = [row["activation"] - row["activation_start"] for row in living]
+    gains = [row["activation"] - row["activation_start"] for row in living if row["activation"] is not None]
     return LayerSummary(
         recipe=recipe,
         layer=layer,
@@ -41,5 +41,5 @@ def _summary(recipe: str, layer: str, group: Sequence[Mapping[str, Any]]) -> Lay
         dead=len(group) - len(living),
         mean_index=statistics.fmean(row["uniformity_index"] for row in group),
         median_gain=statistics.median(gains) if gains else None,
-        ranked_first=sum(row["activation_rank"] == 1 for row in living),
+        ranked_first=sum(row["activation_rank"] == 1 for row in living) if group[0]["activation_rank"] is not None else None,
     )

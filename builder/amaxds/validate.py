@@ -32,11 +32,11 @@ from amaxds.engine import cores
 from amaxds.errors import UsageError, in_words
 from amaxds.files import read_text
 from amaxds.findings import Report
-from amaxds.image import Pixels, decode_png, pixels_sha256, uniformity_index
+from amaxds.image import Pixels, decode_png, is_stretched_noise, pixels_sha256, uniformity_index
 from amaxds.network import Network
 from amaxds.plan import SPLITS, split_of
 from amaxds.provenance import BUILD_FILE, Claims, differences, read_claims, short
-from amaxds.recipe import Original, Recipe
+from amaxds.recipe import Described, Original, Recipe
 from amaxds.record import Record
 from amaxds.summary import summarise
 
@@ -181,8 +181,8 @@ def _check_row(row: dict[str, Any], context: tuple[Claims, Recipe]) -> list[tupl
         Record.model_validate(row | {"image": data, "layer": layer, "status": status})
     except pydantic.ValidationError as error:
         for each in error.errors():
-            column = str(each["loc"][0])
-            problems.append(("record", f"{column} is {short(row[column])}: {each['msg']}"))
+            column = str(each["loc"][0]) if each["loc"] else ""
+            problems.append(("record", f"{column} is {short(row[column])}: {each['msg']}" if column else each["msg"]))
     for name, due in (("network", claims.network.name), ("recipe", recipe.name), ("seed", claims.stored["seed"])):
         if row[name] != due:
             problems.append(("record", f"{name} is {row[name]!r}, build.json says {due!r}"))
@@ -202,6 +202,8 @@ def _check_row(row: dict[str, Any], context: tuple[Claims, Recipe]) -> list[tupl
         start = recipe.decode(claims.network, recipe.start(claims.network, row["seed"], index, row["filter"]))
         if (status == "dead") != _alike(pixels, start):
             problems.append(("status", f"{status}, but its image is {'not ' if status == 'dead' else ''}its starting noise"))
+    if isinstance(recipe, Described) and (status == "dead") != is_stretched_noise(pixels):
+        problems.append(("status", f"{status}, but its image is {'not ' if status == 'dead' else ''}stretched noise"))
     return problems
 
 

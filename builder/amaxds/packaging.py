@@ -1,0 +1,70 @@
+"""Packaging: finished rows become a whole dataset folder: data, contact sheets, card, Croissant, and build.json."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from amaxds import card, dataset, sheet, summary
+from amaxds.croissant import CROISSANT_FILE, render_croissant
+from amaxds.files import write_json, write_whole
+from amaxds.image import decode_png
+from amaxds.network import Network
+from amaxds.provenance import BUILD_FILE, FORMAT, Identity
+from amaxds.summary import LayerSummary
+
+
+def write_dataset(
+    folder: Path,
+    scratch: Path,
+    name: str,
+    network: Network,
+    identity: Identity,
+    command: str,
+    rows: Mapping[str, dataset.Rows],
+    beaten: Mapping[str, Sequence[Mapping[str, Any]]],
+    started: float,
+) -> None:
+    """Write all files of the dataset `name` into an empty folder. rows: recipe -> all its records, anew at every call.
+
+    started: when the work began, in seconds since 1970.
+    """
+    infos, records = {}, []
+    for recipe, give in rows.items():
+        dataset.package(network, recipe, give, folder, scratch)
+        infos[recipe] = dataset.describe(network, recipe, folder)
+        tiles: dict[str, list[sheet.Tile]] = {}
+        for row in give():
+            tiles.setdefault(row["layer"], []).append(sheet.make_tile(decode_png(row["image"]), row["status"] == "dead"))
+            records.append({key: value for key, value in row.items() if key != "image"})
+        write_whole(folder / f"contact-sheet-{recipe}.png", sheet.contact_sheet(tiles))
+    summaries = summary.summarise(records)
+    stored = _build_file(identity, name, command, summaries, started) | {"beaten": beaten}
+    write_whole(folder / "README.md", card.render_card(identity, name, infos, summaries).encode())
+    write_whole(folder / CROISSANT_FILE, render_croissant(stored, folder).encode())
+    write_json(folder / BUILD_FILE, stored)
+
+
+def _build_file(
+    identity: Identity, name: str, command: str, summaries: Sequence[LayerSummary], started: float
+) -> dict[str, Any]:
+    def moment(seconds: float) -> str:
+        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+    finished = time.time()
+    return {
+        "format": FORMAT,
+        "dataset": name,
+        **identity,
+        "images": sum(each.images for each in summaries),
+        "dead": sum(each.dead for each in summaries),
+        "command": command,
+        "times": {
+            "started": moment(started),
+            "finished": moment(finished),
+            "seconds_of_last_run": round(finished - started, 1),
+        },
+    }
