@@ -196,6 +196,14 @@ def test_names_and_tokens_are_checked_before_anything_is_sent(
     assert hub.requests == []
 
 
+def test_nothing_is_sent_to_one_hub_where_another_cannot_be_published_on(
+    hub: HuggingFaceServer, publish: Publish, tmp_path: Path, assert_error: Check
+) -> None:
+    nobody = {"KAGGLE_USERNAME": "", "KAGGLE_KEY": "", "KAGGLE_API_TOKEN": "", "HOME": str(tmp_path)}
+    assert_error(publish("--to", "kaggle", **nobody), 2, "no token for Kaggle")
+    assert hub.requests == []
+
+
 def test_a_wrong_token_and_no_network_change_nothing(hub: HuggingFaceServer, publish: Publish, assert_error: Check) -> None:
     assert_error(publish(HF_TOKEN="hf_wrong"), 3, "answered 401", "settings/tokens")
     assert hub.repos == {}

@@ -135,11 +135,8 @@ def publish_command(
 
     hubs = [get_hub(name) for name in to]
     _print_findings(validate(path))
-    claims, private = require_claims(path), None if public is None else not public
-    for hub in hubs:
-        receipt = publish(path, claims, hub, repo, private, message, allow_partial, dry_run)
-        if receipt is not None:
-            print(f"{hub.url(repo)}: published and verified; receipt {receipt}")
+    private = None if public is None else not public
+    publish(path, require_claims(path), hubs, repo, private, message, allow_partial, dry_run)
 
 
 @app.command("metadata")

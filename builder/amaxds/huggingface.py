@@ -12,8 +12,8 @@ from typing import Any
 
 from amaxds.dataset import quiet
 from amaxds.errors import HubError, UsageError, in_words
+from amaxds.hub import Changes
 from amaxds.provenance import Claims
-from amaxds.publish import Changes
 
 _AGAIN = "Nothing is lost: run the same command again, and only what is missing is sent."
 

@@ -17,8 +17,8 @@ from typing import Any
 
 from amaxds.bundle import KAGGLE_FILE, bundle
 from amaxds.errors import HubError, UsageError, in_words
+from amaxds.hub import Changes, hashes
 from amaxds.provenance import Claims
-from amaxds.publish import Changes, hashes
 
 _AGAIN = "Nothing is lost: run the same command again."
 _SETTINGS = "https://www.kaggle.com/settings"

@@ -6,57 +6,27 @@ it is fetched back and hashed. A receipt in the dataset folder says what was pub
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from amaxds.errors import HubError, UsageError
-from amaxds.files import disk_errors, read_text, write_json
+from amaxds.files import read_text, write_json
+from amaxds.hub import Hub, compare, hashes
+from amaxds.huggingface import HuggingFace
+from amaxds.kaggle import Kaggle
 from amaxds.licence import licence_of
 from amaxds.provenance import Claims
 
 _REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 
 
-class Hub(Protocol):
-    """A place where datasets are published. All methods raise HubError or UsageError with what to do."""
-
-    name: str
-    title: str
-
-    def check(self, repo: str) -> None:
-        """Whether the name is one that the hub takes and there are credentials. Touches no network."""
-
-    def prepare(self, folder: Path, claims: Claims, repo: str, scratch: Path) -> Path:
-        """The folder of the files as this hub wants them: the dataset folder itself, or one made in scratch."""
-
-    def files(self, repo: str, scratch: Path) -> dict[str, str] | None:
-        """Name -> SHA-256 of what is there now; None where the repository does not exist."""
-
-    def send(self, source: Path, repo: str, changes: Changes, private: bool | None, message: str) -> str:
-        """Make it so, as one new version; the version's name."""
-
-    def fetch(self, repo: str, version: str, folder: Path) -> None:
-        """Everything of that version into an empty folder."""
-
-    def verify(self, folder: Path, claims: Claims, repo: str, version: str, scratch: Path) -> None:
-        """Whatever users of the hub rely on beyond the files."""
-
-    def url(self, repo: str) -> str:
-        """Where people look at it."""
-
-
 def get_hub(name: str) -> Hub:
     """The hub of that name, or UsageError listing the names there are."""
-    from amaxds.huggingface import HuggingFace
-    from amaxds.kaggle import Kaggle
-
     hubs: tuple[Hub, ...] = (HuggingFace(), Kaggle())
     for hub in hubs:
         if hub.name == name:
@@ -64,57 +34,44 @@ def get_hub(name: str) -> Hub:
     raise UsageError(f"unknown hub {name!r}.", f"There is {' and '.join(hub.name for hub in hubs)}.")
 
 
-@dataclass(frozen=True)
-class Changes:
-    """What publishing will do: files by name, with their sizes in bytes where they are to be sent."""
-
-    creates: bool
-    added: Mapping[str, int]
-    changed: Mapping[str, int]
-    removed: tuple[str, ...]
-    unchanged: int
-
-    @property
-    def nothing(self) -> bool:
-        return not (self.creates or self.added or self.changed or self.removed)
-
-    def lines(self) -> list[str]:
-        """The plan as a person reads it."""
-        verbs = (("add", self.added), ("change", self.changed))
-        found = [f"{verb:7} {name} ({size / 1e6:.2f} MB)" for verb, files in verbs for name, size in sorted(files.items())]
-        found += [f"remove  {name}" for name in self.removed]
-        total = (sum(self.added.values()) + sum(self.changed.values())) / 1e6
-        numbers = f"{len(self.added)} to add, {len(self.changed)} to change, {len(self.removed)} to remove"
-        return [*_shortened(found), f"{numbers}, {self.unchanged} unchanged; {total:.2f} MB to send"]
-
-
-def _shortened(lines: list[str], most: int = 20) -> list[str]:
-    return lines if len(lines) <= most else [*lines[: most - 1], f"... and {len(lines) - most + 1} more"]
-
-
 def publish(
     folder: Path,
     claims: Claims,
-    hub: Hub,
+    hubs: Sequence[Hub],
     repo: str,
     private: bool | None = None,
     message: str | None = None,
     allow_partial: bool = False,
     dry_run: bool = False,
     say: Callable[[str], None] = print,
-) -> Path | None:
-    """Publish a dataset folder that was found valid; the receipt's path, None after a dry run.
+) -> None:
+    """Publish a dataset folder that was found valid on each hub in turn, and leave a receipt for each in the folder.
 
     private: None keeps what is there, and makes a new repository private. A dry run touches no network: it compares with the
-    last receipt. UsageError for what cannot be published; HubError where the hub refuses or cannot be reached, and where
-    what arrived is not what was sent.
+    last receipt. UsageError for what cannot be published on one of them, before anything is sent to any; HubError where a hub
+    refuses or cannot be reached, and where what arrived is not what was sent.
     """
     if not claims.stored["scope"]["complete"] and not allow_partial:
         raise UsageError(f"{folder} is a partial build.", "Build all filters, or publish it as it is with --allow-partial.")
-    licence_of(claims.recipes).on(hub.name)
     if not _REPO.fullmatch(repo):
         raise UsageError(f"--repo {repo!r} is no repository.", "Write it as owner/name: letters, digits, '.', '_' and '-'.")
-    hub.check(repo)
+    for hub in hubs:
+        licence_of(claims.recipes).on(hub.name)
+        hub.check(repo)
+    for hub in hubs:
+        _publish_on(hub, folder, claims, repo, private, message, dry_run, say)
+
+
+def _publish_on(
+    hub: Hub,
+    folder: Path,
+    claims: Claims,
+    repo: str,
+    private: bool | None,
+    message: str | None,
+    dry_run: bool,
+    say: Callable[[str], None],
+) -> None:
     receipt = folder / receipt_name(hub.name)
     with tempfile.TemporaryDirectory(prefix="amaxds-") as temporary:
         scratch = Path(temporary)
@@ -129,7 +86,7 @@ def publish(
         for line in changes.lines():
             say(line)
         if dry_run:
-            return None
+            return
         if changes.nothing and private is None and (last := _receipt(receipt)).get("repo") == repo:
             version = str(last["version"])
         else:
@@ -151,38 +108,12 @@ def publish(
                 "files": ours,
             },
         )
-    return receipt
-
-
-def compare(source: Path, ours: Mapping[str, str], there: Mapping[str, str] | None) -> Changes:
-    """What it takes to turn what is there (None: nothing, not even a repository) into ours."""
-    known = there or {}
-    sizes = {name: (source / name).stat().st_size for name in ours}
-    return Changes(
-        creates=there is None,
-        added={name: sizes[name] for name in ours if name not in known},
-        changed={name: sizes[name] for name in ours if name in known and known[name] != ours[name]},
-        removed=tuple(sorted(known.keys() - ours.keys())),
-        unchanged=sum(known.get(name) == digest for name, digest in ours.items()),
-    )
+    say(f"{hub.url(repo)}: published and verified; receipt {receipt}")
 
 
 def receipt_name(hub: str) -> str:
     """The receipt's file name in the dataset folder. It stays there: it is never published itself."""
     return f"published-{hub}.json"
-
-
-def hashes(folder: Path) -> dict[str, str]:
-    """Name -> SHA-256 of the files to publish: all but hidden ones, receipts, and Kaggle's settings, no file there."""
-    found = {}
-    with disk_errors(folder):
-        for path in sorted(folder.rglob("*")):
-            name = path.relative_to(folder).as_posix()
-            hidden = any(part.startswith(".") for part in Path(name).parts)
-            if path.is_file() and not hidden and not re.fullmatch(r"published-\w+\.json|dataset-metadata\.json", name):
-                with path.open("rb") as file:
-                    found[name] = hashlib.file_digest(file, "sha256").hexdigest()
-    return found
 
 
 def _require_equal(sent: Mapping[str, str], back: Mapping[str, str], hub: Hub, repo: str) -> None:
