@@ -129,6 +129,7 @@ def test_damaged_shards_are_found_and_made_again(unfinished: Path, tmp_path: Pat
 CHANGES = {
     "seed": (("--seed", "9"), "seed 0, not 9"),
     "steps": (("--steps", "4"), "recipes[0].steps 3, not 4"),
+    "seed of random weights": (("--weights", "random", "--seed", "9"), "seed 0, not 9"),
     "weights": (("--weights", "random"), 'network.weights "pretrained", not "random"'),
     "batch size": (("--batch-size", "16"), "batch_size 8, not 16"),
     "scope": (("--filters", "0-6"), 'scope.layers.block1_conv1 "0-7", not "0-6"'),
@@ -276,6 +277,11 @@ def test_folders_that_cannot_be_used_are_refused_untouched(tmp_path: Path, asser
     (tmp_path / "thesis" / "chapter.txt").write_text("mine")
     assert_error(amaxds("build", tmp_path / "thesis", *SMALL), 2, "is not empty", "'chapter.txt'")
     assert os.listdir(tmp_path / "thesis") == ["chapter.txt"]
+    (tmp_path / "page").mkdir()
+    (tmp_path / "page" / ".amaxds").mkdir()
+    (tmp_path / "page" / "README.md").write_text("mine")
+    assert_error(amaxds("build", tmp_path / "page", *SMALL), 2, "is not empty and holds no build")
+    assert (tmp_path / "page" / "README.md").read_text() == "mine"
     (tmp_path / "file").write_text("mine")
     assert_error(amaxds("build", tmp_path / "file", *SMALL), 2, "is not a folder")
     (tmp_path / "odd").mkdir()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -88,6 +90,18 @@ def test_pretrained_vgg16_without_network_is_exit_code_3(tmp_path: Path, assert_
     ended = amaxds("build", tmp_path / "out", KERAS_HOME=str(tmp_path), https_proxy="http://127.0.0.1:9")
     assert_error(ended, 3, "notop.h5", "--weights random", "--network demo")
     assert not (tmp_path / "out").exists()
+
+
+def test_output_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "amaxds", "validate", str(tmp_path)]
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert ended.returncode == 3
+    assert ended.stderr.splitlines()[0] == "amaxds: standard output cannot be written."
+
+
+def test_names_with_line_breaks_stay_on_one_line(tmp_path: Path, assert_error: Callable[..., None]) -> None:
+    assert_error(amaxds("validate", tmp_path / "two\nlines"), 2, "two\\nlines is not a dataset folder")
 
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:

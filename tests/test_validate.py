@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import struct
 import zlib
@@ -136,11 +137,49 @@ def _cast(column: str, kind: pa.DataType) -> Callable[[Path], None]:
     return lambda folder: _change_table(folder, change)
 
 
+def _pipe(name: str) -> Callable[[Path], None]:
+    return lambda folder: ((folder / name).unlink(), os.mkfifo(folder / name))[1]
+
+
+def _link(name: str, target: str) -> Callable[[Path], None]:
+    return lambda folder: ((folder / name).unlink(), (folder / name).symlink_to(target))[1]
+
+
+def _yaml_bomb(folder: Path) -> None:
+    lines = ["x0: &x0 [a, a, a, a, a, a, a, a, a, a]"]
+    lines += [f"x{n}: &x{n} [{', '.join([f'*x{n - 1}'] * 10)}]" for n in range(1, 10)]
+    _edit("README.md", "license: cc-by-4.0", "\n".join([*lines, "license: *x9"]))(folder)
+
+
+def _many_rows(folder: Path) -> None:
+    schema = pq.read_schema(folder / TRAIN)
+    nothing = pa.Table.from_arrays([pa.nulls(1_000_000, field.type) for field in schema], schema=schema)
+    pq.write_table(nothing, folder / TRAIN)
+
+
+def _append_to_png(data: bytes) -> Callable[[Path], None]:
+    def change(rows: list[Row]) -> None:
+        rows[2]["image"]["bytes"] += data
+
+    return lambda folder: _change_rows(folder, change)
+
+
+def _append_chunk(kind: bytes, data: bytes) -> Callable[[Path], None]:
+    """Put a chunk before a PNG's end."""
+
+    def change(rows: list[Row]) -> None:
+        png = rows[2]["image"]["bytes"]
+        rows[2]["image"]["bytes"] = png[:-12] + _chunk(kind, data) + png[-12:]
+
+    return lambda folder: _change_rows(folder, change)
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
 def _sixteen_bits(folder: Path) -> None:
     """The same picture as a PNG of 16 bits a channel, which Pillow reads like one of 8."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     def change(rows: list[Row]) -> None:
         pixels = decode_png(rows[2]["image"]["bytes"])
@@ -149,7 +188,7 @@ def _sixteen_bits(folder: Path) -> None:
         header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
         signature = b"\x89PNG\r\n\x1a\n"
         rows[2]["image"]["bytes"] = (
-            signature + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
+            signature + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(lines)) + _chunk(b"IEND", b"")
         )
 
     _change_rows(folder, change)
@@ -221,6 +260,39 @@ CORRUPTIONS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "a split size changed in the card": ("card", _edit("README.md", "num_examples: 1", "num_examples: 2")),
     "another licence in the card": ("card", _edit("README.md", "license: cc-by-4.0", "license: mit")),
     "another path in the card": ("card", _edit("README.md", "path: original/test-*", "path: original/train-*")),
+    "build.json is a pipe": ("build", _pipe("build.json")),
+    "build.json is endless": ("build", _link("build.json", "/dev/zero")),
+    "a key twice in build.json": ("build", _edit("build.json", '"dead": ', '"dead": 5, "dead": ')),
+    "a time that is none": ("build", _edit("build.json", '"started": "', '"started": "banana ')),
+    "no version of the backend": ("build", _edit("build.json", '"backend": "tensorflow"', '"backend": "jax"')),
+    "a card that is a pipe": ("card", _pipe("README.md")),
+    "a card of YAML that grows without end": ("card", _yaml_bomb),
+    "a card of YAML that holds itself": ("card", _edit("README.md", "license: cc-by-4.0", "license: &a [*a]")),
+    "a number of 5000 digits in the card": ("card", _edit("README.md", "license: cc-by-4.0", f"license: 0x{'f' * 5000}")),
+    "other line ends in the card": ("card", _edit("README.md", "\n## Limits", "\u2028## Limits")),
+    "a parquet file that is a pipe": ("files", _pipe(TRAIN)),
+    "a parquet file numbered as one of more": (
+        "files",
+        lambda folder: (folder / TRAIN).rename(folder / TRAIN.replace("00000-of-00001", "00001-of-00003")),
+    ),
+    "a million empty rows": ("files", _many_rows),
+    "an empty folder": ("files", lambda folder: (folder / "more").mkdir()),
+    "an empty folder among the data": ("files", lambda folder: (folder / "original" / "more").mkdir()),
+    "a column twice": (
+        "features",
+        lambda folder: _change_table(
+            folder,
+            lambda table: table.append_column("seed ", table.column("seed")).rename_columns([*table.column_names, "seed"]),
+        ),
+    ),
+    "the contact sheet is no picture": ("sheet", _write("contact-sheet-original.png", "hello")),
+    "the contact sheet shows something else": (
+        "sheet",
+        lambda folder: (folder / "contact-sheet-original.png").write_bytes(NOISE),
+    ),
+    "text behind the image": ("image", _append_to_png(b"hidden")),
+    "an image with a broken profile": ("image", _append_chunk(b"iCCP", b"")),
+    "an image with a comment": ("image", _append_chunk(b"tEXt", b"a\0b")),
     "croissant.json deleted": ("croissant", lambda folder: (folder / "croissant.json").unlink()),
     "croissant.json is no JSON": ("croissant", _write("croissant.json", "{")),
     "croissant.json is a list": ("croissant", _write("croissant.json", "[1]")),

@@ -229,5 +229,6 @@ def test_a_download_that_is_killed_leaves_nothing_that_passes_for_the_file(tmp_p
     assert not list((home / "models").glob("*notop.h5"))
     again = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     server.shutdown()
+    server.server_close()
     assert again.stdout.split()[-1] == load_weights(VGG16, "random", 0).digest, again.stderr
     assert [path.name for path in (home / "models").iterdir()] == ["vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"]

@@ -171,13 +171,14 @@ def _require_usable(out: Path) -> None:
         if not out.is_dir():
             raise UsageError(f"{out} is not a folder.", "Choose another OUT.")
         found = sorted(path.name for path in out.iterdir())
-        if found and WORK not in found and "build.json" not in found:
-            raise UsageError(
-                f"{out} is not empty and holds no build (it has {found[0]!r}).", "Choose another OUT, or empty it."
-            )
         if WORK in found and not (out / WORK).is_dir():
             raise UsageError(
                 f"{out / WORK} is not a folder, so {out} holds no build.", "Choose another OUT, or delete that file."
+            )
+        begun = (out / WORK / "build.json").exists() or found == [WORK]
+        if found and not begun and "build.json" not in found:
+            raise UsageError(
+                f"{out} is not empty and holds no build (it has {found[0]!r}).", "Choose another OUT, or empty it."
             )
 
 

@@ -22,7 +22,8 @@ from amaxds.card import default_config
 from amaxds.croissant import CROISSANT_FILE, Entry, column_types, document, file_object
 from amaxds.dataset import image_name, split_files
 from amaxds.errors import UsageError
-from amaxds.files import disk_errors, write_json, write_whole
+from amaxds.files import disk_errors, rename_folder, write_json, write_whole
+from amaxds.hub import require_repo
 from amaxds.licence import licence_of
 from amaxds.network import get_network
 from amaxds.provenance import BUILD_FILE, Claims, command_of
@@ -44,18 +45,23 @@ def bundle(folder: Path, claims: Claims, out: Path, recipe: str | None = None, r
     if chosen not in claims.recipes:
         raise UsageError(f"{folder} has no recipe {chosen!r}.", f"It has {', '.join(claims.recipes)}.")
     licence_of([chosen]).on("kaggle")
+    if repo is not None:
+        require_repo(repo)
+    if out.resolve().is_relative_to(folder.resolve()):
+        raise UsageError(f"{out} is inside the dataset folder.", "Choose another OUT, beside it.")
     if os.path.lexists(out):
         raise UsageError(f"{out} is already there.", "Choose another OUT, or delete it.")
     part = out.with_name(f".{out.name}.{os.getpid()}.part")
     stored = claims.stored | {"recipes": [each for each in claims.stored["recipes"] if each["name"] == chosen]}
     with disk_errors(out):
         try:
+            shutil.rmtree(part, ignore_errors=True)
             (part / IMAGES).mkdir(parents=True)
             images, dead = _write_images(folder, chosen, part, claims)
-            shutil.copyfile(folder / BUILD_FILE, part / BUILD_FILE)
+            write_whole(part / BUILD_FILE, (folder / BUILD_FILE).read_bytes())
             write_whole(part / CROISSANT_FILE, _croissant(stored | {"images": images, "dead": dead}, chosen, part).encode())
             write_json(part / KAGGLE_FILE, kaggle_metadata(stored, chosen, repo))
-            os.rename(part, out)
+            rename_folder(part, out)
         finally:
             shutil.rmtree(part, ignore_errors=True)
     return chosen
@@ -66,8 +72,7 @@ def _write_images(folder: Path, recipe: str, part: Path, claims: Claims) -> tupl
     lines: list[tuple[tuple[int, int], list[Any]]] = []
     for place, values, png in _rows(folder, recipe, claims):
         file = part / values["file"]
-        file.parent.mkdir(exist_ok=True)
-        file.write_bytes(png)
+        write_whole(file, png)
         lines.append((place, [values[column] for column in column_types()]))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
 import signal
@@ -207,6 +209,9 @@ def main() -> None:
     """Entry point: run the command; errors as two lines on stderr and the exit code of their kind."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _on_signal)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         code: Any = app(standalone_mode=False)
     except typer.Exit as ended:
@@ -221,15 +226,30 @@ def main() -> None:
         code = _fail(error, "out of memory.\nRun the same command with a smaller --batch-size or --workers 1 in a new OUT.", 3)
     except TyperException as error:
         code = _fail(error, f"{error.format_message()}\nSee `amaxds --help`, or `amaxds COMMAND --help`.", error.exit_code)
+    except OSError as error:
+        # All files are written with their names in the error: without one, it was what is printed.
+        if error.filename is not None or error.errno not in (errno.EPIPE, errno.ENOSPC, errno.EIO):
+            code = _unexpected(error)
+        else:
+            code = _no_output(error)
     except Exception as error:
-        detail = " ".join(str(error).split())[:300]
-        code = _fail(
-            error,
-            f"unexpected {type(error).__name__}: {detail}\nPlease report it with what `amaxds --debug COMMAND ...` shows.",
-            3,
-        )
-    sys.stdout.flush()
+        code = _unexpected(error)
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        code = _no_output(error)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _unexpected(error: Exception) -> int:
+    problem = f"unexpected {type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    return _fail(error, f"{problem}\nPlease report it with what `amaxds --debug COMMAND ...` shows.", 3)
+
+
+def _no_output(error: OSError) -> int:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # What is left in the buffer has nowhere to go.
+    return _fail(error, "standard output cannot be written.\nGive it somewhere to go; what was done is done.", 3)
 
 
 def _fail(error: BaseException, message: str, code: int) -> int:

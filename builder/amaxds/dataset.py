@@ -122,6 +122,6 @@ def quiet() -> Iterator[None]:
 
 def split_files(folder: Path, recipe: str) -> list[tuple[str, Path]]:
     """The parquet files of one recipe in a dataset folder, with the split that each name says, in the order of splits."""
-    found = sorted((folder / recipe).glob("*.parquet"))
+    found = sorted(path for path in (folder / recipe).glob("*.parquet") if path.is_file() and not path.is_symlink())
     named = [(path.name.partition("-")[0], path) for path in found]
     return sorted(named, key=lambda pair: (SPLITS.index(pair[0]) if pair[0] in SPLITS else len(SPLITS), pair[1].name))

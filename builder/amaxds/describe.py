@@ -21,7 +21,7 @@ from typing import Any
 
 from amaxds.engine import cores
 from amaxds.errors import UsageError, in_words
-from amaxds.files import disk_errors
+from amaxds.files import disk_errors, rename_folder
 from amaxds.findings import Report
 from amaxds.image import decode_png, is_stretched_noise, pixels_sha256, uniformity_index
 from amaxds.network import Network
@@ -62,7 +62,13 @@ def describe(folder: Path, out: Path, network: Network) -> Report:
     scope: dict[str, tuple[int, ...]] = {}
     for image in images:
         scope[image.layer] = (*scope.get(image.layer, ()), image.filter)
-    software = {"backend": "none", "settings": {}, "python": platform.python_version(), "amaxds": version("amaxds")}
+    software = {
+        "backend": "none",
+        "settings": {},
+        "python": platform.python_version(),
+        "amaxds": version("amaxds"),
+        "pillow": version("pillow"),
+    }
     identity = described_identity(network, recipe, scope) | {"software": software}
 
     def rows() -> Iterator[dict[str, Any]]:
@@ -72,6 +78,7 @@ def describe(folder: Path, out: Path, network: Network) -> Report:
     part = out.with_name(f".{out.name}.{os.getpid()}.part")
     with disk_errors(out):
         try:
+            shutil.rmtree(part, ignore_errors=True)
             (part / "scratch").mkdir(parents=True)
             (part / "dataset").mkdir()
             write_dataset(
@@ -85,7 +92,7 @@ def describe(folder: Path, out: Path, network: Network) -> Report:
                 {recipe.name: []},
                 started,
             )
-            os.rename(part / "dataset", out)
+            rename_folder(part / "dataset", out)
         finally:
             shutil.rmtree(part, ignore_errors=True)
     return validate(out)

@@ -6,14 +6,19 @@ A message is one or two lines: what was wrong with its value, then what to do ne
 from __future__ import annotations
 
 
+def printable(text: str) -> str:
+    """Text in which names and values from outside cannot break a line or steer a terminal."""
+    return text if text.isprintable() else text.encode("unicode_escape", "surrogateescape").decode("ascii", "replace")
+
+
 class AmaxdsError(Exception):
     """What was wrong (first line) and what to do about it (second line)."""
 
     exit_code = 3
 
     def __init__(self, problem: str, remedy: str) -> None:
-        super().__init__(f"{problem}\n{remedy}")
-        self.problem, self.remedy = problem, remedy
+        self.problem, self.remedy = printable(problem), printable(remedy)
+        super().__init__(f"{self.problem}\n{self.remedy}")
 
 
 class UsageError(AmaxdsError):

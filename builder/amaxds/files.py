@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,9 +30,13 @@ def write_whole(path: Path, data: bytes) -> None:
 
 def read_text(path: Path, most: int = 16_000_000) -> str:
     """A text file that is not trusted: OSError or ValueError where it cannot be read or has more than that many bytes."""
-    if (size := path.stat().st_size) > most:
-        raise ValueError(f"{size} bytes, more than {most}")
-    return path.read_text("utf-8")
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise ValueError("is no regular file")
+    with path.open("rb") as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise ValueError(f"more than {most} bytes")
+    return data.decode()
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -45,11 +50,21 @@ def move_whole(source: Path, target: Path) -> None:
         with source.open("rb") as file:
             os.fsync(file.fileno())
         os.replace(source, target)
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        _sync_folder(target.parent)
+
+
+def rename_folder(source: Path, target: Path) -> None:
+    """Give a finished folder its name; the name is on disk before this returns."""
+    os.rename(source, target)
+    _sync_folder(target.parent)
+
+
+def _sync_folder(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 @contextlib.contextmanager

@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from amaxds.errors import printable
 from amaxds.summary import LayerSummary
 
 RULES = {
     "build": "build.json is there, readable, and consistent in itself: network, recipes with their digests, scope, command",
     "card": "README.md is the card that the data and build.json give, YAML and text",
     "croissant": "croissant.json is what the data and build.json give, checksums included",
+    "sheet": "the contact sheets show the images",
     "files": "every recipe has its parquet files, they can be read, and the folder holds nothing that is not the dataset's",
     "features": "the columns and their types are those of the definition",
     "record": "every value is in its column's range, and network, recipe and seed are the build's",
@@ -54,7 +56,7 @@ class Report:
     def add(self, rule: str, place: str, problem: str) -> None:
         if rule not in RULES:
             raise KeyError(rule)
-        self.findings.append(Finding(rule, _printable(place), _printable(problem)))
+        self.findings.append(Finding(rule, printable(place), printable(problem)))
 
     def sort(self) -> None:
         """By rule, place and problem."""
@@ -64,8 +66,3 @@ class Report:
     def as_json(self) -> dict[str, Any]:
         found = [{"rule": each.rule, "place": each.place, "problem": each.problem} for each in self.findings]
         return {"path": str(self.path), "valid": self.valid, "images": self.images, "findings": found}
-
-
-def _printable(text: str) -> str:
-    """Names and values come from the data: nothing of them may steer a terminal."""
-    return text if text.isprintable() else text.encode("unicode_escape", "surrogateescape").decode("ascii", "replace")

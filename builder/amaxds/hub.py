@@ -9,8 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from amaxds.errors import UsageError
 from amaxds.files import disk_errors
 from amaxds.provenance import Claims
+
+_REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+
+
+def require_repo(repo: str) -> None:
+    """UsageError for what is no `owner/name`."""
+    if not _REPO.fullmatch(repo):
+        raise UsageError(f"--repo {repo!r} is no repository.", "Write it as owner/name: letters, digits, '.', '_' and '-'.")
 
 
 class Hub(Protocol):

@@ -87,5 +87,16 @@ def decode_png(data: bytes, max_pixels: int = 4096 * 4096) -> Pixels:
             if image.mode != "RGB" or (depth, colour) != (8, 2):
                 raise ValueError(f"mode {image.mode} of {depth} bits a channel, not 8-bit RGB")
             return np.array(image)
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except ValueError:
+        raise
+    except Exception as error:  # Pillow's reader of foreign bytes fails in many ways.
         raise ValueError(f"not a readable PNG ({error})") from error
+
+
+def has_only_pixels(png: bytes) -> bool:
+    """Whether a PNG holds header, pixels and end, and nothing besides: no text, no profile, nothing behind its end."""
+    place, kinds = 8, []
+    while place + 12 <= len(png):
+        kinds.append(png[place + 4 : place + 8])
+        place += 12 + int.from_bytes(png[place : place + 4], "big")
+    return place == len(png) and kinds[:1] == [b"IHDR"] and kinds[-1:] == [b"IEND"] and set(kinds[1:-1]) == {b"IDAT"}

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import reprlib
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pydantic
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from amaxds.errors import AmaxdsError, UsageError, in_words
 from amaxds.files import read_text
@@ -30,6 +32,14 @@ Scope = Mapping[str, tuple[int, ...]]
 Identity = dict[str, Any]
 _Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 _Words = Annotated[str, Field(min_length=1)]
+
+
+def _moment(text: str) -> str:
+    datetime.fromisoformat(text)
+    return text
+
+
+_Moment = Annotated[str, AfterValidator(_moment)]
 
 
 class _Part(BaseModel):
@@ -59,9 +69,9 @@ class BeatenEntry(_Part):
 
 
 class Times(_Part):
-    started: _Words
-    finished: _Words
-    seconds_of_last_run: float
+    started: _Moment
+    finished: _Moment
+    seconds_of_last_run: Annotated[float, Field(ge=0)]
 
 
 class Software(_Part):
@@ -119,6 +129,7 @@ class Claims:
 def make_identity(plan: Plan, weights_source: str, weights_digest: str) -> Identity:
     """What was asked for: the part of the identity that is the same on every machine."""
     return {
+        "seed": plan.seed,
         "network": {
             "name": plan.network.name,
             "canvas": plan.network.canvas,
@@ -126,7 +137,6 @@ def make_identity(plan: Plan, weights_source: str, weights_digest: str) -> Ident
             "weights_sha256": weights_digest,
         },
         "recipes": [recipe.settings() | {"image_side": recipe.image_side(plan.network)} for recipe in plan.recipes],
-        "seed": plan.seed,
         "scope": {
             "complete": plan.complete,
             "layers": {name: write_filters(kept) for name, kept in plan.scope.items()},
@@ -138,7 +148,7 @@ def make_identity(plan: Plan, weights_source: str, weights_digest: str) -> Ident
 def read_claims(folder: Path) -> tuple[Claims | None, list[str]]:
     """What a dataset folder's build.json says, unless it cannot be used; and what is wrong with it by itself."""
     try:
-        stored = json.loads(read_text(folder / BUILD_FILE))
+        stored = json.loads(read_text(folder / BUILD_FILE), object_pairs_hook=unique)
         if isinstance(stored, dict) and stored.get("format") != FORMAT:
             return None, [f"format is {short(stored.get('format'))}, this version reads {FORMAT}"]
         said = BuildFile.model_validate(stored)
@@ -157,6 +167,11 @@ def read_claims(folder: Path) -> tuple[Claims | None, list[str]]:
     differing = differences({key: stored[key] for key in due}, due)
     problems = [f"{at} is {short(claimed)}, expected {short(expected)}" for at, claimed, expected in differing]
     names = [recipe.name for recipe in recipes]
+    for name, entries in said.beaten.items():
+        if len({(each.layer, each.filter) for each in entries}) < len(entries):
+            problems.append(f"beaten.{name} names an image twice")
+    if said.software.backend != "none" and said.software.backend not in (said.software.model_extra or {}):
+        problems.append(f"software has no version of its backend, {said.software.backend}")
     if len(set(names)) < len(names):
         problems.append(f"recipes are {', '.join(names)}: one is there twice")
     if sorted(said.beaten) != sorted(set(names)):
@@ -224,6 +239,14 @@ def require_same(folder: Path, stored: Mapping[str, Any], wanted: Mapping[str, A
         )
 
 
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; ValueError where a key is there twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key is there twice")
+    return found
+
+
 def differences(stored: Any, wanted: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
     """Place, stored and wanted value of everything in which two nested values differ."""
     if isinstance(stored, Mapping) and isinstance(wanted, Mapping):
@@ -234,13 +257,19 @@ def differences(stored: Any, wanted: Any, path: str = "") -> Iterator[tuple[str,
     elif isinstance(stored, list) and isinstance(wanted, list) and len(stored) == len(wanted):
         for index, (before, now) in enumerate(zip(stored, wanted, strict=True)):
             yield from differences(before, now, f"{path}[{index}]")
-    elif stored != wanted:
+    elif isinstance(stored, bool) != isinstance(wanted, bool) or stored != wanted:
         yield path, stored, wanted
 
 
 def short(value: Any) -> str:
     """A value in a message."""
-    text = "nothing" if value is None else json.dumps(value, default=str)
+    if isinstance(value, Mapping | list):
+        text = reprlib.repr(value)  # Bounded, however deep or entangled the value is.
+    else:
+        try:
+            text = "nothing" if value is None else json.dumps(value, default=str)
+        except ValueError:
+            text = f"a {type(value).__name__} too long to print"
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

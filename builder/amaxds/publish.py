@@ -7,7 +7,6 @@ it is fetched back and hashed. A receipt in the dataset folder says what was pub
 from __future__ import annotations
 
 import json
-import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -16,13 +15,11 @@ from typing import Any
 
 from amaxds.errors import HubError, UsageError
 from amaxds.files import read_text, write_json
-from amaxds.hub import Hub, compare, hashes
+from amaxds.hub import Hub, compare, hashes, require_repo
 from amaxds.huggingface import HuggingFace
 from amaxds.kaggle import Kaggle
 from amaxds.licence import licence_of
 from amaxds.provenance import Claims
-
-_REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 
 
 def get_hub(name: str) -> Hub:
@@ -53,8 +50,7 @@ def publish(
     """
     if not claims.stored["scope"]["complete"] and not allow_partial:
         raise UsageError(f"{folder} is a partial build.", "Build all filters, or publish it as it is with --allow-partial.")
-    if not _REPO.fullmatch(repo):
-        raise UsageError(f"--repo {repo!r} is no repository.", "Write it as owner/name: letters, digits, '.', '_' and '-'.")
+    require_repo(repo)
     for hub in hubs:
         licence_of(claims.recipes).on(hub.name)
         hub.check(repo)

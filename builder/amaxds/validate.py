@@ -32,12 +32,13 @@ from amaxds.engine import cores
 from amaxds.errors import UsageError, in_words
 from amaxds.files import read_text
 from amaxds.findings import Report
-from amaxds.image import Pixels, decode_png, is_stretched_noise, pixels_sha256, uniformity_index
+from amaxds.image import Pixels, decode_png, has_only_pixels, is_stretched_noise, pixels_sha256, uniformity_index
 from amaxds.network import Network
 from amaxds.plan import SPLITS, split_of
-from amaxds.provenance import BUILD_FILE, Claims, differences, read_claims, short
+from amaxds.provenance import BUILD_FILE, Claims, differences, read_claims, short, unique
 from amaxds.recipe import Described, Original, Recipe
 from amaxds.record import Record
+from amaxds.sheet import Tile, contact_sheet, make_tile
 from amaxds.summary import summarise
 
 _PARQUET = re.compile(rf"({'|'.join(SPLITS)})-\d{{5}}-of-\d{{5}}\.parquet")
@@ -59,6 +60,7 @@ def validate(path: Path) -> Report:
         report.images = len(rows)
         _check_scope(claims, rows, report)
         _check_counts(claims, rows, report)
+        _check_sheets(path, claims, rows, report)
         _check_croissant(path, claims, report)
         _check_card(path, claims, rows, report)
         if report.valid:
@@ -76,18 +78,22 @@ def _check_files(path: Path, claims: Claims, report: Report) -> None:
         if inside == Path("."):
             folders[:] = [name for name in folders if name not in _BESIDE_DATA]
             names = [name for name in names if name not in _BESIDE_DATA]
+        for name in folders:
+            if name != ".amaxds" and (inside != Path(".") or name not in claims.recipes):
+                report.add("files", (inside / name).as_posix(), "is no folder of a dataset")
+        if ".amaxds" in folders:
+            report.add("files", ".amaxds", "is left from a stopped build: run it again to finish")
+            folders.remove(".amaxds")
         for name in names + [name for name in folders if (Path(folder) / name).is_symlink()]:
             file = (inside / name).as_posix()
             found.add(file)
             parquet = inside.as_posix() in claims.recipes and _PARQUET.fullmatch(name)
-            if file.startswith(".amaxds/"):
-                report.add("files", ".amaxds", "is left from a stopped build: run it again to finish")
-                folders.clear()
-                break
             if file not in due and not parquet:
                 report.add("files", file, "is no file of a dataset")
             elif (Path(folder) / name).is_symlink():
                 report.add("files", file, "is a link")
+            elif not (Path(folder) / name).is_file():
+                report.add("files", file, "is no regular file")
     for file in sorted(due - found - {"README.md", CROISSANT_FILE}):
         report.add("files", file, "is missing")
 
@@ -98,11 +104,23 @@ def _check_data(path: Path, claims: Claims, report: Report) -> Iterator[dict[str
         files = [(split, file) for split, file in split_files(path, recipe.name) if _PARQUET.fullmatch(file.name)]
         if not files:
             report.add("files", recipe.name, "has no parquet files")
-        for split, file in files:
-            yield from _check_file(file, f"{recipe.name}/{file.name}", split, recipe, claims, report)
+        counts, before = Counter(split for split, _ in files), dict.fromkeys(SPLITS, (-1, -1))
+        for number, (split, file) in enumerate(files):
+            place, first = f"{recipe.name}/{file.name}", next(i for i, each in enumerate(files) if each[0] == split)
+            if file.name != (name := f"{split}-{number - first:05d}-of-{counts[split]:05d}.parquet"):
+                report.add("files", place, f"is not named {name}: files of {split} are missing")
+            yield from _check_file(file, place, split, recipe, claims, before, report)
 
 
-def _check_file(file: Path, place: str, split: str, recipe: Recipe, claims: Claims, report: Report) -> Iterator[dict[str, Any]]:
+def _check_file(
+    file: Path,
+    place: str,
+    split: str,
+    recipe: Recipe,
+    claims: Claims,
+    before: dict[str, tuple[int, int]],
+    report: Report,
+) -> Iterator[dict[str, Any]]:
     try:
         source = pq.ParquetFile(file)
         problem = _features_problem(source.schema_arrow, claims.network)
@@ -114,12 +132,14 @@ def _check_file(file: Path, place: str, split: str, recipe: Recipe, claims: Clai
         if size > most:
             report.add("files", place, f"holds {size} bytes, more than the {most} that its images could have")
             return
+        if source.metadata.num_rows > claims.filters:
+            report.add("files", place, f"has {source.metadata.num_rows} rows, for a scope of {claims.filters} filters")
+            return
         splits = {layer.name: split_of(layer) for layer in claims.network.layers}
-        before = (-1, -1)
         with ThreadPoolExecutor(cores()) as pool:
             for batch in source.iter_batches(batch_size=64):
                 rows = batch.to_pylist()
-                for row, problems in zip(rows, pool.map(_check_row, rows, [(claims, recipe)] * len(rows)), strict=True):
+                for row, (problems, tile) in zip(rows, pool.map(_check_row, rows, [(claims, recipe)] * len(rows)), strict=True):
                     layer = _layer_name(claims.network, row["layer"])
                     at = f"{place} {layer}/{row['filter']}"
                     for rule, problem in problems:
@@ -129,11 +149,11 @@ def _check_file(file: Path, place: str, split: str, recipe: Recipe, claims: Clai
                         report.add("split", at, f"belongs to {due}")
                     key = (row["layer"], row["filter"])
                     if None not in key:
-                        if key <= before:
+                        if key <= before[split]:
                             report.add("order", at, "comes after a later layer or filter")
-                        before = key
+                        before[split] = key
                     named = {name: value for name, value in row.items() if name != "image"}
-                    yield named | {"layer": layer, "status": _status(row["status"]), "place": at}
+                    yield named | {"layer": layer, "status": _status(row["status"]), "place": at, "tile": tile}
     except (OSError, ValueError, pa.ArrowException) as error:
         report.add("files", place, f"cannot be read: {in_words(error)}")
 
@@ -142,6 +162,9 @@ def _features_problem(schema: pa.Schema, network: Network) -> str | None:
     """What is wrong with a file's columns, as it declares them to `datasets` and as it stores them."""
     wanted = record.features(network)
     stored, due = schema.remove_metadata(), wanted.arrow_schema.remove_metadata()
+    twice = [name for name, times in Counter(stored.names).items() if times > 1]
+    if twice:
+        return f"column {twice[0]} is there twice"
     for column in due:
         if column.name in stored.names and stored.field(column.name).type != column.type:
             return f"column {column.name} is stored as {stored.field(column.name).type}, expected {column.type}"
@@ -171,8 +194,8 @@ def _difference(found: datasets.Features, wanted: datasets.Features) -> str:
     return f"columns are in another order: {', '.join(found)}"
 
 
-def _check_row(row: dict[str, Any], context: tuple[Claims, Recipe]) -> list[tuple[str, str]]:
-    """Problems of one row by itself, as (rule, problem)."""
+def _check_row(row: dict[str, Any], context: tuple[Claims, Recipe]) -> tuple[list[tuple[str, str]], Tile | None]:
+    """Problems of one row by itself, as (rule, problem), and its tile of the contact sheet."""
     claims, recipe = context
     problems = []
     data = (row["image"] or {}).get("bytes") or b""
@@ -195,8 +218,10 @@ def _check_row(row: dict[str, Any], context: tuple[Claims, Recipe]) -> list[tupl
     try:
         pixels = decode_png(data, max_pixels=4 * side * side)
     except ValueError as error:
-        return [*problems, ("image", str(error))]
+        return [*problems, ("image", str(error))], None
     problems += _check_image(row, pixels, side)
+    if not isinstance(recipe, Described) and not has_only_pixels(data):
+        problems.append(("image", "its PNG holds something besides header and pixels"))
     if not problems and isinstance(recipe, Original):
         index = claims.network.layer(layer).index
         start = recipe.decode(claims.network, recipe.start(claims.network, row["seed"], index, row["filter"]))
@@ -204,7 +229,7 @@ def _check_row(row: dict[str, Any], context: tuple[Claims, Recipe]) -> list[tupl
             problems.append(("status", f"{status}, but its image is {'not ' if status == 'dead' else ''}its starting noise"))
     if isinstance(recipe, Described) and (status == "dead") != is_stretched_noise(pixels):
         problems.append(("status", f"{status}, but its image is {'not ' if status == 'dead' else ''}stretched noise"))
-    return problems
+    return problems, make_tile(pixels, status == "dead")
 
 
 def _check_image(row: Mapping[str, Any], pixels: Pixels, side: int) -> Iterator[tuple[str, str]]:
@@ -268,10 +293,31 @@ def _check_counts(claims: Claims, rows: Sequence[Mapping[str, Any]], report: Rep
                 report.add("rank", f"{recipe} {layer}/{filter}", f"beaten by filter {entry['best']}, says build.json")
 
 
+def _check_sheets(path: Path, claims: Claims, rows: Sequence[Mapping[str, Any]], report: Report) -> None:
+    """The contact sheets again from the images, where the same Pillow writes the same headings; that they are pictures."""
+    same = claims.stored["software"].get("pillow") == version("pillow")
+    for recipe in claims.recipes:
+        name, tiles = f"contact-sheet-{recipe}.png", dict[str, list[Tile]]()
+        try:
+            file = path / name
+            if file.is_symlink() or not file.is_file():
+                continue  # Found already, under the files.
+            shown = decode_png(file.read_bytes())
+        except (OSError, ValueError) as error:
+            report.add("sheet", name, f"cannot be read: {in_words(error)}")
+            continue
+        names = [layer.name for layer in claims.network.layers]
+        shown_rows = [row for row in rows if row["recipe"] == recipe and row["tile"] is not None and row["layer"] in names]
+        for row in sorted(shown_rows, key=lambda row: (names.index(row["layer"]), row["filter"] or 0)):
+            tiles.setdefault(row["layer"], []).append(row["tile"])
+        if same and tiles and not np.array_equal(shown, decode_png(contact_sheet(tiles))):
+            report.add("sheet", name, "does not show these images")
+
+
 def _check_croissant(path: Path, claims: Claims, report: Report) -> None:
     """croissant.json again from the data and build.json; of another version's, what it says of the files."""
     try:
-        found = json.loads(read_text(path / CROISSANT_FILE))
+        found = json.loads(read_text(path / CROISSANT_FILE), object_pairs_hook=unique)
         due = json.loads(render_croissant(claims.stored, path))
     except FileNotFoundError:
         report.add("croissant", CROISSANT_FILE, "is missing")
@@ -306,7 +352,7 @@ def _check_card(path: Path, claims: Claims, rows: Sequence[Mapping[str, Any]], r
         report.add("card", place, f"{at} is {short(claimed)}, expected {short(expected)}")
     if report.valid and claims.stored["software"]["amaxds"] == version("amaxds"):
         due = render_card(claims.stored, claims.stored["dataset"], infos, summarise(rows))
-        pairs = zip_longest(text.splitlines(), due.splitlines())
+        pairs = zip_longest(text.split("\n"), due.split("\n"))
         for number, (line, expected) in enumerate(pairs, start=1):
             if line != expected:
                 report.add("card", place, f"line {number} is {short(line)}, expected {short(expected)}")

@@ -152,7 +152,8 @@ def _fitted(network: Network, tensors: Mapping[str, NDArray[Any]], source: str) 
         if tensors[name].shape != shape:
             problem = f"{source} does not fit {network.name}: {name} is {tensors[name].shape}, expected {shape}."
             raise WeightsError(problem, choose)
-        fitted[name] = np.ascontiguousarray(tensors[name], np.float32)
+        with np.errstate(over="ignore"):
+            fitted[name] = np.ascontiguousarray(tensors[name], np.float32)
         if not np.isfinite(fitted[name]).all():
             raise WeightsError(f"{source} is damaged: {name} has values that are not finite.", choose)
     extra = [name for name in tensors if name not in fitted]
