@@ -131,6 +131,7 @@ REFUSED = {
     401: ("GetDatasetStatus", "https://www.kaggle.com/settings"),
     403: ("CreateDataset", "may not write"),
     404: ("CreateDataset", "Check owner/name"),
+    429: ("GetDatasetStatus", "Too many requests"),
     500: ("GetDatasetStatus", "run the same command again"),
     503: ("GetDatasetStatus", "run the same command again"),
 }

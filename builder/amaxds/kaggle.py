@@ -10,6 +10,7 @@ import contextlib
 import io
 import json
 import os
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,11 +69,11 @@ class Kaggle:
 
     def send(self, source: Path, repo: str, changes: Changes, private: bool | None, message: str) -> str:
         with _kaggle_errors(repo) as api:
-            before = 0 if changes.creates else self._version(api, repo)
+            before, quiet = 0 if changes.creates else self._version(api, repo), not sys.stderr.isatty()
             if changes.creates:
-                answer = api.dataset_create_new(str(source), public=private is False, quiet=True, dir_mode="zip")
+                answer = api.dataset_create_new(str(source), public=private is False, quiet=quiet, dir_mode="zip")
             elif not changes.nothing:
-                answer = api.dataset_create_version(str(source), message, quiet=True, dir_mode="zip")
+                answer = api.dataset_create_version(str(source), message, quiet=quiet, dir_mode="zip")
             else:
                 answer = None
             if answer is not None and (answer.error or str(answer.status).lower() == "error"):
