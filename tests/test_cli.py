@@ -78,8 +78,8 @@ def test_wrong_usage_is_exit_code_2() -> None:
 
 
 def test_validating_what_is_no_folder(tmp_path: Path, assert_error: Callable[..., None]) -> None:
-    assert_error(amaxds("validate", tmp_path / "nowhere"), 2, "nowhere is not a dataset folder")
-    assert_error(amaxds("validate", "n" * 300), 2, "is not a dataset folder")
+    assert_error(amaxds("validate", tmp_path / "nowhere"), 2, "nowhere is no folder and no file")
+    assert_error(amaxds("validate", "n" * 300), 2, "is no folder and no file")
     (tmp_path / "empty").mkdir()
     ended = amaxds("validate", tmp_path / "empty")
     assert ended.returncode == 1
@@ -101,7 +101,7 @@ def test_output_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
 
 
 def test_names_with_line_breaks_stay_on_one_line(tmp_path: Path, assert_error: Callable[..., None]) -> None:
-    assert_error(amaxds("validate", tmp_path / "two\nlines"), 2, "two\\nlines is not a dataset folder")
+    assert_error(amaxds("validate", tmp_path / "two\nlines"), 2, "two\\nlines is no folder and no file")
 
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:

@@ -191,7 +191,7 @@ def test_names_and_tokens_are_checked_before_anything_is_sent(
 ) -> None:
     assert_error(publish(HF_TOKEN=""), 2, "HF_TOKEN", "https://huggingface.co/settings/tokens")
     for name in ("nobody", "owner/" + "n" * 97, "owner/../x", "owner/a--b", "owner/x.git"):
-        assert_error(publish("--repo", name), 2, "--repo", name[:20])
+        assert_error(publish("--repo", name), 2, name[:20])
     assert_error(publish("--to", "nowhere"), 2, "unknown hub 'nowhere'", "huggingface")
     assert hub.requests == []
 

@@ -12,22 +12,20 @@ import csv
 import io
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from amaxds.card import default_config
 from amaxds.croissant import CROISSANT_FILE, Entry, column_types, document, file_object
-from amaxds.dataset import image_name, split_files
+from amaxds.dataset import image_name, read_records
 from amaxds.errors import UsageError
 from amaxds.files import disk_errors, rename_folder, write_json, write_whole
 from amaxds.hub import require_repo
 from amaxds.licence import licence_of
 from amaxds.network import get_network
 from amaxds.provenance import BUILD_FILE, Claims, command_of
-from amaxds.record import STATUSES, descriptions
+from amaxds.record import descriptions
 
 IMAGES, TABLE, KAGGLE_FILE = "filterActivations", "metadata.csv", "dataset-metadata.json"
 _KAGGLE_TYPES = {"sc:Text": "string", "sc:Integer": "integer", "sc:Float": "number"}
@@ -52,14 +50,20 @@ def bundle(folder: Path, claims: Claims, out: Path, recipe: str | None = None, r
     if os.path.lexists(out):
         raise UsageError(f"{out} is already there.", "Choose another OUT, or delete it.")
     part = out.with_name(f".{out.name}.{os.getpid()}.part")
-    stored = claims.stored | {"recipes": [each for each in claims.stored["recipes"] if each["name"] == chosen]}
     with disk_errors(out):
         try:
             shutil.rmtree(part, ignore_errors=True)
             (part / IMAGES).mkdir(parents=True)
-            images, dead = _write_images(folder, chosen, part, claims)
+            rows = []
+            for row in read_records(folder, chosen, claims.network):
+                row["file"] = image_file(row["layer"], row["filter"])
+                write_whole(part / row["file"], row.pop("image"))
+                rows.append(row)
+            rows.sort(key=lambda row: (claims.network.layer(row["layer"]).index, row["filter"]))
+            table, stored = render_table(rows), bundled(claims.stored, chosen)
+            write_whole(part / TABLE, table)
             write_whole(part / BUILD_FILE, (folder / BUILD_FILE).read_bytes())
-            write_whole(part / CROISSANT_FILE, _croissant(stored | {"images": images, "dead": dead}, chosen, part).encode())
+            write_whole(part / CROISSANT_FILE, render_bundle_croissant(stored, rows, table).encode())
             write_json(part / KAGGLE_FILE, kaggle_metadata(stored, chosen, repo))
             rename_folder(part, out)
         finally:
@@ -67,34 +71,29 @@ def bundle(folder: Path, claims: Claims, out: Path, recipe: str | None = None, r
     return chosen
 
 
-def _write_images(folder: Path, recipe: str, part: Path, claims: Claims) -> tuple[int, int]:
-    """Write the PNGs, and metadata.csv in the order of layer and filter; the numbers of images and of dead ones."""
-    lines: list[tuple[tuple[int, int], list[Any]]] = []
-    for place, values, png in _rows(folder, recipe, claims):
-        file = part / values["file"]
-        write_whole(file, png)
-        lines.append((place, [values[column] for column in column_types()]))
+def image_file(layer: str, filter: int) -> str:
+    """Where an image lies in a bundle."""
+    return f"{IMAGES}/{layer}/{image_name(filter)}"
+
+
+def bundled(stored: Mapping[str, Any], recipe: str) -> dict[str, Any]:
+    """What build.json of the dataset says of one of its recipes."""
+    return {**stored, "recipes": [each for each in stored["recipes"] if each["name"] == recipe]}
+
+
+def render_table(rows: Iterable[Mapping[str, Any]]) -> bytes:
+    """metadata.csv of records with their labels as names, `file` and `split`."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(column_types())
-    writer.writerows(line for _, line in sorted(lines, key=lambda pair: pair[0]))
-    write_whole(part / TABLE, text.getvalue().encode())
-    status = list(column_types()).index("status")
-    return len(lines), sum(line[status] == "dead" for _, line in lines)
+    writer.writerows([row[column] for column in column_types()] for row in rows)
+    return text.getvalue().encode()
 
 
-def _rows(folder: Path, recipe: str, claims: Claims) -> Iterator[tuple[tuple[int, int], dict[str, Any], bytes]]:
-    """(layer label, filter), the record with labels as names, and its PNG."""
-    for split, file in split_files(folder, recipe):
-        for batch in pq.ParquetFile(file).iter_batches(batch_size=64):
-            for row in batch.to_pylist():
-                layer = claims.network.layers[row["layer"]].name
-                name = f"{IMAGES}/{layer}/{image_name(row['filter'])}"
-                named = row | {"file": name, "split": split, "layer": layer, "status": STATUSES[row["status"]]}
-                yield (row["layer"], row["filter"]), named, row["image"]["bytes"]
-
-
-def _croissant(stored: Mapping[str, Any], recipe: str, part: Path) -> str:
+def render_bundle_croissant(stored: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], table: bytes) -> str:
+    """croissant.json of a bundle, for its one recipe's part of build.json, its records, and metadata.csv."""
+    recipe = stored["recipes"][0]["name"]
+    counts = {"images": len(rows), "dead": sum(row["status"] == "dead" for row in rows)}
     images: Entry = {
         "@type": "cr:FileSet",
         "@id": "images",
@@ -151,7 +150,7 @@ def _croissant(stored: Mapping[str, Any], recipe: str, part: Path) -> str:
             },
         ],
     }
-    return document(stored, [file_object(part, TABLE, "text/csv"), images], [records, pictures])
+    return document({**stored, **counts}, [file_object(TABLE, "text/csv", io.BytesIO(table)), images], [records, pictures])
 
 
 def kaggle_metadata(stored: Mapping[str, Any], recipe: str, repo: str | None = None) -> dict[str, Any]:

@@ -29,6 +29,7 @@ app = typer.Typer(
 )
 
 INVALID = 1
+_ANY_FORM = "Dataset folder, bundle as folder or zip, owner/name[@revision] on Hugging Face, or kaggle:owner/name[@version]"
 
 
 @app.command("build")
@@ -70,13 +71,15 @@ def build_command(
 
 @app.command("validate")
 def validate_command(
-    path: Annotated[Path, typer.Argument(help="Dataset folder")],
+    path: Annotated[str, typer.Argument(help=_ANY_FORM)],
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON")] = False,
 ) -> None:
     """Check every claim that a dataset makes. Exit code 0: nothing found, 1: findings."""
+    from amaxds.location import located
     from amaxds.validate import validate
 
-    report = validate(path)
+    with located(path) as found:
+        report = validate(found, path)
     if as_json:
         print(json.dumps(report.as_json(), indent=2))
         raise typer.Exit(0 if report.valid else INVALID)
@@ -188,9 +191,13 @@ def _print_findings(report: Report) -> None:
     """Print what was found and end with exit code 1, or return where there is nothing."""
     if report.valid:
         return
+    from amaxds.findings import RULES
+
     for finding in report.findings:
         print(f"{finding.rule:9} {finding.place}: {finding.problem}")
-    print(f"{report.path}: {report.images} images, {len(report.findings)} findings")
+    print(f"{report.name}: {report.images} images, {len(report.findings)} findings against these rules:")
+    for rule in dict.fromkeys(finding.rule for finding in report.findings):
+        print(f"{rule:9} {RULES[rule].sentence}")
     raise typer.Exit(INVALID)
 
 

@@ -6,10 +6,11 @@ Rendered from the definition of the record, from build.json and from the data fi
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from amaxds.dataset import split_files
 from amaxds.licence import licence_of
@@ -75,7 +76,9 @@ def render_croissant(stored: Mapping[str, Any], folder: Path) -> str:
     record_sets: list[Entry] = [_classes("layers", _layer_names(stored)), _classes("statuses", STATUSES)]
     for recipe in (each["name"] for each in stored["recipes"]):
         files = [f"{recipe}/{file.name}" for _, file in split_files(folder, recipe)]
-        distribution += [file_object(folder, name, "application/x-parquet") for name in files]
+        for name in files:
+            with (folder / name).open("rb") as file:
+                distribution.append(file_object(name, "application/x-parquet", file))
         distribution.append(
             {
                 "@type": "cr:FileSet",
@@ -135,18 +138,18 @@ def document(stored: Mapping[str, Any], distribution: Sequence[Entry], record_se
     )
 
 
-def file_object(folder: Path, name: str, encoding: str) -> Entry:
+def file_object(name: str, encoding: str, content: BinaryIO) -> Entry:
     """A file of the dataset with its size and checksum."""
-    with (folder / name).open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    size = content.seek(0, io.SEEK_END)
+    content.seek(0)
     return {
         "@type": "cr:FileObject",
         "@id": name,
         "name": name,
         "contentUrl": name,
-        "contentSize": f"{(folder / name).stat().st_size} B",
+        "contentSize": f"{size} B",
         "encodingFormat": encoding,
-        "sha256": digest,
+        "sha256": hashlib.file_digest(content, "sha256").hexdigest(),  # type: ignore[arg-type]  # any binary file will do
     }
 
 

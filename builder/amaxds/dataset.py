@@ -13,7 +13,7 @@ The parquet files are written by a `datasets` builder, which only packages: an e
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -106,6 +106,26 @@ def describe(network: Network, recipe: str, folder: Path) -> datasets.DatasetInf
         dataset_size=sum(each.num_bytes for each in splits.values()),
         config_name=recipe,
     )
+
+
+def read_records(folder: Path, recipe: str, network: Network) -> Iterator[dict[str, Any]]:
+    """Every record of one recipe, as `named` gives it, with its split. For folders that were found valid."""
+    for split, file in split_files(folder, recipe):
+        for batch in pq.ParquetFile(file).iter_batches(batch_size=64):
+            for row in batch.to_pylist():
+                yield named(row, network) | {"split": split}
+
+
+def named(row: Mapping[str, Any], network: Network) -> dict[str, Any]:
+    """A stored row with labels by name, the bytes of its PNG as `image`, and the path that it carries as `path`."""
+    image, layer, status = row["image"] or {}, row["layer"], row["status"]
+    return {
+        **row,
+        "image": image.get("bytes") or b"",
+        "path": image.get("path"),
+        "layer": network.layers[layer].name if layer in range(len(network.layers)) else f"layer {layer}",
+        "status": record.STATUSES[status] if status in range(len(record.STATUSES)) else str(status),
+    }
 
 
 @contextlib.contextmanager

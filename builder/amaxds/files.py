@@ -30,13 +30,18 @@ def write_whole(path: Path, data: bytes) -> None:
 
 def read_text(path: Path, most: int = 16_000_000) -> str:
     """A text file that is not trusted: OSError or ValueError where it cannot be read or has more than that many bytes."""
+    return read_bounded(path, most).decode()
+
+
+def read_bounded(path: Path, most: int) -> bytes:
+    """A file that is not trusted: OSError or ValueError where it cannot be read or has more than that many bytes."""
     if not stat.S_ISREG(path.lstat().st_mode):
         raise ValueError("is no regular file")
     with path.open("rb") as file:
         data = file.read(most + 1)
     if len(data) > most:
         raise ValueError(f"more than {most} bytes")
-    return data.decode()
+    return data
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -43,6 +43,10 @@ class Hub(Protocol):
     def fetch(self, repo: str, version: str, folder: Path) -> None:
         """Everything of that version into an empty folder."""
 
+    def get(self, repo: str, version: str | None, folder: Path) -> Path:
+        """What anyone is given who asks for that version (None: the latest), in an empty folder: a folder or a zip. It is
+        not trusted."""
+
     def verify(self, folder: Path, claims: Claims, repo: str, version: str, scratch: Path) -> None:
         """Whatever users of the hub rely on beyond the files."""
 

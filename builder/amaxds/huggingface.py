@@ -15,6 +15,7 @@ from amaxds.errors import HubError, UsageError, in_words
 from amaxds.hub import Changes
 from amaxds.provenance import Claims
 
+_MOST_FILES, _MOST_BYTES = 1000, 20e9
 _AGAIN = "Nothing is lost: run the same command again, and only what is missing is sent."
 
 
@@ -26,18 +27,22 @@ class HuggingFace:
 
     def check(self, repo: str) -> None:
         from huggingface_hub import get_token
+
+        self._require_name(repo)
+        if not get_token():
+            raise UsageError(
+                "no token for Hugging Face: neither the variable HF_TOKEN nor the file that `hf auth login` writes is there.",
+                "Make one with write access at https://huggingface.co/settings/tokens, and set HF_TOKEN.",
+            )
+
+    def _require_name(self, repo: str) -> None:
         from huggingface_hub.errors import HFValidationError
         from huggingface_hub.utils._validators import validate_repo_id
 
         try:
             validate_repo_id(repo)
         except HFValidationError as error:
-            raise UsageError(f"--repo {repo!r} is no name for {self.title}: {in_words(error)}", "Choose another.") from error
-        if not get_token():
-            raise UsageError(
-                "no token for Hugging Face: neither the variable HF_TOKEN nor the file that `hf auth login` writes is there.",
-                "Make one with write access at https://huggingface.co/settings/tokens, and set HF_TOKEN.",
-            )
+            raise UsageError(f"{repo!r} is no name for {self.title}: {in_words(error)}", "Choose another.") from error
 
     def prepare(self, folder: Path, claims: Claims, repo: str, scratch: Path) -> Path:
         return folder
@@ -84,6 +89,33 @@ class HuggingFace:
 
         with _hub_errors(repo):
             snapshot_download(repo, repo_type="dataset", revision=version, local_dir=folder, force_download=True)
+
+    def get(self, repo: str, version: str | None, folder: Path) -> Path:
+        from huggingface_hub import HfApi, snapshot_download
+        from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+
+        self._require_name(repo)
+        with _hub_errors(repo):
+            try:
+                info = HfApi().dataset_info(repo, revision=version, files_metadata=True)
+            except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+                what = repo if isinstance(error, RepositoryNotFoundError) else f"revision {version!r} of {repo}"
+                raise HubError(
+                    f"Hugging Face has no dataset {what} that you may read, and there is no such path here.",
+                    "Check the name; for a private one, set HF_TOKEN.",
+                ) from error
+            files = info.siblings or []
+            for each in files:
+                if each.rfilename.startswith("/") or ".." in each.rfilename.split("/"):
+                    raise HubError(f"{repo} has a file named {each.rfilename!r}.", "It is no dataset of this tool.")
+            size = sum(each.size or 0 for each in files)
+            if len(files) > _MOST_FILES or size > _MOST_BYTES:
+                raise HubError(
+                    f"{repo} has {len(files)} files of {size / 1e9:.1f} GB in all, more than any dataset of this tool.",
+                    "Check the name.",
+                )
+            snapshot_download(repo, repo_type="dataset", revision=info.sha, local_dir=folder)
+        return folder
 
     def verify(self, folder: Path, claims: Claims, repo: str, version: str, scratch: Path) -> None:
         """That `load_dataset` gives, for every config and split, the rows of the dataset folder."""

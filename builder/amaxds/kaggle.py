@@ -10,6 +10,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -35,9 +36,7 @@ class Kaggle:
     def check(self, repo: str) -> None:
         slug = repo.partition("/")[2]
         if not 6 <= len(slug) <= 50:
-            raise UsageError(
-                f"--repo {repo!r}: Kaggle's names have 6 to 50 characters, {slug!r} has {len(slug)}.", "Choose another."
-            )
+            raise UsageError(f"{repo!r}: Kaggle's names have 6 to 50 characters, {slug!r} has {len(slug)}.", "Choose another.")
         home, said = Path(os.path.expanduser("~")), os.environ.get
         settings = Path(said("XDG_CONFIG_HOME") or home / ".config") / "kaggle"
         files = [home / ".kaggle" / name for name in ("access_token", "access_token.txt", "credentials.json")]
@@ -112,6 +111,22 @@ class Kaggle:
     def fetch(self, repo: str, version: str, folder: Path) -> None:
         with _kaggle_errors(repo) as api:
             api.dataset_download_files(f"{repo}/{version}" if version else repo, path=str(folder), force=True, unzip=True)
+
+    def get(self, repo: str, version: str | None, folder: Path) -> Path:
+        self.check(repo)
+        if version is not None and not re.fullmatch(r"\d{1,9}", version, re.ASCII):
+            raise UsageError(f"{version!r} is no version of a Kaggle dataset.", "Versions are numbers from 1.")
+        with _kaggle_errors(repo) as api:
+            try:
+                api.dataset_download_files(f"{repo}/{version}" if version else repo, path=str(folder), force=True)
+            except Exception as error:
+                if _status_of(error) in (403, 404):
+                    what = f"version {version} of {repo}" if version else repo
+                    raise HubError(
+                        f"Kaggle has no dataset {what} that you may read.", "Check the name, and whose token it is."
+                    ) from error
+                raise
+        return folder / f"{repo.partition('/')[2]}.zip"
 
     def verify(self, folder: Path, claims: Claims, repo: str, version: str, scratch: Path) -> None:
         """Nothing more than the files."""

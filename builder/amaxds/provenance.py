@@ -148,20 +148,29 @@ def make_identity(plan: Plan, weights_source: str, weights_digest: str) -> Ident
 def read_claims(folder: Path) -> tuple[Claims | None, list[str]]:
     """What a dataset folder's build.json says, unless it cannot be used; and what is wrong with it by itself."""
     try:
-        stored = json.loads(read_text(folder / BUILD_FILE), object_pairs_hook=unique)
+        text = read_text(folder / BUILD_FILE)
+    except FileNotFoundError:
+        return None, ["is missing: the folder is no finished dataset"]
+    except (OSError, ValueError) as error:
+        return None, [f"cannot be read: {in_words(error)}"]
+    return parse_claims(text)
+
+
+def parse_claims(text: str) -> tuple[Claims | None, list[str]]:
+    """What a build.json says, unless it cannot be used; and what is wrong with it by itself."""
+    try:
+        stored = json.loads(text, object_pairs_hook=unique)
         if isinstance(stored, dict) and stored.get("format") != FORMAT:
             return None, [f"format is {short(stored.get('format'))}, this version reads {FORMAT}"]
         said = BuildFile.model_validate(stored)
         network = get_network(said.network.name)
         scope = {layer: make_scope(network, layer, filters)[layer] for layer, filters in said.scope.layers.items()}
         recipes = [recipe_of({key: each[key] for key in each if key != "image_side"}) for each in said.recipes]
-    except FileNotFoundError:
-        return None, ["is missing: the folder is no finished dataset"]
     except pydantic.ValidationError as error:
         return None, [_missing_or_wrong(each) for each in error.errors()]
     except AmaxdsError as error:
         return None, [error.problem]
-    except (OSError, ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         return None, [f"cannot be read: {in_words(error)}"]
     due = _expected(said, network, tuple(recipes), scope)
     differing = differences({key: stored[key] for key in due}, due)
