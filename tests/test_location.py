@@ -48,7 +48,7 @@ def validate(hub: HuggingFaceServer, tmp_path: Path) -> Validate:
         "TMPDIR": str(tmp_path),
         "HF_TOKEN": "",
     }
-    return lambda *arguments: amaxds("validate", *arguments, cwd=tmp_path, **settings)
+    return lambda *arguments, command="validate": amaxds(command, *arguments, cwd=tmp_path, **settings)
 
 
 def test_a_repository_is_validated_by_its_name_and_version_without_a_token(
@@ -63,6 +63,12 @@ def test_a_repository_is_validated_by_its_name_and_version_without_a_token(
     assert "seed is 0, build.json says 1" in ended.stdout
     assert f"{REPO}: 24 images," in ended.stdout
     assert [path.name for path in tmp_path.iterdir() if path.name != "home"] == []
+
+
+def test_two_versions_of_a_repository_are_compared(hub: HuggingFaceServer, validate: Validate) -> None:
+    ended = validate(f"{REPO}@{hub.repos[REPO].commits[0].id}", REPO, command="diff")
+    assert (ended.returncode, ended.stderr) == (1, "")
+    assert ended.stdout == "build.json seed: 0 -> 1\n0 added, 0 removed, 0 changed, 24 the same\n"
 
 
 def test_a_path_that_is_there_comes_before_a_repository(validate: Validate, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from amaxds.network import DEMO, VGG16, Layer, Network
 from amaxds.plan import make_plan
 from amaxds.program import Ascended, Programs
 from amaxds.recipe import CLEAR, ORIGINAL, RECIPES, Recipe, get_recipe
-from amaxds.synthesis import activation_ranks, synthesise
+from amaxds.synthesis import activation_ranks, layer_scores, synthesise
 from amaxds.weights import Weights, load_weights
 
 pytestmark = pytest.mark.usefixtures("_backend")
@@ -146,7 +146,7 @@ def test_ranks_are_those_of_a_plain_forward_pass(programs: Programs, weights: We
     plan = make_plan(DEMO, ["original"], layers=layer.name, steps=4)
     rows = [row for unit in plan.units() for row in synthesise(plan, programs, unit)]
     images = [decode_png(row["image"]) for row in rows]
-    ranks = activation_ranks(programs, ORIGINAL, layer, range(16), images, 8)
+    ranks = activation_ranks(layer_scores(programs, ORIGINAL, layer, range(16), images, 8))
     maps = naive.naive_model(weights.tensors, layer.name)((np.stack(images).astype(np.float32) - 127.5) / 127.5)
     means = maps.numpy()[:, 2:-2, 2:-2].mean(axis=(1, 2))
     for filter, (rank, best) in enumerate(ranks):

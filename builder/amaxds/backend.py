@@ -203,6 +203,10 @@ def _processor() -> dict[str, str]:
     }
 
 
+PIXEL_SOFTWARE = ("backend", "amaxds", "keras", "tensorflow", "jax", "jaxlib", "numpy", "settings")
+"""What of `software` an image's bits depend on; the rest only writes files."""
+
+
 def software() -> dict[str, Any]:
     """Versions of everything that an image's bits or a file's bytes depend on, and the settings that change rounding."""
     import keras

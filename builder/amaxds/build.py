@@ -32,7 +32,7 @@ from amaxds.program import Programs
 from amaxds.progress import BuildProgress
 from amaxds.recipe import Recipe
 from amaxds.shard import Row, read_shard, shard_path, write_shard
-from amaxds.synthesis import activation_ranks, synthesise
+from amaxds.synthesis import activation_ranks, layer_scores, synthesise
 from amaxds.validate import validate
 from amaxds.weights import Weights
 
@@ -119,8 +119,9 @@ class _Ranked:
             recipe, layer = self._units[key][0].recipe, self._units[key][0].layer
             rows = list(self._rows_of(key))
             filters, images = [row["filter"] for row in rows], [decode_png(row["image"]) for row in rows]
-            ranks = activation_ranks(programs, recipe, layer, filters, images, plan.batch_size, check)
-            return dict(zip(filters, ranks, strict=True))
+            scores = layer_scores(programs, recipe, layer, filters, images, plan.batch_size, check)
+            ranks = activation_ranks(scores)
+            return {filter: (rank, filters[best]) for filter, (rank, best) in zip(filters, ranks, strict=True)}
 
         self._ranks = dict(engine.run_local(self._units, rank, workers))
 

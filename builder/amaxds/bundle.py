@@ -71,6 +71,12 @@ def bundle(folder: Path, claims: Claims, out: Path, recipe: str | None = None, r
     return chosen
 
 
+def is_bundle(path: Path) -> bool:
+    """Whether a folder is laid out as a bundle, however much of it is missing."""
+    has = [os.path.lexists(path / name) for name in (TABLE, IMAGES, "README.md")]
+    return any(has[:2]) and not has[2]
+
+
 def image_file(layer: str, filter: int) -> str:
     """Where an image lies in a bundle."""
     return f"{IMAGES}/{layer}/{image_name(filter)}"

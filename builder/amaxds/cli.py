@@ -81,10 +81,57 @@ def validate_command(
     with located(path) as found:
         report = validate(found, path)
     if as_json:
-        print(json.dumps(report.as_json(), indent=2))
+        _print_lines(report.as_json())
         raise typer.Exit(0 if report.valid else INVALID)
     _print_findings(report)
     print(f"{path}: {report.images} images, valid")
+
+
+@app.command("audit")
+def audit_command(
+    path: Annotated[str, typer.Argument(help=_ANY_FORM)],
+    sample: Annotated[int, typer.Option(help="How many images to make again")] = 13,
+    seed: Annotated[int | None, typer.Option(help="Seed of the sample. Default: a new one each time, printed")] = None,
+    weights: Annotated[str | None, typer.Option(help="The weights file, where the dataset was built with one")] = None,
+    workers: Annotated[int | None, typer.Option(help="Programs side by side. Default: one for each core")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON")] = False,
+) -> None:
+    """Make a sample of a dataset's images again and compare. Exit code 0: it is what it says, 1: it is not."""
+    import secrets
+
+    from amaxds.audit import audit
+    from amaxds.contents import open_contents
+    from amaxds.location import located
+    from amaxds.validate import validate
+
+    with located(path) as found:
+        _print_findings(validate(found, path))
+        with open_contents(found, path) as contents:
+            report = audit(contents, sample, secrets.randbelow(2**32) if seed is None else seed, weights, workers)
+    _print_lines(report.as_json() if as_json else report.lines())
+    raise typer.Exit(0 if report.passed else INVALID)
+
+
+@app.command("diff")
+def diff_command(
+    before: Annotated[str, typer.Argument(help=_ANY_FORM)],
+    after: Annotated[str, typer.Argument(help="The same, to compare with")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the differences as JSON")] = False,
+) -> None:
+    """Compare two datasets record by record and image by image. Exit code 0: nothing differs, 1: something does."""
+    from amaxds.contents import open_contents
+    from amaxds.diff import diff
+    from amaxds.location import located
+
+    with (
+        located(before) as one,
+        located(after) as other,
+        open_contents(one, before) as old,
+        open_contents(other, after) as new,
+    ):
+        difference = diff(old, new)
+    _print_lines(difference.as_json() if as_json else difference.lines())
+    raise typer.Exit(0 if difference.nothing else INVALID)
 
 
 @app.command("bundle")
@@ -199,6 +246,11 @@ def _print_findings(report: Report) -> None:
     for rule in dict.fromkeys(finding.rule for finding in report.findings):
         print(f"{rule:9} {RULES[rule].sentence}")
     raise typer.Exit(INVALID)
+
+
+def _print_lines(report: dict[str, Any] | list[str]) -> None:
+    """A report's lines, or the whole of it as JSON."""
+    print(json.dumps(report, indent=2) if isinstance(report, dict) else "\n".join(report))
 
 
 class _Signalled(BaseException):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 from typing import overload
 
 import numpy as np
@@ -59,6 +60,12 @@ def is_stretched_noise(image: Pixels) -> bool:
     down = (centred[1:] * centred[:-1]).mean(axis=(0, 1)) / variance
     right = (centred[:, 1:] * centred[:, :-1]).mean(axis=(0, 1)) / variance
     return bool(max(np.abs(down).max(), np.abs(right).max()) < 0.1)
+
+
+def psnr(image: Pixels, other: Pixels) -> float:
+    """Peak signal-to-noise ratio of two images of one size, in dB: infinite where they are the same."""
+    error = np.mean(np.square(image.astype(np.float64) - other))
+    return float(20 * np.log10(255) - 10 * np.log10(error)) if error else math.inf
 
 
 def pixels_sha256(image: Pixels) -> str:

@@ -44,7 +44,7 @@ def synthesise(plan: Plan, programs: Programs, unit: Unit, check: Callable[[], N
     return rows
 
 
-def activation_ranks(
+def layer_scores(
     programs: Programs,
     recipe: Recipe,
     layer: Layer,
@@ -52,12 +52,11 @@ def activation_ranks(
     images: Sequence[Pixels],
     batch_size: int,
     check: Callable[[], None] = lambda: None,
-) -> list[tuple[int, int]]:
-    """The place of each image among all of them by the mean output of its own filter, 1 where none excites it more; and the
-    filter whose image excites it most.
+) -> NDArray[np.float32]:
+    """What every image excites in every filter: (images, filters), the mean outputs of the filters of the list.
 
     Images (side, side, 3) uint8, one per filter of the list. They are scored in blocks of a fixed size, so that one
-    program serves; equal outputs share the better place.
+    program serves.
     """
     size = min(batch_size, layer.filters)
     scores: list[NDArray[np.float32]] = []
@@ -66,7 +65,12 @@ def activation_ranks(
         block = list(images[first : first + size])
         filled = block + [block[0]] * (size - len(block))
         scores.append(programs.score(recipe, layer, np.stack(filled))[: len(block)])
-    of_filters = np.concatenate(scores)[:, list(filters)]
-    own = np.diagonal(of_filters)
-    ranks, best = 1 + (of_filters > own).sum(axis=0), of_filters.argmax(axis=0)
-    return [(int(rank), filters[int(place)]) for rank, place in zip(ranks, best, strict=True)]
+    return np.concatenate(scores)[:, list(filters)]
+
+
+def activation_ranks(scores: NDArray[np.float32]) -> list[tuple[int, int]]:
+    """For (n, n) scores, image i made for filter i: the place of each image among all by its own filter's output, 1 where
+    none excites it more, equal ones sharing the better place; and the place in the list of the image that excites it most.
+    """
+    ranks, best = 1 + (scores > np.diagonal(scores)).sum(axis=0), scores.argmax(axis=0)
+    return [(int(rank), int(place)) for rank, place in zip(ranks, best, strict=True)]

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from amaxds.bundle import IMAGES, TABLE
+from amaxds.bundle import is_bundle
 from amaxds.errors import UsageError, in_words
 from amaxds.evidence import Row
 from amaxds.findings import Report
@@ -41,12 +41,6 @@ def validate(path: Path, name: str | None = None) -> Report:
         raise UsageError(f"{path} is no folder and no file.", "Give a dataset folder, or a bundle as folder or zip.")
     report.sort()
     return report
-
-
-def is_bundle(path: Path) -> bool:
-    """Whether a folder is laid out as a bundle."""
-    has = [os.path.lexists(path / name) for name in (TABLE, IMAGES, "README.md")]
-    return any(has[:2]) and not has[2]
 
 
 def _validate_folder(path: Path, report: Report) -> None:

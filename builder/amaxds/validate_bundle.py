@@ -28,6 +28,7 @@ from amaxds.evidence import Row, check_rows
 from amaxds.findings import Report
 from amaxds.hub import require_repo
 from amaxds.provenance import BUILD_FILE, Claims, differences, parse_claims, short, unique
+from amaxds.recipe import Recipe
 from amaxds.record import stored_types
 from amaxds.tree import Tree
 
@@ -60,9 +61,9 @@ def bundle_claims(tree: Tree, report: Report) -> Claims | None:
 def check_bundle(tree: Tree, claims: Claims, report: Report) -> Iterator[Row]:
     """Check the files, and every line of metadata.csv with the image it names; what could be read of the records."""
     recipe = next(iter(claims.recipes.values()))
-    side, before, named = recipe.image_side(claims.network), (-1, -1), set[str]()
+    before, named = (-1, -1), set[str]()
     indices = {layer.name: layer.index for layer in claims.network.layers}
-    records = _read_table(tree, claims, report)
+    records = read_table(tree, claims, report)
     while rows := list(itertools.islice(records, 64)):
         for row in rows:
             named.add(row["file"])
@@ -72,7 +73,7 @@ def check_bundle(tree: Tree, claims: Claims, report: Report) -> Iterator[Row]:
                 report.add("order", row["place"], "comes after a later layer or filter")
             before = key
             try:
-                row["image"] = tree.read(row["file"], 4 * side * side + 10_000)
+                row["image"] = read_image(tree, row["file"], claims, recipe)
             except KeyError:
                 report.add("files", row["file"], f"is missing, and {TABLE} names it")
             except (OSError, ValueError) as error:
@@ -92,7 +93,7 @@ def _recipes_of_table(tree: Tree) -> Iterator[str]:
         return
 
 
-def _read_table(tree: Tree, claims: Claims, report: Report) -> Iterator[Row]:
+def read_table(tree: Tree, claims: Claims, report: Report) -> Iterator[Row]:
     """The records of metadata.csv, each with its place; what is written otherwise than a bundle writes it is a finding."""
     text = _text(tree, TABLE, "files", report, _MOST_IN_ROW * (claims.filters + 1))
     if text is None:
@@ -117,6 +118,11 @@ def _read_table(tree: Tree, claims: Claims, report: Report) -> Iterator[Row]:
         if render_table([row]).decode() != f"{header}\n{line}\n":
             report.add("features", at, "is written in another way than a bundle writes it")
         yield row | {"place": f"{at} {row['layer']}/{row['filter']}"}
+
+
+def read_image(tree: Tree, name: str, claims: Claims, recipe: Recipe) -> bytes:
+    """The bytes of an image; KeyError where it is not there, ValueError or OSError where it cannot be read or is too large."""
+    return tree.read(name, 4 * recipe.image_side(claims.network) ** 2 + 10_000)
 
 
 def _integer(text: str) -> int:

@@ -1,0 +1,189 @@
+"""An audit passes what a build made, and finds what validation alone cannot."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import amaxds
+from forge import forge, set_image, sorted_rows
+
+from amaxds import weights as weights_module
+from amaxds.audit import draw_sample
+from amaxds.bundle import bundle
+from amaxds.provenance import require_claims
+
+Row = dict[str, Any]
+Check = Callable[..., None]
+TINY = ("--network", "demo", "--layers", "block1_conv2,block2_conv2", "--filters", "0-3", "--steps", "4")
+ALL = ("--sample", "99", "--seed", "1")
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A build of four filters of two layers under both recipes."""
+    folder = tmp_path_factory.mktemp("both") / "demo-filter-activations"
+    ended = amaxds("build", folder, *TINY, "--recipe", "original", "--recipe", "clear")
+    assert ended.returncode == 0, ended.stderr
+    return folder
+
+
+@pytest.mark.parametrize("form", ["folder", "bundle", "zip"])
+def test_what_was_built_here_has_the_same_bits_in_every_form(both: Path, tmp_path: Path, form: str) -> None:
+    path = both
+    if form != "folder":
+        bundle(both, require_claims(both), path := tmp_path / "bundle")
+    if form == "zip":
+        path = Path(shutil.make_archive(str(tmp_path / "archive"), "zip", path))
+    ended = amaxds("audit", path, *ALL)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    lines = ended.stdout.splitlines()
+    images = 16 if form == "folder" else 8
+    assert lines[-2:] == [
+        "the software and device of the build: bits must match",
+        f"{images} images made again (--seed 1): {images} the same bits, 0 failed",
+    ]
+    assert all(line.startswith("ok ") and line.endswith(": same bits") for line in lines[:-2])
+
+
+def test_the_sample_has_every_layer_alike_and_is_decided_by_its_seed(both: Path) -> None:
+    claims = require_claims(both)
+    for count in (1, 3, 4, 7, 12, 16, 40):
+        drawn = draw_sample(claims, count, seed=5)
+        assert sum(map(len, drawn.values())) == min(count, 16)
+        sizes = [len(drawn.get((recipe, layer), ())) for recipe in claims.recipes for layer in claims.scope]
+        assert max(sizes) - min(sizes) <= 1
+        assert drawn == draw_sample(claims, count, seed=5)
+    often = Counter(
+        (stratum, filter) for seed in range(400) for stratum, kept in draw_sample(claims, 4, seed).items() for filter in kept
+    )
+    assert len(often) == 16
+    assert min(often.values()) > 60, "of 400 draws of one in four"
+
+
+def test_another_sample_is_drawn_each_time_and_can_be_repeated(both: Path) -> None:
+    seeds = [json.loads(amaxds("audit", both, "--sample", "1", "--json").stdout)["seed"] for _ in range(2)]
+    assert seeds[0] != seeds[1]
+
+
+def _row(rows: list[Row]) -> Row:
+    return next(row for row in rows if row["status"] == "alive")
+
+
+def _raise_activation(rows: list[Row]) -> None:
+    _row(rows)["activation"] *= 2
+
+
+def _raise_start(rows: list[Row]) -> None:
+    _row(rows)["activation_start"] *= 1.01
+
+
+def _exchange_ranks(rows: list[Row]) -> None:
+    """Every image of the last layer is said to be the best for its filter."""
+    for row in rows[4:]:
+        row["activation_rank"] = 1
+
+
+def _without_beaten(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """build.json's list of beaten images without those of the last layer, so that it agrees with exchanged ranks."""
+    stored = require_claims(folder).stored["beaten"]
+    return {recipe: [each for each in found if each["layer"] != "block2_conv2"] for recipe, found in stored.items()}
+
+
+FORGERIES: dict[str, tuple[Callable[[list[Row]], None], str, int]] = {
+    "activation": (_raise_activation, "activation is", 2),
+    "start": (_raise_start, "activation_start is", 2),
+    "ranks": (_exchange_ranks, "activation_rank is 1, the stored images give", 1),
+}
+"""What is changed, what the audit says of it, and for how many images: under `clear` all ranks were 1 before."""
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_forged_evidence_is_found_on_the_same_software_and_on_other(
+    both: Path, tmp_path: Path, forgery: str, backend: str
+) -> None:
+    change, words, times = FORGERIES[forgery]
+    stored = {"beaten": _without_beaten(both)} if forgery == "ranks" else {}
+    forged = forge(both, tmp_path, change, **stored)
+    assert amaxds("validate", forged).returncode == 0
+    ended = amaxds("audit", forged, *ALL, KERAS_BACKEND=backend)
+    assert ended.returncode == 1, ended.stderr
+    assert ended.stdout.count(f"       {words}") >= times
+    assert sum(line.startswith("failed") for line in ended.stdout.splitlines()) == times
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same filters of one layer under `clear` with another seed."""
+    folder = tmp_path_factory.mktemp("other") / "other"
+    ended = amaxds("build", folder, *TINY, "--layers", "block1_conv2", "--recipe", "clear", "--seed", "7")
+    assert ended.returncode == 0, ended.stderr
+    return folder
+
+
+def _exchanged(both: Path, other: Path, out: Path, filter: int) -> Path:
+    """The dataset with another seed's image of that filter in the place of filter 1's, under `clear`."""
+
+    def change(rows: list[Row]) -> None:
+        if rows[1]["recipe"] == "clear":
+            set_image(rows[1], sorted_rows(other, "clear")[filter]["image"])
+
+    forged = forge(both, out, change)
+    assert amaxds("validate", forged).returncode == 0
+    return forged
+
+
+def test_on_the_same_software_an_image_of_another_seed_is_found(both: Path, other: Path, tmp_path: Path) -> None:
+    ended = amaxds("audit", _exchanged(both, other, tmp_path, filter=1), *ALL, "--json")
+    assert ended.returncode == 1
+    report = json.loads(ended.stdout)
+    assert report["passed"] is False
+    failed = [each for each in report["images"] if each["problems"]]
+    assert (failed[0]["recipe"], failed[0]["layer"], failed[0]["filter"]) == ("clear", "block1_conv2", 1)
+    assert failed[0]["psnr"] < 40
+    assert any("pixels_sha256 is" in problem for problem in failed[0]["problems"])
+
+
+def test_on_other_software_an_image_of_another_filter_is_found_by_what_it_excites(
+    both: Path, other: Path, tmp_path: Path
+) -> None:
+    ended = amaxds("audit", _exchanged(both, other, tmp_path, filter=3), *ALL, KERAS_BACKEND="jax")
+    assert ended.returncode == 1
+    assert "but the stored image excites" in ended.stdout
+
+
+def test_on_other_software_the_image_is_compared_within_tolerances(both: Path) -> None:
+    ended = amaxds("audit", both, *ALL, KERAS_BACKEND="jax")
+    assert ended.returncode == 0, ended.stdout
+    assert "other software or device than the build's (backend tensorflow, here jax" in ended.stdout
+
+
+def test_what_validation_finds_ends_the_audit(both: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(both, tmp_path / "copy")
+    (folder / "croissant.json").unlink()
+    ended = amaxds("audit", folder)
+    assert ended.returncode == 1
+    assert "croissant croissant.json: is missing" in ended.stdout
+
+
+def test_a_dataset_of_a_weights_file_is_audited_with_that_file_only(tmp_path: Path, assert_error: Check) -> None:
+    weights = shutil.copy(Path(weights_module.__file__).parent / "demo.safetensors", tmp_path / "mine.safetensors")
+    folder = tmp_path / "out"
+    few = ("--network", "demo", "--layers", "block1_conv1", "--filters", "2", "--steps", "1")
+    assert amaxds("build", folder, *few, "--weights", weights).returncode == 0
+    assert_error(amaxds("audit", folder), 2, "built with a weights file, mine.safetensors", "--weights FILE")
+    assert amaxds("audit", folder, "--weights", weights).returncode == 0
+    assert_error(amaxds("audit", folder, "--weights", "random"), 2, "these weights have the digest", "--weights FILE")
+
+
+def test_what_cannot_be_audited_is_refused(both: Path, tmp_path: Path, assert_error: Check) -> None:
+    assert_error(amaxds("audit", both, "--sample", "0"), 2, "--sample 0 is out of range")
+    bundle(both, require_claims(both), tmp_path / "bundle")
+    assert amaxds("describe", tmp_path / "bundle/filterActivations", tmp_path / "out", "--network", "demo").returncode == 0
+    assert_error(amaxds("audit", tmp_path / "out"), 2, "were made elsewhere")

@@ -1,0 +1,102 @@
+"""Two datasets are compared record by record and image by image, in whatever form they come."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import SMALL, amaxds
+from forge import forge, set_image
+
+from amaxds.bundle import bundle
+from amaxds.image import decode_png, encode_png, psnr
+from amaxds.provenance import require_claims
+
+Row = dict[str, Any]
+Check = Callable[..., None]
+
+
+def test_nothing_differs_between_a_dataset_its_copy_and_its_bundle(small: Path, tmp_path: Path) -> None:
+    bundle(small, require_claims(small), tmp_path / "bundle")
+    archive = shutil.make_archive(str(tmp_path / "archive"), "zip", tmp_path / "bundle")
+    for other in (shutil.copytree(small, tmp_path / "copy"), tmp_path / "bundle", archive):
+        ended = amaxds("diff", small, other)
+        assert (ended.returncode, ended.stderr) == (0, "")
+        assert ended.stdout == "0 added, 0 removed, 0 changed, 24 the same\n"
+
+
+def test_another_seed_changes_every_image_and_says_so(small: Path, tmp_path: Path) -> None:
+    ended = amaxds("build", tmp_path / "other", *SMALL, "--layers", "block1_conv1", "--seed", "1")
+    assert ended.returncode == 0, ended.stderr
+    ended = amaxds("diff", small, tmp_path / "other", "--json")
+    assert ended.returncode == 1
+    found = json.loads(ended.stdout)
+    assert found["settings"]["seed"] == [0, 1]
+    assert found["same"] == 0
+    kinds = {(each["layer"], each["kind"]) for each in found["changes"]}
+    assert kinds == {("block1_conv1", "changed"), ("block2_conv2", "removed"), ("block3_conv1", "removed")}
+    changed = [each for each in found["changes"] if each["kind"] == "changed"]
+    assert len(changed) == 8
+    assert all(0 < each["image"]["psnr"] < 60 for each in changed)
+    assert all(each["columns"]["seed"] == [0, 1] for each in changed)
+
+
+def test_what_changed_of_a_record_is_named_with_both_values(small: Path, tmp_path: Path) -> None:
+    def change(rows: list[Row]) -> None:
+        rows[2]["activation"] = 0.5
+        pixels = decode_png(rows[3]["image"])
+        pixels[5, 5, 1] ^= 1
+        set_image(rows[3], encode_png(pixels))
+        del rows[9]
+
+    forged = forge(small, tmp_path, change)
+    ended = amaxds("diff", small, forged)
+    assert ended.returncode == 1
+    before = require_claims(small).stored
+    lines = ended.stdout.splitlines()
+    assert lines[0].startswith("changed  original block1_conv1/2: activation ")
+    assert lines[0].endswith("-> 0.5")
+    decibel = 10 * math.log10(255**2 / (1 / (88 * 88 * 3)))
+    assert lines[1].startswith(f"changed  original block1_conv1/3: image (PSNR {decibel:.1f} dB, index ")
+    assert lines[2] == "removed  original block2_conv2/1"
+    assert lines[3] == f"0 added, 1 removed, 2 changed, {before['images'] - 3} the same"
+    assert amaxds("diff", forged, small).stdout.splitlines()[2] == "added    original block2_conv2/1"
+
+
+def test_the_same_pixels_in_other_bytes_are_named_as_that(small: Path, tmp_path: Path) -> None:
+    bundle(small, require_claims(small), tmp_path / "bundle")
+    image = tmp_path / "bundle/filterActivations/block1_conv1/filter-0.png"
+    data = image.read_bytes()
+    image.write_bytes(data[:-12] + b"\0\0\0\x01tIMEx\xef\x0e\xb8\xdc" + data[-12:])
+    ended = amaxds("diff", small, tmp_path / "bundle")
+    assert ended.stdout.splitlines()[0] == "changed  original block1_conv1/0: image (the same pixels, index +0.0000)"
+    image.write_bytes(data[:300])
+    ended = amaxds("diff", small, tmp_path / "bundle")
+    assert "block1_conv1/0: image (one cannot be decoded," in ended.stdout
+
+
+def test_what_cannot_be_compared_is_refused(small: Path, tmp_path: Path, assert_error: Check) -> None:
+    assert_error(amaxds("diff", small, tmp_path / "nowhere"), 2, "nowhere is no folder and no file")
+    (tmp_path / "empty").mkdir()
+    assert_error(amaxds("diff", small, tmp_path / "empty"), 2, "build.json is missing")
+    (tmp_path / "text.zip").write_text("hello")
+    assert_error(amaxds("diff", small, tmp_path / "text.zip"), 2, "text.zip cannot be read", "amaxds validate")
+    broken = shutil.copytree(small, tmp_path / "broken")
+    parquet = next(broken.rglob("train-*.parquet"))
+    parquet.write_bytes(parquet.read_bytes()[:-40])
+    assert_error(amaxds("diff", small, broken), 2, "broken cannot be read", "amaxds validate")
+
+
+def test_psnr_is_ten_times_the_logarithm_of_the_peaks_square_over_the_mean_square_error() -> None:
+    image = np.zeros((2, 2, 3), np.uint8)
+    other = image.copy()
+    other[0, 0] = 10
+    assert psnr(image, other) == pytest.approx(10 * math.log10(255**2 / 25))
+    assert psnr(image, image) == math.inf
+    assert psnr(image, image + 255) == pytest.approx(0, abs=1e-9)
