@@ -15,6 +15,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
+from fuzzing import hdf5, nested_layers
 from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
 from safetensors.numpy import save_file
 
@@ -232,3 +233,23 @@ def test_a_download_that_is_killed_leaves_nothing_that_passes_for_the_file(tmp_p
     server.server_close()
     assert again.stdout.split()[-1] == load_weights(VGG16, "random", 0).digest, again.stderr
     assert [path.name for path in (home / "models").iterdir()] == ["vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"]
+
+
+def test_a_file_that_the_library_never_finishes_is_given_up(tmp_path: Path) -> None:
+    """One byte more in the list of names, and HDF5 1.14 goes round in it for ever."""
+    path, data = tmp_path / "demo.h5", hdf5(nested_layers)
+    place = data.index(b"block2_conv2") + 9
+    path.write_bytes(data[:place] + b"\x1a" + data[place:])
+    with pytest.raises(WeightsError, match="cannot be read as weights"):
+        load_weights(DEMO, str(path), 0)
+
+
+def test_a_file_that_says_it_has_any_number_of_zeros_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "zeros.weights.h5"
+    with h5py.File(path, "w") as file:
+        group = file.create_group("layers/conv2d/vars")
+        group.attrs["name"] = "block1_conv1"
+        group.create_dataset("0", shape=(1_000_000, 1_000_000), dtype="f4", chunks=True)
+    assert path.stat().st_size < 100_000
+    with pytest.raises(WeightsError, match="more than 300000000 values"):
+        load_weights(DEMO, str(path), 0)

@@ -164,7 +164,7 @@ def parse_claims(text: str) -> tuple[Claims | None, list[str]]:
             return None, [f"format is {short(stored.get('format'))}, this version reads {FORMAT}"]
         said = BuildFile.model_validate(stored)
         network = get_network(said.network.name)
-        scope = {layer: make_scope(network, layer, filters)[layer] for layer, filters in said.scope.layers.items()}
+        scope = {name: make_scope(network, network.layer(name).name, kept)[name] for name, kept in said.scope.layers.items()}
         recipes = [recipe_of({key: each[key] for key in each if key != "image_side"}) for each in said.recipes]
     except pydantic.ValidationError as error:
         return None, [_missing_or_wrong(each) for each in error.errors()]

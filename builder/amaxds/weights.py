@@ -1,6 +1,6 @@
 """Weights: where a network's kernels and biases come from, and their digest.
 
-Files are read without Keras and without pickle: HDF5 through h5py, safetensors through its own library.
+Files are read without Keras and without pickle: HDF5 through h5py, apart, and safetensors through its own library.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ import hashlib
 import http.client
 import os
 import socket
+import subprocess
 import sys
+import tempfile
 import threading
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -31,8 +33,6 @@ Tensors = Mapping[str, NDArray[np.float32]]
 
 _VGG16_FILE = "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
 _VGG16_MD5 = "6d6bbae143d832006294945121d1f1fc"
-_CLASSIFIER = ("fc1", "fc2", "predictions")
-"""VGG16's dense layers, which stand behind all convolutions: a file may hold them."""
 _PROBE_SECONDS, _STALL_SECONDS = 6.0, 8.0
 
 
@@ -102,41 +102,22 @@ def read_tensors(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _read_hdf5(path: Path) -> dict[str, NDArray[Any]]:
-    import h5py
+    """Read by `amaxds.hdf5` in a process of its own: on a damaged file the HDF5 library may crash, or never come back."""
+    from safetensors.numpy import load_file
 
-    with h5py.File(path, "r") as file:
-        root = file.get("model_weights", file)  # `Model.save` in HDF5 puts the named layers one level deeper.
-        layers = _named_layers(root) if "layer_names" in root.attrs else _saved_layers(file)
-        tensors: dict[str, NDArray[Any]] = {}
-        for layer, found in layers:
-            if layer in _CLASSIFIER:
-                continue
-            names = ("kernel", "bias") if found[0].ndim == 4 and len(found) <= 2 else map(str, range(len(found)))
-            tensors |= {f"{layer}/{name}": each for name, each in zip(names, found, strict=False)}
-        return tensors
-
-
-def _named_layers(root: Any) -> Iterator[tuple[str, list[NDArray[Any]]]]:
-    """The layout of Keras's published files: attributes list the layers, and each layer's weights."""
-    for layer in (_text(name) for name in root.attrs["layer_names"]):
-        found = [np.asarray(root[layer][_text(name)]) for name in root[layer].attrs["weight_names"]]
-        if found:
-            yield layer, found
-
-
-def _saved_layers(file: Any) -> Iterator[tuple[str, list[NDArray[Any]]]]:
-    """The layout of `Model.save_weights`: a group `vars` for each layer, with the layer's name as an attribute."""
-    groups: list[str] = []
-    file["layers"].visit(lambda name: groups.append(name) if name.endswith("/vars") else None)
-    for name in groups:
-        variables = file["layers"][name]
-        found = [np.asarray(variables[key]) for key in sorted(variables, key=int)]
-        if found:
-            yield _text(variables.attrs.get("name", name.split("/")[-2])), found
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+    seconds = 10 + path.stat().st_size / 10e6
+    with tempfile.TemporaryDirectory(prefix="amaxds-") as folder:
+        out = Path(folder) / "weights.safetensors"
+        command = [sys.executable, "-m", "amaxds.hdf5", str(path.resolve()), str(out)]
+        try:
+            ended = subprocess.run(command, timeout=seconds, capture_output=True, text=True, errors="replace", check=False)
+        except subprocess.TimeoutExpired:
+            raise ValueError(f"its reader found no end within {seconds:.0f} s") from None
+        if ended.returncode < 0:
+            raise ValueError(f"its reader was ended by signal {-ended.returncode}")
+        if ended.returncode:
+            raise ValueError(ended.stderr.strip().rpartition("\n")[2])
+        return dict(load_file(out))
 
 
 def _fitted(network: Network, tensors: Mapping[str, NDArray[Any]], source: str) -> dict[str, NDArray[np.float32]]:
