@@ -195,7 +195,7 @@ def publish_command(
 def metadata_command(
     out: Annotated[Path, typer.Argument(help="Folder to write to")] = Path("metadata"),
 ) -> None:
-    """Write the published contract: the record's JSON Schema and the layer tables."""
+    """Write the published contract: JSON Schemas, the rules of validation, layer tables, examples."""
     from amaxds.contract import write_contract
 
     for path in write_contract(out):

@@ -111,9 +111,15 @@ def describe(network: Network, recipe: str, folder: Path) -> datasets.DatasetInf
 def read_records(folder: Path, recipe: str, network: Network) -> Iterator[dict[str, Any]]:
     """Every record of one recipe, as `named` gives it, with its split. For folders that were found valid."""
     for split, file in split_files(folder, recipe):
-        for batch in pq.ParquetFile(file).iter_batches(batch_size=64):
-            for row in batch.to_pylist():
-                yield named(row, network) | {"split": split}
+        for rows in row_batches(pq.ParquetFile(file)):
+            yield from (named(row, network) | {"split": split} for row in rows)
+
+
+def row_batches(source: pq.ParquetFile) -> Iterator[list[dict[str, Any]]]:
+    """All rows of a file, some at a time; asked for all row groups at once, the library would keep every one it has read."""
+    for group in range(source.num_row_groups):
+        for batch in source.iter_batches(batch_size=64, row_groups=[group]):
+            yield batch.to_pylist()
 
 
 def named(row: Mapping[str, Any], network: Network) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from huggingface_hub import metadata_load
 from amaxds import record
 from amaxds.card import card_data, render_card
 from amaxds.croissant import CROISSANT_FILE, render_croissant
-from amaxds.dataset import describe, image_name, named, split_files
+from amaxds.dataset import describe, image_name, named, row_batches, split_files
 from amaxds.errors import in_words
 from amaxds.evidence import Row, check_rows
 from amaxds.files import read_bounded, read_text
@@ -111,16 +111,16 @@ def _check_file(
             report.add("features", place, problem)
             return
         size = sum(source.metadata.row_group(i).total_byte_size for i in range(source.metadata.num_row_groups))
-        most = claims.filters * 8 * (recipe.image_side(claims.network) ** 2 + 1000)
+        most = claims.filters * (4 * recipe.image_side(claims.network) ** 2 + 10_000)
         if size > most:
             report.add("files", place, f"holds {size} bytes, more than the {most} that its images could have")
             return
         if source.metadata.num_rows > claims.filters:
             report.add("files", place, f"has {source.metadata.num_rows} rows, for a scope of {claims.filters} filters")
             return
-        for batch in source.iter_batches(batch_size=64):
+        for batch in row_batches(source):
             rows = []
-            for stored in batch.to_pylist():
+            for stored in batch:
                 row = named(stored, claims.network)
                 row |= {"split": split, "place": f"{place} {row['layer']}/{row['filter']}"}
                 if row["path"] != (due := image_name(row["filter"])):
