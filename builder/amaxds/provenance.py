@@ -92,11 +92,9 @@ class Device(_Part):
     instructions: _Words | None = None
 
 
-class BuildFile(_Part):
-    """build.json, field by field."""
+class IdentityFile(_Part):
+    """The build.json that an unfinished build works with, field by field."""
 
-    format: int
-    dataset: _Words
     network: NetworkEntry
     recipes: Annotated[list[dict[str, Any]], Field(min_length=1)]
     """Each recipe's settings and digest, and the side of its images."""
@@ -105,6 +103,13 @@ class BuildFile(_Part):
     batch_size: Annotated[int, Field(ge=1, le=4096)] | None
     software: Software
     device: Device | None
+
+
+class BuildFile(IdentityFile):
+    """build.json of a dataset, field by field."""
+
+    format: int
+    dataset: _Words
     images: Annotated[int, Field(ge=0)]
     dead: Annotated[int, Field(ge=0)]
     command: str
@@ -189,6 +194,20 @@ def parse_claims(text: str) -> tuple[Claims | None, list[str]]:
         changed = [each.name for each in recipes if each.name in RECIPES and each != get_recipe(each.name, each.steps)]
         problems += [f"recipe {name} has other settings than in this version" for name in changed]
     return Claims(stored, network, {recipe.name: recipe for recipe in recipes}, scope), problems
+
+
+def parse_identity(text: str) -> tuple[Identity, Plan]:
+    """The identity that a build was begun with, and its plan. ValueError or AmaxdsError where the text holds none."""
+    stored = json.loads(text, object_pairs_hook=unique)
+    said = IdentityFile.model_validate(stored)
+    network = get_network(said.network.name)
+    scope = {layer: make_scope(network, layer, filters)[layer] for layer, filters in said.scope.layers.items()}
+    recipes = {each["name"]: recipe_of({key: each[key] for key in each if key != "image_side"}) for each in said.recipes}
+    plan = Plan(network, tuple(recipes.values()), said.seed or 0, scope, said.batch_size or 1)
+    due = make_identity(plan, said.network.weights, said.network.weights_sha256 or "a digest")
+    for at, claimed, expected in differences({key: stored[key] for key in due}, due):
+        raise ValueError(f"{at} is {short(claimed)}, expected {short(expected)}")
+    return stored, plan
 
 
 def _expected(said: BuildFile, network: Network, recipes: tuple[Recipe, ...], scope: Scope) -> dict[str, Any]:
