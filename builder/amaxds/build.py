@@ -14,7 +14,6 @@ import contextlib
 import functools
 import json
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,21 +21,19 @@ from typing import Any
 import filelock
 
 from amaxds import backend, engine, provenance
-from amaxds.errors import DamagedShard, UsageError
+from amaxds.errors import DamagedShard, OutOfMemory, UsageError
 from amaxds.files import disk_errors, move_whole, write_json
 from amaxds.findings import Report
 from amaxds.image import decode_png
-from amaxds.packaging import write_dataset
+from amaxds.packaging import Begun, write_dataset
 from amaxds.plan import Plan, Unit
 from amaxds.program import Programs
 from amaxds.progress import BuildProgress
 from amaxds.recipe import Recipe
-from amaxds.shard import Row, read_shard, shard_path, write_shard
+from amaxds.shard import WORK, Row, read_shard, shard_path, write_shard
 from amaxds.synthesis import activation_ranks, synthesise
 from amaxds.validate import validate
 from amaxds.weights import Weights
-
-WORK = ".amaxds"
 
 
 def build(out: Path, plan: Plan, weights: Weights, workers: int | None = None) -> Report:
@@ -45,22 +42,24 @@ def build(out: Path, plan: Plan, weights: Weights, workers: int | None = None) -
     Ends by validating the folder, and returns what that found.
 
     Raises UsageError for a folder that is in use, not writable, holds something else, or holds another build; DiskError where
-    writing fails. Finished units stay, whatever ends the build; the same call goes on from them.
+    writing fails; OutOfMemory. Finished units stay, whatever ends the build; the same call goes on from them.
     """
-    asked = provenance.make_identity(plan, weights.source, weights.digest)
+    begun, asked = Begun(), provenance.make_identity(plan, weights.source, weights.digest)
     _require_usable(out)
     finished, work = out / "build.json", out / WORK
-    if work.exists() or not finished.exists():
+    if not finished.exists():
         with _locked(work):
             if not finished.exists():
-                _run(out, plan, weights, asked, workers or engine.cores(), started=time.time())
-            shutil.rmtree(work, ignore_errors=True)
+                threads = workers or engine.cores()
+                with _memory_errors(plan, threads):
+                    _run(out, plan, weights, asked, threads, begun)
+    shutil.rmtree(work, ignore_errors=True)  # Of a finished build nobody needs it, whoever else is looking.
     stored = _read_json(finished)
     provenance.require_same(out, {key: stored.get(key) for key in asked}, asked)
     return validate(out)
 
 
-def _run(out: Path, plan: Plan, weights: Weights, asked: provenance.Identity, workers: int, started: float) -> None:
+def _run(out: Path, plan: Plan, weights: Weights, asked: provenance.Identity, workers: int, begun: Begun) -> None:
     """Run what is missing and package all."""
     backend.start(workers)
     device = backend.device()
@@ -87,7 +86,7 @@ def _run(out: Path, plan: Plan, weights: Weights, asked: provenance.Identity, wo
         progress.stage("ranking")
         ranked = _Ranked(plan, programs, work / "shards", build_digest, workers)
         progress.stage("packaging")
-        _package(out, plan, identity, ranked, started)
+        _package(out, plan, identity, ranked, begun)
         progress.say("validating")
 
 
@@ -145,17 +144,22 @@ class _Ranked:
         return found
 
 
-def _package(out: Path, plan: Plan, identity: provenance.Identity, ranked: _Ranked, started: float) -> None:
+def _package(out: Path, plan: Plan, identity: provenance.Identity, ranked: _Ranked, begun: Begun) -> None:
     """Write everything beside .amaxds into .amaxds/packaged, then move it into place, build.json last."""
     packaged, scratch = out / WORK / "packaged", out / WORK / "scratch"
-    for folder in (packaged, scratch):
-        shutil.rmtree(folder, ignore_errors=True)
-        with disk_errors(folder):
-            folder.mkdir()
     rows = {recipe.name: functools.partial(ranked.rows, recipe) for recipe in plan.recipes}
     beaten = {recipe.name: ranked.beaten(recipe) for recipe in plan.recipes}
     command = provenance.command_of(identity)
-    write_dataset(packaged, scratch, out.resolve().name, plan.network, identity, command, rows, beaten, started)
+    try:
+        for folder in (packaged, scratch):
+            shutil.rmtree(folder, ignore_errors=True)
+            with disk_errors(folder):
+                folder.mkdir()
+        write_dataset(packaged, scratch, out.resolve().name, plan.network, identity, command, rows, beaten, begun)
+    except BaseException:
+        for folder in (packaged, scratch):  # On a full disk, half a dataset is in the way.
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
     files = [path.relative_to(packaged) for path in packaged.rglob("*") if path.is_file()]
     for file in sorted(files, key=lambda each: (each.name == "build.json", each)):
         move_whole(packaged / file, out / file)
@@ -170,16 +174,32 @@ def _require_usable(out: Path) -> None:
             return
         if not out.is_dir():
             raise UsageError(f"{out} is not a folder.", "Choose another OUT.")
+        # Another build may end meanwhile: build.json is there before .amaxds goes, so it is looked for last.
         found = sorted(path.name for path in out.iterdir())
-        if WORK in found and not (out / WORK).is_dir():
+        if (out / WORK).is_file():
             raise UsageError(
                 f"{out / WORK} is not a folder, so {out} holds no build.", "Choose another OUT, or delete that file."
             )
         begun = (out / WORK / "build.json").exists() or found == [WORK]
-        if found and not begun and "build.json" not in found:
+        if found and not begun and not (out / "build.json").exists():
             raise UsageError(
                 f"{out} is not empty and holds no build (it has {found[0]!r}).", "Choose another OUT, or empty it."
             )
+
+
+@contextlib.contextmanager
+def _memory_errors(plan: Plan, workers: int) -> Iterator[None]:
+    """Turn what says, in whatever words, that memory has run out into OutOfMemory."""
+    try:
+        yield
+    except Exception as error:
+        if not backend.is_out_of_memory(error):
+            raise
+        fewer = "with --workers 1 to go on, or " if workers > 1 else ""
+        raise OutOfMemory(
+            f"out of memory with --batch-size {plan.batch_size} and --workers {workers}.",
+            f"Run the same command {fewer}with a smaller --batch-size in a new OUT.",
+        ) from error
 
 
 @contextlib.contextmanager
@@ -187,12 +207,23 @@ def _locked(work: Path) -> Iterator[None]:
     """Hold the build's working folder; the operating system lets go of it however the process ends."""
     try:
         with disk_errors(work):
-            work.mkdir(parents=True, exist_ok=True)
-            lock = filelock.FileLock(work / "lock", timeout=0).acquire()
+            lock = _lock(work)
     except filelock.Timeout:
         raise UsageError(f"another build is running in {work.parent}.", "Wait for it, or choose another OUT.") from None
     with lock:
         yield
+
+
+def _lock(work: Path, tries: int = 100) -> contextlib.AbstractContextManager[Any]:
+    """The lock, taken. Another build that ends may remove the folder between its making and the opening of the lock in it."""
+    while True:
+        tries -= 1
+        try:
+            work.mkdir(parents=True, exist_ok=True)
+            return filelock.FileLock(work / "lock", timeout=0).acquire()
+        except (FileNotFoundError, FileExistsError):
+            if not tries or work.is_symlink():
+                raise
 
 
 def _read_json(path: Path) -> dict[str, Any]:
