@@ -21,10 +21,11 @@ from typing import Any
 import filelock
 
 from amaxds import backend, engine, provenance
-from amaxds.errors import DamagedShard, OutOfMemory, UsageError
+from amaxds.errors import DamagedShard, UsageError
 from amaxds.files import disk_errors, move_whole, write_json
 from amaxds.findings import Report
 from amaxds.image import decode_png
+from amaxds.memory import memory_errors, require_memory
 from amaxds.packaging import Begun, write_dataset
 from amaxds.plan import Plan, Unit
 from amaxds.program import Programs
@@ -51,7 +52,7 @@ def build(out: Path, plan: Plan, weights: Weights, workers: int | None = None) -
         with _locked(work):
             if not finished.exists():
                 threads = workers or engine.cores()
-                with _memory_errors(plan, threads):
+                with memory_errors(plan.batch_size, threads):
                     _run(out, plan, weights, asked, threads, begun)
     shutil.rmtree(work, ignore_errors=True)  # Of a finished build nobody needs it, whoever else is looking.
     stored = _read_json(finished)
@@ -77,6 +78,8 @@ def _run(out: Path, plan: Plan, weights: Weights, asked: provenance.Identity, wo
 
     with BuildProgress(plan.images) as progress:
         missing = _missing_units(plan, work / "shards", build_digest, progress)
+        if device["kind"] == "cpu":
+            require_memory(plan.network, missing, plan.batch_size, workers)
 
         def make(unit: Unit, check: engine.Check) -> None:
             write_shard(work / "shards", unit, build_digest, synthesise(plan, programs, unit, check))
@@ -185,21 +188,6 @@ def _require_usable(out: Path) -> None:
             raise UsageError(
                 f"{out} is not empty and holds no build (it has {found[0]!r}).", "Choose another OUT, or empty it."
             )
-
-
-@contextlib.contextmanager
-def _memory_errors(plan: Plan, workers: int) -> Iterator[None]:
-    """Turn what says, in whatever words, that memory has run out into OutOfMemory."""
-    try:
-        yield
-    except Exception as error:
-        if not backend.is_out_of_memory(error):
-            raise
-        fewer = "with --workers 1 to go on, or " if workers > 1 else ""
-        raise OutOfMemory(
-            f"out of memory with --batch-size {plan.batch_size} and --workers {workers}.",
-            f"Run the same command {fewer}with a smaller --batch-size in a new OUT.",
-        ) from error
 
 
 @contextlib.contextmanager
