@@ -125,15 +125,6 @@ def test_a_finished_folder_is_only_validated(small: Path) -> None:
     assert files_of(small) == before
 
 
-def test_a_subset_has_the_bits_of_the_full_build(small: Path, tmp_path: Path) -> None:
-    subset = ("--layers", "block3_conv1,block2_conv2", "--filters", "1,5-6")
-    ended = amaxds("build", tmp_path / "subset", *SMALL, *subset, "--workers", "3")
-    assert ended.returncode == 0, ended.stderr
-    found, full = hashes(tmp_path / "subset"), hashes(small)
-    assert sorted(found) == [(3, 1), (3, 5), (3, 6), (4, 1), (4, 5), (4, 6)]
-    assert found == {key: full[key] for key in found}
-
-
 def test_neither_workers_nor_another_seed_of_the_process_change_a_byte(small: Path, tmp_path: Path) -> None:
     folder = tmp_path / small.name
     ended = amaxds("build", folder, *SMALL, "--workers", "1", PYTHONHASHSEED="12", OMP_NUM_THREADS="1")
@@ -199,9 +190,6 @@ def test_jax_makes_the_same_images_without_tensorflow(small: Path, tmp_path: Pat
         assert row["activation"] == pytest.approx(other["activation"], rel=1e-3, abs=1e-6)
         apart = np.abs(decode_png(row["image"]["bytes"]).astype(int) - decode_png(other["image"]["bytes"]))
         assert (apart <= 1).mean() > 0.98
-    again = amaxds("build", tmp_path / "again" / small.name, *SMALL, "--workers", "1", KERAS_BACKEND="jax")
-    assert again.returncode == 0, again.stderr
-    assert files_of(tmp_path / "again" / small.name) == files_of(folder)
 
 
 def test_with_jax_no_module_imports_tensorflow() -> None:

@@ -159,13 +159,13 @@ def _package(out: Path, plan: Plan, identity: provenance.Identity, ranked: _Rank
             with disk_errors(folder):
                 folder.mkdir()
         write_dataset(packaged, scratch, out.resolve().name, plan.network, identity, command, rows, beaten, begun)
-    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)  # From here on nothing takes room: a disk that was not full yet stays so.
+        files = [path.relative_to(packaged) for path in packaged.rglob("*") if path.is_file()]
+        for file in sorted(files, key=lambda each: (each.name == "build.json", each)):
+            move_whole(packaged / file, out / file)
+    finally:
         for folder in (packaged, scratch):  # On a full disk, half a dataset is in the way.
             shutil.rmtree(folder, ignore_errors=True)
-        raise
-    files = [path.relative_to(packaged) for path in packaged.rglob("*") if path.is_file()]
-    for file in sorted(files, key=lambda each: (each.name == "build.json", each)):
-        move_whole(packaged / file, out / file)
 
 
 def _require_usable(out: Path) -> None:
