@@ -91,7 +91,7 @@ def write_noise(folder: Path) -> None:
     """A valid dataset of the recipe `clear` whose images are noise and whose activations are made up."""
     from amaxds.image import encode_png, pixels_sha256, uniformity_index
     from amaxds.network import VGG16
-    from amaxds.packaging import write_dataset
+    from amaxds.packaging import Begun, write_dataset
     from amaxds.plan import make_plan
     from amaxds.provenance import command_of, make_identity
 
@@ -111,9 +111,7 @@ def write_noise(folder: Path) -> None:
     for name in ("dataset", "scratch"):
         (folder / name).mkdir()
     give, command = {"clear": lambda: iter(rows)}, command_of(identity)
-    write_dataset(
-        folder / "dataset", folder / "scratch", "dataset", VGG16, identity, command, give, {"clear": []}, started=time.time()
-    )
+    write_dataset(folder / "dataset", folder / "scratch", "dataset", VGG16, identity, command, give, {"clear": []}, Begun())
 
 
 def describing() -> str:

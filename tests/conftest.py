@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -34,6 +35,36 @@ def amaxds(*arguments: object, cwd: Path | None = None, **environment: str) -> s
     )
 
 
+def start_build(folder: Path, *arguments: object, file_size: int | None = None, **environment: str) -> subprocess.Popen[str]:
+    """Begin a build; file_size: the largest file in bytes that the operating system lets it write."""
+
+    def limit() -> None:
+        if file_size is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
+
+    return subprocess.Popen(
+        [sys.executable, "-m", "amaxds", "build", str(folder), *map(str, arguments)],
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=limit,
+    )
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """Every file of a finished dataset but build.json, which holds times."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != "build.json"
+    }
+
+
+def shards_of(folder: Path) -> list[Path]:
+    return sorted((folder / ".amaxds" / "shards").rglob("*.parquet"))
+
+
 def read_rows(folder: Path, recipe: str = "original") -> dict[tuple[int, int], dict[str, Any]]:
     """(layer label, filter) -> row, of every record of a dataset folder."""
     rows = [row for file in sorted((folder / recipe).glob("*.parquet")) for row in pq.read_table(file).to_pylist()]
@@ -51,6 +82,19 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("small") / "demo-filter-activations"
     ended = amaxds("build", folder, *SMALL)
     assert ended.returncode == 0, ended.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def unfinished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small build with all its shards, stopped by a refused write while it was packaged. Not to be changed."""
+    folder = tmp_path_factory.mktemp("unfinished") / "demo-filter-activations"
+    process = start_build(folder, *SMALL, file_size=250_000)
+    errors = process.communicate(timeout=300)[1]
+    assert process.returncode == 3, errors
+    assert "File too large" in errors
+    assert len(shards_of(folder)) == 3
+    assert not (folder / "build.json").exists()
     return folder
 
 

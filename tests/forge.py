@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from amaxds.dataset import read_records
 from amaxds.image import decode_png, encode_png, pixels_sha256, uniformity_index
-from amaxds.packaging import write_dataset
+from amaxds.packaging import Begun, write_dataset
 from amaxds.provenance import require_claims
 from amaxds.record import Record
 
@@ -32,9 +31,7 @@ def forge(folder: Path, out: Path, change: Callable[[list[Row]], None], **stored
     records = {recipe: [{name: row[name] for name in Record.model_fields} for row in each] for recipe, each in rows.items()}
     give = {recipe: (lambda each=each: iter(each)) for recipe, each in records.items()}
     command, name = claims.stored["command"], claims.stored["dataset"]
-    write_dataset(
-        out / "data", out / "scratch", name, claims.network, identity | stored, command, give, beaten, started=time.time()
-    )
+    write_dataset(out / "data", out / "scratch", name, claims.network, identity | stored, command, give, beaten, Begun())
     return out / "data"
 
 

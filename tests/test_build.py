@@ -5,18 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
-import resource
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SMALL, amaxds, hashes, read_rows
+from conftest import SMALL, amaxds, files_of, hashes, read_rows
 
 from amaxds import weights as weights_module
 from amaxds.image import decode_png
@@ -24,106 +21,12 @@ from amaxds.image import decode_png
 Check = Callable[..., None]
 
 
-def _files(folder: Path) -> dict[str, bytes]:
-    """Every file of a finished dataset but build.json, which holds times."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != "build.json"
-    }
-
-
-def _start(folder: Path, *arguments: str, file_size: int | None = None) -> subprocess.Popen[str]:
-    """Begin a build; file_size: the largest file in bytes that the operating system lets it write."""
-
-    def limit() -> None:
-        if file_size is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
-
-    command = [sys.executable, "-m", "amaxds", "build", str(folder), *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=limit)
-
-
-def _shards(folder: Path) -> list[Path]:
-    return sorted((folder / ".amaxds" / "shards").rglob("*.parquet"))
-
-
-@pytest.fixture(scope="session")
-def unfinished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The small build with all its shards, stopped by a refused write while it was packaged. Not to be changed."""
-    folder = tmp_path_factory.mktemp("unfinished") / "demo-filter-activations"
-    process = _start(folder, *SMALL, file_size=250_000)
-    errors = process.communicate(timeout=300)[1]
-    assert process.returncode == 3, errors
-    assert "File too large" in errors
-    assert len(_shards(folder)) == 3
-    assert not (folder / "build.json").exists()
-    return folder
-
-
-def test_a_refused_write_leaves_nothing_half_done(tmp_path: Path, small: Path) -> None:
-    folder = tmp_path / small.name
-    process = _start(folder, *SMALL, file_size=50_000)
-    errors = process.communicate(timeout=300)[1].strip().splitlines()
-    assert process.returncode == 3
-    assert errors[-2].startswith("amaxds: cannot write")
-    assert "same command again" in errors[-1]
-    assert _shards(folder) == []
-    assert not list(folder.rglob("*.tmp"))
-    assert amaxds("build", folder, *SMALL).returncode == 0
-    assert _files(folder) == _files(small)
-
-
-def test_a_build_killed_at_a_unit_goes_on_to_the_same_bytes(tmp_path: Path, small: Path, assert_error: Check) -> None:
-    folder = tmp_path / small.name
-    process = _start(folder, *SMALL, "--workers", "1")
-    while not _shards(folder):
-        assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.01)
-    assert_error(amaxds("build", folder, *SMALL), 2, "another build is running", str(folder))
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert 0 < len(_shards(folder)) < 3, "the build was over before it was killed"
-    again = amaxds("build", folder, *SMALL)
-    assert again.returncode == 0, again.stderr
-    assert "of 24 images are there already" in again.stderr
-    assert _files(folder) == _files(small)
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interrupted_build_says_how_to_go_on(tmp_path: Path, number: signal.Signals, code: int) -> None:
-    process = _start(tmp_path / "out", "--network", "demo", "--layers", "block5_*", "--steps", "200")
-    while not (tmp_path / "out" / ".amaxds" / "build.json").exists():
-        assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.02)
-    time.sleep(1.0)
-    process.send_signal(number)
-    errors = process.communicate(timeout=60)[1]
-    assert process.returncode == code
-    assert "run the same command again to go on" in errors
-    assert "Traceback" not in errors
-
-
 def test_an_unfinished_build_goes_on_to_the_same_bytes(unfinished: Path, tmp_path: Path, small: Path) -> None:
     folder = shutil.copytree(unfinished, tmp_path / small.name)
     again = amaxds("build", folder, *SMALL)
     assert "24 of 24 images are there already" in again.stderr
-    assert _files(folder) == _files(small)
+    assert files_of(folder) == files_of(small)
     assert not (folder / ".amaxds").exists()
-
-
-def test_damaged_shards_are_found_and_made_again(unfinished: Path, tmp_path: Path, small: Path) -> None:
-    folder = shutil.copytree(unfinished, tmp_path / small.name)
-    first, second, third = _shards(folder)
-    first.write_bytes(first.read_bytes()[:-100])
-    flipped = bytearray(second.read_bytes())
-    flipped[len(flipped) // 2] ^= 1
-    second.write_bytes(flipped)
-    third.unlink()
-    again = amaxds("build", folder, *SMALL)
-    assert again.returncode == 0, again.stderr
-    assert again.stderr.count("It is made again.") == 2
-    assert _files(folder) == _files(small)
 
 
 CHANGES = {
@@ -186,26 +89,12 @@ def test_a_renamed_weights_file_and_recipes_in_another_order_are_the_same_build(
         "build", folder, *few, "--recipe", "original", "--recipe", "clear", "--weights", tmp_path / "one.safetensors"
     )
     assert first.returncode == 0, first.stderr
-    files = _files(folder)
+    files = files_of(folder)
     again = amaxds(
         "build", folder, *few, "--recipe", "clear", "--recipe", "original", "--weights", tmp_path / "two.safetensors"
     )
     assert again.returncode == 0, again.stderr
-    assert _files(folder) == files
-
-
-def test_a_build_killed_while_it_moves_files_into_place_leaves_nothing_foreign(
-    unfinished: Path, tmp_path: Path, small: Path
-) -> None:
-    folder = shutil.copytree(unfinished, tmp_path / small.name)
-    process = _start(folder, *SMALL)
-    while process.poll() is None and not (folder / "README.md").exists():
-        time.sleep(0.0005)
-    process.kill()
-    process.communicate()
-    assert {path.name for path in folder.iterdir()} <= {path.name for path in small.iterdir()} | {".amaxds"}
-    assert amaxds("build", folder, *SMALL).returncode == 0
-    assert _files(folder) == _files(small)
+    assert files_of(folder) == files
 
 
 def test_both_recipes_side_by_side_are_two_configs_and_the_same_bits(small: Path, tmp_path: Path) -> None:
@@ -228,28 +117,19 @@ def test_both_recipes_side_by_side_are_two_configs_and_the_same_bits(small: Path
 
 
 def test_a_finished_folder_is_only_validated(small: Path) -> None:
-    before = _files(small)
+    before = files_of(small)
     ended = amaxds("build", small, *SMALL)
     assert ended.returncode == 0
     assert ended.stderr == ""
     assert "block2_conv2" in ended.stdout
-    assert _files(small) == before
-
-
-def test_a_subset_has_the_bits_of_the_full_build(small: Path, tmp_path: Path) -> None:
-    subset = ("--layers", "block3_conv1,block2_conv2", "--filters", "1,5-6")
-    ended = amaxds("build", tmp_path / "subset", *SMALL, *subset, "--workers", "3")
-    assert ended.returncode == 0, ended.stderr
-    found, full = hashes(tmp_path / "subset"), hashes(small)
-    assert sorted(found) == [(3, 1), (3, 5), (3, 6), (4, 1), (4, 5), (4, 6)]
-    assert found == {key: full[key] for key in found}
+    assert files_of(small) == before
 
 
 def test_neither_workers_nor_another_seed_of_the_process_change_a_byte(small: Path, tmp_path: Path) -> None:
     folder = tmp_path / small.name
     ended = amaxds("build", folder, *SMALL, "--workers", "1", PYTHONHASHSEED="12", OMP_NUM_THREADS="1")
     assert ended.returncode == 0, ended.stderr
-    assert _files(folder) == _files(small)
+    assert files_of(folder) == files_of(small)
 
 
 def test_build_json_tells_how_the_dataset_was_made(small: Path) -> None:
@@ -269,7 +149,7 @@ def test_the_recorded_command_makes_the_same_dataset(small: Path, tmp_path: Path
     folder = tmp_path / small.name
     ended = amaxds("build", folder, *command[2:])
     assert ended.returncode == 0, ended.stderr
-    assert _files(folder) == _files(small)
+    assert files_of(folder) == files_of(small)
 
 
 def test_folders_that_cannot_be_used_are_refused_untouched(tmp_path: Path, assert_error: Check) -> None:
@@ -310,9 +190,6 @@ def test_jax_makes_the_same_images_without_tensorflow(small: Path, tmp_path: Pat
         assert row["activation"] == pytest.approx(other["activation"], rel=1e-3, abs=1e-6)
         apart = np.abs(decode_png(row["image"]["bytes"]).astype(int) - decode_png(other["image"]["bytes"]))
         assert (apart <= 1).mean() > 0.98
-    again = amaxds("build", tmp_path / "again" / small.name, *SMALL, "--workers", "1", KERAS_BACKEND="jax")
-    assert again.returncode == 0, again.stderr
-    assert _files(tmp_path / "again" / small.name) == _files(folder)
 
 
 def test_with_jax_no_module_imports_tensorflow() -> None:

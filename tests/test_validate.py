@@ -369,7 +369,7 @@ CORRUPTIONS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "config name is a number in the card": ("card", _edit("README.md", "config_name: original", "config_name: 5")),
     "a program beside the data": ("files", _write("load.py", "print(1)")),
     "a text among the parquet files": ("files", _write("original/notes.txt", "hello")),
-    "an unfinished build beside the data": ("files", _write(".amaxds/lock", "")),
+    "an unfinished build beside the data": ("shards", _write(".amaxds/build.json", "{}")),
     "the contact sheet deleted": ("files", lambda folder: (folder / "contact-sheet-original.png").unlink()),
     "a link in place of a file": (
         "files",

@@ -1,5 +1,15 @@
-"""`python -m amaxds` is the command `amaxds`."""
+"""The command `amaxds`, also as `python -m amaxds`."""
 
-from amaxds.cli import main
+import signal
 
-main()
+
+def main() -> None:
+    """Run the command. Interrupted before it has begun to, it ends without a word, as there is nothing to go on with."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from amaxds import cli
+
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -38,6 +38,9 @@ _ROUNDING_SETTINGS = (
     *("ONEDNN_DEFAULT_FPMATH_MODE", "NVIDIA_TF32_OVERRIDE", "JAX_ENABLE_X64"),
 )
 
+# TensorFlow has a class for it; JAX has one for everything, and names the kind in the text or does not.
+_NO_MEMORY = re.compile("ResourceExhausted|RESOURCE_EXHAUSTED|out of memory", re.IGNORECASE)
+
 
 def start(workers: int) -> str:
     """Load Keras's backend for deterministic work on that many threads; its name. Once loaded, it stays as it is.
@@ -130,6 +133,17 @@ def _scratch_file() -> IO[bytes]:
         return tempfile.TemporaryFile()
     except OSError:
         return open(os.devnull, "w+b")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether Python or the array library says with this error, or one that it came from, that memory has run out."""
+    cause: BaseException | None = error
+    while cause is not None:
+        library = type(cause).__module__.partition(".")[0] in ("tensorflow", "jax", "jaxlib")
+        if isinstance(cause, MemoryError) or (library and _NO_MEMORY.search(f"{type(cause).__name__} {cause}")):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 def value_and_gradient(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], tuple[Tensor, Tensor]]:

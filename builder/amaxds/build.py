@@ -14,7 +14,6 @@ import contextlib
 import functools
 import json
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,17 +25,16 @@ from amaxds.errors import DamagedShard, UsageError
 from amaxds.files import disk_errors, move_whole, write_json
 from amaxds.findings import Report
 from amaxds.image import decode_png
-from amaxds.packaging import write_dataset
+from amaxds.memory import memory_errors, require_memory
+from amaxds.packaging import Begun, write_dataset
 from amaxds.plan import Plan, Unit
 from amaxds.program import Programs
 from amaxds.progress import BuildProgress
 from amaxds.recipe import Recipe
-from amaxds.shard import Row, read_shard, shard_path, write_shard
+from amaxds.shard import WORK, Row, read_shard, shard_path, write_shard
 from amaxds.synthesis import activation_ranks, layer_scores, synthesise
 from amaxds.validate import validate
 from amaxds.weights import Weights
-
-WORK = ".amaxds"
 
 
 def build(out: Path, plan: Plan, weights: Weights, workers: int | None = None) -> Report:
@@ -45,22 +43,24 @@ def build(out: Path, plan: Plan, weights: Weights, workers: int | None = None) -
     Ends by validating the folder, and returns what that found.
 
     Raises UsageError for a folder that is in use, not writable, holds something else, or holds another build; DiskError where
-    writing fails. Finished units stay, whatever ends the build; the same call goes on from them.
+    writing fails; OutOfMemory. Finished units stay, whatever ends the build; the same call goes on from them.
     """
-    asked = provenance.make_identity(plan, weights.source, weights.digest)
+    begun, asked = Begun(), provenance.make_identity(plan, weights.source, weights.digest)
     _require_usable(out)
     finished, work = out / "build.json", out / WORK
-    if work.exists() or not finished.exists():
+    if not finished.exists():
         with _locked(work):
             if not finished.exists():
-                _run(out, plan, weights, asked, workers or engine.cores(), started=time.time())
-            shutil.rmtree(work, ignore_errors=True)
+                threads = workers or engine.cores()
+                with memory_errors(plan.batch_size, threads):
+                    _run(out, plan, weights, asked, threads, begun)
+    shutil.rmtree(work, ignore_errors=True)  # Of a finished build nobody needs it, whoever else is looking.
     stored = _read_json(finished)
     provenance.require_same(out, {key: stored.get(key) for key in asked}, asked)
     return validate(out)
 
 
-def _run(out: Path, plan: Plan, weights: Weights, asked: provenance.Identity, workers: int, started: float) -> None:
+def _run(out: Path, plan: Plan, weights: Weights, asked: provenance.Identity, workers: int, begun: Begun) -> None:
     """Run what is missing and package all."""
     backend.start(workers)
     device = backend.device()
@@ -78,6 +78,8 @@ def _run(out: Path, plan: Plan, weights: Weights, asked: provenance.Identity, wo
 
     with BuildProgress(plan.images) as progress:
         missing = _missing_units(plan, work / "shards", build_digest, progress)
+        if device["kind"] == "cpu":
+            require_memory(plan.network, missing, plan.batch_size, workers)
 
         def make(unit: Unit, check: engine.Check) -> None:
             write_shard(work / "shards", unit, build_digest, synthesise(plan, programs, unit, check))
@@ -87,7 +89,7 @@ def _run(out: Path, plan: Plan, weights: Weights, asked: provenance.Identity, wo
         progress.stage("ranking")
         ranked = _Ranked(plan, programs, work / "shards", build_digest, workers)
         progress.stage("packaging")
-        _package(out, plan, identity, ranked, started)
+        _package(out, plan, identity, ranked, begun)
         progress.say("validating")
 
 
@@ -146,20 +148,25 @@ class _Ranked:
         return found
 
 
-def _package(out: Path, plan: Plan, identity: provenance.Identity, ranked: _Ranked, started: float) -> None:
+def _package(out: Path, plan: Plan, identity: provenance.Identity, ranked: _Ranked, begun: Begun) -> None:
     """Write everything beside .amaxds into .amaxds/packaged, then move it into place, build.json last."""
     packaged, scratch = out / WORK / "packaged", out / WORK / "scratch"
-    for folder in (packaged, scratch):
-        shutil.rmtree(folder, ignore_errors=True)
-        with disk_errors(folder):
-            folder.mkdir()
     rows = {recipe.name: functools.partial(ranked.rows, recipe) for recipe in plan.recipes}
     beaten = {recipe.name: ranked.beaten(recipe) for recipe in plan.recipes}
     command = provenance.command_of(identity)
-    write_dataset(packaged, scratch, out.resolve().name, plan.network, identity, command, rows, beaten, started)
-    files = [path.relative_to(packaged) for path in packaged.rglob("*") if path.is_file()]
-    for file in sorted(files, key=lambda each: (each.name == "build.json", each)):
-        move_whole(packaged / file, out / file)
+    try:
+        for folder in (packaged, scratch):
+            shutil.rmtree(folder, ignore_errors=True)
+            with disk_errors(folder):
+                folder.mkdir()
+        write_dataset(packaged, scratch, out.resolve().name, plan.network, identity, command, rows, beaten, begun)
+        shutil.rmtree(scratch, ignore_errors=True)  # From here on nothing takes room: a disk that was not full yet stays so.
+        files = [path.relative_to(packaged) for path in packaged.rglob("*") if path.is_file()]
+        for file in sorted(files, key=lambda each: (each.name == "build.json", each)):
+            move_whole(packaged / file, out / file)
+    finally:
+        for folder in (packaged, scratch):  # On a full disk, half a dataset is in the way.
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _require_usable(out: Path) -> None:
@@ -171,13 +178,14 @@ def _require_usable(out: Path) -> None:
             return
         if not out.is_dir():
             raise UsageError(f"{out} is not a folder.", "Choose another OUT.")
+        # Another build may end meanwhile: build.json is there before .amaxds goes, so it is looked for last.
         found = sorted(path.name for path in out.iterdir())
-        if WORK in found and not (out / WORK).is_dir():
+        if (out / WORK).is_file():
             raise UsageError(
                 f"{out / WORK} is not a folder, so {out} holds no build.", "Choose another OUT, or delete that file."
             )
         begun = (out / WORK / "build.json").exists() or found == [WORK]
-        if found and not begun and "build.json" not in found:
+        if found and not begun and not (out / "build.json").exists():
             raise UsageError(
                 f"{out} is not empty and holds no build (it has {found[0]!r}).", "Choose another OUT, or empty it."
             )
@@ -188,12 +196,23 @@ def _locked(work: Path) -> Iterator[None]:
     """Hold the build's working folder; the operating system lets go of it however the process ends."""
     try:
         with disk_errors(work):
-            work.mkdir(parents=True, exist_ok=True)
-            lock = filelock.FileLock(work / "lock", timeout=0).acquire()
+            lock = _lock(work)
     except filelock.Timeout:
         raise UsageError(f"another build is running in {work.parent}.", "Wait for it, or choose another OUT.") from None
     with lock:
         yield
+
+
+def _lock(work: Path, tries: int = 100) -> contextlib.AbstractContextManager[Any]:
+    """The lock, taken. Another build that ends may remove the folder between its making and the opening of the lock in it."""
+    while True:
+        tries -= 1
+        try:
+            work.mkdir(parents=True, exist_ok=True)
+            return filelock.FileLock(work / "lock", timeout=0).acquire()
+        except (FileNotFoundError, FileExistsError):
+            if not tries or work.is_symlink():
+                raise
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -278,11 +278,13 @@ def main() -> None:
     except AmaxdsError as error:
         code = _fail(error, str(error), error.exit_code)
     except _Signalled as stopped:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)  # Another one ends what is still being waited for, at once.
         name = "interrupted" if stopped.number == signal.SIGINT else "terminated"
         message = f"{name}.\nWhat is finished is kept: run the same command again to go on."
         code = _fail(stopped, message, 128 + stopped.number)
     except MemoryError as error:
-        code = _fail(error, "out of memory.\nRun the same command with a smaller --batch-size or --workers 1 in a new OUT.", 3)
+        code = _fail(error, "out of memory.\nClose other programs, or use a machine with more memory.", 3)
     except TyperException as error:
         code = _fail(error, f"{error.format_message()}\nSee `amaxds --help`, or `amaxds COMMAND --help`.", error.exit_code)
     except OSError as error:

@@ -11,7 +11,6 @@ import os
 import platform
 import re
 import shutil
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from amaxds.files import disk_errors, rename_folder
 from amaxds.findings import Report
 from amaxds.image import decode_png, is_stretched_noise, pixels_sha256, uniformity_index
 from amaxds.network import Network
-from amaxds.packaging import write_dataset
+from amaxds.packaging import Begun, write_dataset
 from amaxds.provenance import DESCRIBE_COMMAND, described_identity
 from amaxds.recipe import DESCRIBED, Described
 from amaxds.validate import validate
@@ -46,7 +45,7 @@ def describe(folder: Path, out: Path, network: Network) -> Report:
     Ends by validating it, and returns what that found. UsageError for a folder without such files, a layer or filter that
     the network has not, an image that is no 8-bit RGB PNG, and images of different sizes.
     """
-    started = time.time()
+    begun = Begun()
     if os.path.lexists(out):
         raise UsageError(f"{out} is already there.", "Choose another OUT, or delete it.")
     images = _find(folder, network)
@@ -90,7 +89,7 @@ def describe(folder: Path, out: Path, network: Network) -> Report:
                 DESCRIBE_COMMAND,
                 {recipe.name: rows},
                 {recipe.name: []},
-                started,
+                begun,
             )
             rename_folder(part / "dataset", out)
         finally:

@@ -42,9 +42,17 @@ class HubError(AmaxdsError):
 class DamagedShard(AmaxdsError):
     """A shard that is not what its unit wrote. The build makes it again."""
 
+    def __init__(self, path: object, what: str) -> None:
+        self.what = what
+        super().__init__(f"shard {path} {what}.", "Run the same build again: it is made anew.")
+
 
 class DiskError(AmaxdsError):
     """The operating system refused to write: disk full, quota, permission."""
+
+
+class OutOfMemory(AmaxdsError):
+    """There is less memory than the programs of a build need."""
 
 
 def in_words(error: Exception) -> str:

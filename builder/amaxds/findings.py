@@ -25,6 +25,11 @@ RULES = {
         "Where it cannot be read, nothing else is checked: everything else is held against it. A folder without it is no "
         "finished build.",
     ),
+    "shards": Rule(
+        "the folder holds no unfinished build",
+        "Run the command that it was begun with: it goes on from the finished units, and makes damaged shards again. They are "
+        "named here.",
+    ),
     "card": Rule(
         "README.md is the card that the data and build.json give, YAML and text",
         "The YAML is compared by value; the text line by line, where nothing else is wrong and this version made the dataset.",

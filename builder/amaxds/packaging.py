@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,15 @@ from amaxds.provenance import BUILD_FILE, FORMAT, Identity
 from amaxds.summary import LayerSummary
 
 
+@dataclass(frozen=True)
+class Begun:
+    """When work began: by the calendar, which anyone may set, and by a clock that only goes forward."""
+
+    calendar: float = field(default_factory=time.time)
+    """Seconds since 1970."""
+    clock: float = field(default_factory=time.monotonic)
+
+
 def write_dataset(
     folder: Path,
     scratch: Path,
@@ -26,12 +36,9 @@ def write_dataset(
     command: str,
     rows: Mapping[str, dataset.Rows],
     beaten: Mapping[str, Sequence[Mapping[str, Any]]],
-    started: float,
+    begun: Begun,
 ) -> None:
-    """Write all files of the dataset `name` into an empty folder. rows: recipe -> all its records, anew at every call.
-
-    started: when the work began, in seconds since 1970.
-    """
+    """Write all files of the dataset `name` into an empty folder. rows: recipe -> all its records, anew at every call."""
     infos, records = {}, []
     for recipe, give in rows.items():
         dataset.package(network, recipe, give, folder, scratch)
@@ -42,19 +49,19 @@ def write_dataset(
             records.append({key: value for key, value in row.items() if key != "image"})
         write_whole(folder / f"contact-sheet-{recipe}.png", sheet.contact_sheet(tiles))
     summaries = summary.summarise(records)
-    stored = _build_file(identity, name, command, summaries, started) | {"beaten": beaten}
+    stored = _build_file(identity, name, command, summaries, begun) | {"beaten": beaten}
     write_whole(folder / "README.md", card.render_card(identity, name, infos, summaries).encode())
     write_whole(folder / CROISSANT_FILE, render_croissant(stored, folder).encode())
     write_json(folder / BUILD_FILE, stored)
 
 
-def _build_file(
-    identity: Identity, name: str, command: str, summaries: Sequence[LayerSummary], started: float
-) -> dict[str, Any]:
+def _build_file(identity: Identity, name: str, command: str, summaries: Sequence[LayerSummary], begun: Begun) -> dict[str, Any]:
     def moment(seconds: float) -> str:
         return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
-    finished = time.time()
+    finished, seconds = time.time(), time.monotonic() - begun.clock
+    # A calendar that was set back meanwhile must not say that the work ended before it began.
+    started = min(begun.calendar, finished - seconds)
     return {
         "format": FORMAT,
         "dataset": name,
@@ -65,6 +72,6 @@ def _build_file(
         "times": {
             "started": moment(started),
             "finished": moment(finished),
-            "seconds_of_last_run": round(finished - started, 1),
+            "seconds_of_last_run": round(seconds, 1),
         },
     }

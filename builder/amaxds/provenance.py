@@ -92,11 +92,9 @@ class Device(_Part):
     instructions: _Words | None = None
 
 
-class BuildFile(_Part):
-    """build.json, field by field."""
+class IdentityFile(_Part):
+    """The build.json that an unfinished build works with, field by field."""
 
-    format: int
-    dataset: _Words
     network: NetworkEntry
     recipes: Annotated[list[dict[str, Any]], Field(min_length=1)]
     """Each recipe's settings and digest, and the side of its images."""
@@ -105,6 +103,13 @@ class BuildFile(_Part):
     batch_size: Annotated[int, Field(ge=1, le=4096)] | None
     software: Software
     device: Device | None
+
+
+class BuildFile(IdentityFile):
+    """build.json of a dataset, field by field."""
+
+    format: int
+    dataset: _Words
     images: Annotated[int, Field(ge=0)]
     dead: Annotated[int, Field(ge=0)]
     command: str
@@ -163,16 +168,14 @@ def parse_claims(text: str) -> tuple[Claims | None, list[str]]:
         if isinstance(stored, dict) and stored.get("format") != FORMAT:
             return None, [f"format is {short(stored.get('format'))}, this version reads {FORMAT}"]
         said = BuildFile.model_validate(stored)
-        network = get_network(said.network.name)
-        scope = {name: make_scope(network, network.layer(name).name, kept)[name] for name, kept in said.scope.layers.items()}
-        recipes = [recipe_of({key: each[key] for key in each if key != "image_side"}) for each in said.recipes]
+        network, recipes, scope = _meant(said)
     except pydantic.ValidationError as error:
         return None, [_missing_or_wrong(each) for each in error.errors()]
     except AmaxdsError as error:
         return None, [error.problem]
     except (ValueError, RecursionError) as error:
         return None, [f"cannot be read: {in_words(error)}"]
-    due = _expected(said, network, tuple(recipes), scope)
+    due = _expected(said, network, recipes, scope)
     differing = differences({key: stored[key] for key in due}, due)
     problems = [f"{at} is {short(claimed)}, expected {short(expected)}" for at, claimed, expected in differing]
     names = [recipe.name for recipe in recipes]
@@ -189,6 +192,25 @@ def parse_claims(text: str) -> tuple[Claims | None, list[str]]:
         changed = [each.name for each in recipes if each.name in RECIPES and each != get_recipe(each.name, each.steps)]
         problems += [f"recipe {name} has other settings than in this version" for name in changed]
     return Claims(stored, network, {recipe.name: recipe for recipe in recipes}, scope), problems
+
+
+def parse_identity(text: str) -> tuple[Identity, Plan]:
+    """The identity that a build was begun with, and its plan. ValueError or AmaxdsError where the text holds none."""
+    stored = json.loads(text, object_pairs_hook=unique)
+    said = IdentityFile.model_validate(stored)
+    network, recipes, scope = _meant(said)
+    plan = Plan(network, recipes, said.seed or 0, scope, said.batch_size or 1)
+    due = make_identity(plan, said.network.weights, said.network.weights_sha256 or "a digest")
+    for at, claimed, expected in differences({key: stored[key] for key in due}, due):
+        raise ValueError(f"{at} is {short(claimed)}, expected {short(expected)}")
+    return stored, plan
+
+
+def _meant(said: IdentityFile) -> tuple[Network, tuple[Recipe, ...], Scope]:
+    """What the file names, in the program's own terms. ValueError or AmaxdsError where there is no such thing."""
+    network = get_network(said.network.name)
+    scope = {name: make_scope(network, network.layer(name).name, kept)[name] for name, kept in said.scope.layers.items()}
+    return network, tuple(recipe_of({key: each[key] for key in each if key != "image_side"}) for each in said.recipes), scope
 
 
 def _expected(said: BuildFile, network: Network, recipes: tuple[Recipe, ...], scope: Scope) -> dict[str, Any]:

@@ -17,10 +17,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from amaxds.errors import DamagedShard
-from amaxds.files import write_whole
+from amaxds.files import read_bounded, write_whole
 from amaxds.plan import Unit
 from amaxds.record import stored_types
 
+WORK = ".amaxds"
+"""The folder, in that of the dataset, in which a build has its shards until it has finished."""
+_MOST_PER_IMAGE = 1_000_000
 _KEY = b"amaxds"
 _ARROW = {"image": pa.binary(), "layer": pa.string(), "status": pa.string(), "string": pa.string()}
 
@@ -49,20 +52,20 @@ def write_shard(folder: Path, unit: Unit, build_digest: str, rows: Sequence[Row]
 def read_shard(folder: Path, unit: Unit, build_digest: str) -> list[Row]:
     """The shard's rows; DamagedShard where the file is not, in full, what this unit of this build wrote."""
     path = shard_path(folder, unit)
+    most = _MOST_PER_IMAGE * (1 + len(unit.wanted))
     try:
-        table = pq.ParquetFile(io.BytesIO(path.read_bytes())).read()
+        file = pq.ParquetFile(io.BytesIO(read_bounded(path, most)))
+        if sum(file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups)) > most:
+            raise ValueError(f"more than {most} bytes")
+        table = file.read()
         label = json.loads((table.schema.metadata or {}).get(_KEY, b"{}"))
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise _damaged(path, f"cannot be read ({type(error).__name__})") from error
+        raise DamagedShard(path, f"cannot be read ({type(error).__name__})") from error
     if not table.schema.equals(_schema()):
-        raise _damaged(path, "has other columns than a shard")
+        raise DamagedShard(path, "has other columns than a shard")
     if label != _label(unit, build_digest) | {"content": _content_digest(table)}:
-        raise _damaged(path, "holds something else than its unit wrote")
+        raise DamagedShard(path, "holds something else than its unit wrote")
     return list(table.to_pylist())
-
-
-def _damaged(path: Path, what: str) -> DamagedShard:
-    return DamagedShard(f"shard {path} {what}.", "Run the same build again: it is made anew.")
 
 
 def _label(unit: Unit, build_digest: str) -> dict[str, Any]:

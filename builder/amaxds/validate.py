@@ -19,6 +19,7 @@ from amaxds.plan import split_of
 from amaxds.provenance import BUILD_FILE, Claims, read_claims
 from amaxds.summary import summarise
 from amaxds.tree import Tree, open_tree
+from amaxds.unfinished import check_unfinished
 from amaxds.validate_bundle import bundle_claims, check_bundle, check_bundle_descriptions
 from amaxds.validate_folder import check_descriptions, check_folder
 
@@ -44,6 +45,7 @@ def validate(path: Path, name: str | None = None) -> Report:
 
 
 def _validate_folder(path: Path, report: Report) -> None:
+    check_unfinished(path, report)
     claims, problems = read_claims(path)
     for problem in problems:
         report.add("build", BUILD_FILE, problem)

@@ -30,13 +30,14 @@ from amaxds.network import Network
 from amaxds.plan import SPLITS
 from amaxds.provenance import BUILD_FILE, Claims, differences, short, unique
 from amaxds.recipe import Recipe
+from amaxds.shard import WORK
 from amaxds.sheet import Tile, contact_sheet
 from amaxds.summary import summarise
 
 _PARQUET = re.compile(rf"({'|'.join(SPLITS)})-\d{{5}}-of-\d{{5}}\.parquet")
 _SHEET_BYTES = 100_000_000
-_BESIDE_DATA = (".cache", ".git", ".gitattributes", "published-huggingface.json", "published-kaggle.json")
-"""What the hubs' own clients leave beside a dataset, and receipts of `amaxds publish`."""
+_BESIDE_DATA = (".cache", ".git", ".gitattributes", "published-huggingface.json", "published-kaggle.json", WORK)
+"""What the hubs' own clients leave beside a dataset, receipts of `amaxds publish`, and what is checked by itself."""
 
 
 def check_folder(path: Path, claims: Claims, report: Report) -> Iterator[Row]:
@@ -62,11 +63,8 @@ def _check_files(path: Path, claims: Claims, report: Report) -> None:
             folders[:] = [name for name in folders if name not in _BESIDE_DATA]
             names = [name for name in names if name not in _BESIDE_DATA]
         for name in folders:
-            if name != ".amaxds" and (inside != Path(".") or name not in claims.recipes):
+            if inside != Path(".") or name not in claims.recipes:
                 report.add("files", (inside / name).as_posix(), "is no folder of a dataset")
-        if ".amaxds" in folders:
-            report.add("files", ".amaxds", "is left from a stopped build: run it again to finish")
-            folders.remove(".amaxds")
         for name in names + [name for name in folders if (Path(folder) / name).is_symlink()]:
             file = (inside / name).as_posix()
             found.add(file)
