@@ -81,9 +81,7 @@ def fuzz(dataset: Path, name: str, seconds: float, seed: int) -> tuple[collectio
 
 def main(seconds: float = 60.0, seed: int = 0) -> None:
     print("# Damaged input\n")
-    print(
-        f"`python benchmarks/fuzz.py {seconds:g} {seed}`: {seconds:g} seconds for each target, on a core shared with nothing.\n"
-    )
+    print(f"`python benchmarks/fuzz.py {seconds:g} {seed}`: {seconds:g} seconds for each target.\n")
     print("| input | tried | accepted | refused in words | unexpected | crashed | hung | slowest, s |")
     print("|---|---|---|---|---|---|---|---|")
     total = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -63,17 +64,34 @@ def _killed_and_resumed(undisturbed: Undisturbed, arguments: tuple[str, ...], un
     process.kill()
     process.communicate()
     state = _state(folder, units)
-    print(f"killed after {share * undisturbed.seconds:.1f} of {undisturbed.seconds:.1f} s: {state}")
-    again = amaxds("build", folder, *arguments)
-    assert again.returncode == 0, again.stderr
+    print(f"killed after {share * undisturbed.seconds:.1f} of {undisturbed.seconds:.1f} s: {state}", flush=True)
+    again = start_build(folder, *arguments)
+    errors = again.communicate(timeout=3600)[1]
+    assert again.returncode == 0, errors
     assert files_of(folder) == files_of(undisturbed.folder)
     return state
 
 
 @pytest.mark.parametrize("undisturbed", [SMALL], ids=["small"], indirect=True)
 def test_a_build_killed_at_random_moments_goes_on_to_the_same_bytes(undisturbed: Undisturbed, tmp_path: Path) -> None:
-    for number, share in enumerate(_moments(6, seed=1)):
+    for number, share in enumerate(_moments(4, seed=1)):
         _killed_and_resumed(undisturbed, SMALL, 3, share, tmp_path / str(number) / undisturbed.folder.name)
+
+
+@pytest.mark.parametrize(("stage", "delay"), [("ranking", 0.1), ("packaging", 0.05), ("packaging", 0.2), ("packaging", 0.4)])
+def test_a_build_killed_after_its_last_unit_goes_on_to_the_same_bytes(
+    stage: str, delay: float, unfinished: Path, tmp_path: Path, small: Path
+) -> None:
+    folder = shutil.copytree(unfinished, tmp_path / small.name)
+    process = start_build(folder, *SMALL)
+    assert process.stderr is not None
+    assert any(line.startswith(stage) for line in process.stderr)
+    time.sleep(delay)
+    process.kill()
+    process.communicate()
+    print(f"killed {delay} s into {stage}: {_state(folder, 3)}")
+    assert amaxds("build", folder, *SMALL).returncode == 0
+    assert files_of(folder) == files_of(small)
 
 
 @pytest.mark.long
@@ -123,7 +141,6 @@ class SmallDisk:
 
 
 DISKS = {
-    "for no second folder": ("nr_inodes=3", ".amaxds/"),
     "for less than one shard": ("size=100k", ".amaxds/shards/original/block1_conv1-0000.parquet"),
     "for two of three shards": ("size=400k", ".amaxds/shards/original/"),
     "for the shards alone": ("size=700k", ".amaxds/scratch/original"),
@@ -195,12 +212,15 @@ def test_a_build_stopped_in_any_phase_says_how_to_go_on(
 
 
 def test_a_build_stopped_at_random_moments_ends_without_a_traceback(tmp_path: Path, small: Path) -> None:
-    """From the first instruction on: before the command has begun, nothing is said, as there is nothing to go on with."""
+    """From its own first instruction on: before the command has begun, nothing is said, as there is nothing to go on with."""
     folder, ends = tmp_path / small.name, []
-    for moment in np.random.default_rng(3).random(12) * np.linspace(0.1, 4.0, 12):
+    for moment in np.random.default_rng(3).random(8) * np.linspace(0.1, 4.0, 8):
         process = start_build(folder, *SMALL)
-        time.sleep(0.03 + moment)  # Before that, it is Python's own start that is interrupted.
+        time.sleep(0.03 + moment)
         ended, errors = _stop(process, signal.SIGINT)
+        if "KeyboardInterrupt" in errors:  # Python itself was still starting: it has not come to what is ours.
+            assert not re.search(r"amaxds/(?!__init__)", errors), errors
+            continue
         ends.append(ended)
         assert ended in (130, -signal.SIGINT, 0), errors
         assert "Traceback" not in errors
@@ -211,17 +231,25 @@ def test_a_build_stopped_at_random_moments_ends_without_a_traceback(tmp_path: Pa
     assert files_of(folder) == files_of(small)
 
 
-def test_a_refused_write_leaves_nothing_half_done(tmp_path: Path, small: Path) -> None:
-    folder = tmp_path / small.name
-    process = start_build(folder, *SMALL, file_size=50_000)
-    errors = process.communicate(timeout=300)[1].strip().splitlines()
-    assert process.returncode == 3
-    assert errors[-2].startswith("amaxds: cannot write")
-    assert "same command again" in errors[-1]
-    assert shards_of(folder) == []
-    assert not list(folder.rglob("*.tmp"))
-    assert amaxds("build", folder, *SMALL).returncode == 0
-    assert files_of(folder) == files_of(small)
+INTERRUPTED_IMPORT = """
+import signal, sys, time
+from amaxds import cli
+signal.signal(signal.SIGINT, cli._on_signal)
+try:
+    import interrupted
+    time.sleep(60)
+except cli._Signalled as signalled:
+    print(sys.modules["interrupted"].done, signalled.number)
+"""
+
+
+def test_an_interrupted_import_is_finished_first(tmp_path: Path) -> None:
+    """An exception out of the interpreter's own bookkeeping of imports is lost, and its lock stays taken: the build hung."""
+    (tmp_path / "interrupted.py").write_text("import os\nos.kill(os.getpid(), 2)\nfor _ in range(9):\n    done = _\n")
+    search = os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", "")))
+    command, environment = [sys.executable, "-c", INTERRUPTED_IMPORT], os.environ | {"PYTHONPATH": search}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    assert ended.stdout == "8 2\n", ended.stderr
 
 
 def test_a_build_killed_at_a_unit_goes_on_to_the_same_bytes(tmp_path: Path, small: Path, assert_error: Check) -> None:
@@ -283,39 +311,56 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], int, int]] = {
 
 
 def _findings(folder: Path) -> dict[str, str]:
-    ended = amaxds("validate", folder, "--json")
-    assert ended.returncode == 1, ended.stderr
-    return {found["place"]: found["problem"] for found in json.loads(ended.stdout)["findings"] if found["rule"] == "shards"}
+    return {each.place: each.problem for each in validate(folder).findings if each.rule == "shards"}
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_shard_is_reported_and_made_again(damage: str, unfinished: Path, tmp_path: Path, small: Path) -> None:
-    folder = shutil.copytree(unfinished, tmp_path / small.name)
+def test_validation_names_a_damaged_shard_and_counts_the_others(damage: str, unfinished: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(unfinished, tmp_path / "copy")
     harm, whole, reported = DAMAGES[damage]
     harm(folder / ".amaxds" / "shards" / "original" / "block2_conv2-0000.parquet")
     found = _findings(folder)
-    assert f"{whole} of 3 units finished" in found.pop(".amaxds")
+    assert found.pop(".amaxds").startswith(f"holds a build with {whole} of 3 units finished")
     assert len(found) == reported
     if reported:
         assert ".amaxds/shards/original/block2_conv2-0000.parquet" in found
-    again = amaxds("build", folder, *SMALL)
-    assert again.returncode == 0, again.stderr
-    assert again.stderr.count("It is made again.") == reported
-    assert files_of(folder) == files_of(small)
 
 
-def test_a_shard_of_another_build_is_reported_and_made_again(unfinished: Path, tmp_path: Path, small: Path) -> None:
-    other, folder = tmp_path / "other", shutil.copytree(unfinished, tmp_path / small.name)
-    process = start_build(other, *SMALL, "--seed", "1", file_size=250_000)
+def test_an_unfinished_build_is_reported_as_one(unfinished: Path) -> None:
+    ended = amaxds("validate", unfinished)
+    assert ended.returncode == 1
+    assert "shards    .amaxds: holds a build with 3 of 3 units finished: run the same command to go on" in ended.stdout
+    assert "build     build.json: is missing" in ended.stdout
+
+
+@pytest.fixture(scope="module")
+def shards_of_another_build(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("another") / "demo-filter-activations"
+    process = start_build(folder, *SMALL, "--seed", "1", file_size=250_000)
     process.communicate(timeout=300)
     assert process.returncode == 3
-    shutil.copy(shards_of(other)[0], shards_of(folder)[0])
+    return shards_of(folder)
+
+
+TOGETHER = [("truncated", "a bit flipped", "deleted"), ("exchanged with another", "of another build")]
+
+
+@pytest.mark.parametrize("together", TOGETHER, ids=", ".join)
+def test_damaged_shards_are_made_again(
+    together: tuple[str, ...], shards_of_another_build: list[Path], unfinished: Path, tmp_path: Path, small: Path
+) -> None:
+    folder = shutil.copytree(unfinished, tmp_path / small.name)
+    shards = shards_of(folder)
+    for damage, shard in zip(together, reversed(shards), strict=False):
+        if damage == "of another build":
+            shutil.copy(shards_of_another_build[shards.index(shard)], shard)
+        else:
+            DAMAGES[damage][0](shard)
     found = _findings(folder)
-    assert "2 of 3 units finished" in found.pop(".amaxds")
-    assert found == {".amaxds/shards/original/block1_conv1-0000.parquet": "holds something else than its unit wrote"}
+    assert found.pop(".amaxds").startswith("holds a build with 0 of 3 units finished")
     again = amaxds("build", folder, *SMALL)
     assert again.returncode == 0, again.stderr
-    assert again.stderr.count("It is made again.") == 1
+    assert again.stderr.count("It is made again.") == len(found)
     assert files_of(folder) == files_of(small)
 
 
@@ -325,28 +370,25 @@ def test_what_is_left_of_an_unfinished_build_need_not_be_trusted(unfinished: Pat
     stored = json.loads(file.read_text())
     for text in ("", "[]", "{}", "[" * 100_000, *(json.dumps(stored | {key: -1}) for key in stored)):
         file.write_text(text)
-        found = _findings_in_process(folder)
+        found = _findings(folder)
         assert found.keys() == {".amaxds/build.json"}, text[:80]
         assert "cannot be used" in found[".amaxds/build.json"]
     shutil.rmtree(folder / ".amaxds")
     (folder / ".amaxds").symlink_to(unfinished / ".amaxds")
-    assert _findings_in_process(folder) == {".amaxds": "is no folder of a build"}
+    assert _findings(folder) == {".amaxds": "is no folder of a build"}
     (folder / ".amaxds").unlink()
     (folder / ".amaxds").mkdir()
     (folder / ".amaxds" / "lock").touch()
-    assert _findings_in_process(folder) == {}
-
-
-def _findings_in_process(folder: Path) -> dict[str, str]:
-    return {each.place: each.problem for each in validate(folder).findings if each.rule == "shards"}
+    assert _findings(folder) == {}
 
 
 CLOCKED = """
 import sys, time
 real, began = time.time, time.monotonic()
-time.time = lambda: real() + (0 if time.monotonic() - began < float(sys.argv[1]) else float(sys.argv[2]))
-from amaxds import cli
+after, jump = map(float, sys.argv[1:3])
+time.time = lambda: real() + (0 if time.monotonic() - began < after else jump)
 sys.argv[1:3] = []
+from amaxds import cli
 cli.main()
 """
 YEARS = 3 * 365 * 86400
@@ -418,9 +460,9 @@ def test_a_folder_that_may_not_be_written_is_left_as_it_is(
     assert errors[0].endswith(": Permission denied.")
     assert "change the permissions" in errors[1]
     assert {name: data for name, data in _tree(folder).items() if name != ".amaxds/lock"} == before
-    again = amaxds("build", folder, *SMALL)
-    assert again.returncode == 0, again.stderr
-    assert files_of(folder) == files_of(small)
+    if case == "the folder with all shards":
+        assert amaxds("build", folder, *SMALL).returncode == 0
+        assert files_of(folder) == files_of(small)
 
 
 def _tree(folder: Path) -> dict[str, bytes]:
@@ -431,12 +473,13 @@ TINY = ("--network", "demo", "--recipe", "original", "--steps", "1", "--layers",
 
 
 def test_of_builds_that_race_for_a_folder_one_runs(tmp_path: Path) -> None:
-    """The second begins at a random moment of the first's last steps, where the folder that both lock goes away."""
+    """The second begins at a random moment of the first, or about its end, where the folder that both lock goes away."""
     alone = tmp_path / "alone" / "demo-filter-activations"
     began = time.monotonic()
     assert amaxds("build", alone, *TINY).returncode == 0
     seconds, ends = time.monotonic() - began, []
-    for number, moment in enumerate(np.random.default_rng(5).random(6)):
+    rng = np.random.default_rng(5)
+    for number, moment in enumerate([*rng.random(2), *rng.uniform(0.9, 1.1, 2)]):
         folder = tmp_path / str(number) / alone.name
         racers = [start_build(folder, *TINY)]
         time.sleep(moment * seconds)
@@ -445,6 +488,7 @@ def test_of_builds_that_race_for_a_folder_one_runs(tmp_path: Path) -> None:
         codes = [racer.returncode for racer in racers]
         ends.append(codes)
         assert 0 in codes, errors
+        # The second may come when all is over, and only validates.
         for code, text in zip(codes, errors, strict=True):
             assert code == 0 or (code == 2 and "another build is running" in text), text
         assert sum("filters 2-2: 1/1" in text for text in errors) == 1, errors

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+TYPE_CHECKING = False  # As in `typing`, which takes longer to load than all that is here.
 
 if TYPE_CHECKING:
     from amaxds.image import uniformity_index
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 __all__ = ["uniformity_index"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """What is public, loaded at first use: the command must be able to take a Ctrl-C before NumPy is there."""
     if name not in __all__:
         raise AttributeError(f"module 'amaxds' has no attribute {name!r}")

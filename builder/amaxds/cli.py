@@ -10,7 +10,7 @@ import signal
 import sys
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.exceptions import TyperException
@@ -260,7 +260,15 @@ class _Signalled(BaseException):
         self.number = number
 
 
-def _on_signal(number: int, frame: FrameType | None) -> NoReturn:
+def _on_signal(number: int, frame: FrameType | None) -> None:
+    """Raise _Signalled; in the middle of an import only after it: raised there, it can be lost and leave imports locked."""
+    caller = frame
+    while caller is not None:
+        if caller.f_code.co_filename.startswith("<frozen importlib") and hasattr(signal, "setitimer"):
+            signal.signal(signal.SIGALRM, lambda _, later: _on_signal(number, later))
+            signal.setitimer(signal.ITIMER_REAL, 0.02)
+            return
+        caller = caller.f_back
     raise _Signalled(number)
 
 

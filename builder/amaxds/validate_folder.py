@@ -214,7 +214,7 @@ def _check_card(path: Path, claims: Claims, rows: Sequence[Row], report: Report)
         return
     try:
         infos = {recipe: describe(claims.network, recipe, path) for recipe in claims.recipes}
-    except (OSError, pa.ArrowException):
+    except (OSError, ValueError, pa.ArrowException):
         return  # Found already, under the files.
     wanted = card_data(claims.network.name, infos).to_dict()  # type: ignore[no-untyped-call]  # the library has no types
     for at, claimed, expected in differences(found, wanted):
