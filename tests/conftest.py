@@ -22,7 +22,7 @@ SMALL = (
 )
 
 
-def amaxds(*arguments: object, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+def amaxds(*arguments: object, cwd: Path | None = None, timeout: float = 300, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the command in a process of its own."""
     return subprocess.run(
         [sys.executable, "-m", "amaxds", *map(str, arguments)],
@@ -30,7 +30,7 @@ def amaxds(*arguments: object, cwd: Path | None = None, **environment: str) -> s
         env=os.environ | environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=timeout,
         check=False,
     )
 

@@ -78,7 +78,7 @@ def test_a_build_killed_at_random_moments_goes_on_to_the_same_bytes(undisturbed:
         _killed_and_resumed(undisturbed, SMALL, 3, share, tmp_path / str(number) / undisturbed.folder.name)
 
 
-@pytest.mark.parametrize(("stage", "delay"), [("ranking", 0.1), ("packaging", 0.05), ("packaging", 0.2), ("packaging", 0.4)])
+@pytest.mark.parametrize(("stage", "delay"), [("ranking", 0.1), ("packaging", 0.03), ("packaging", 0.08), ("packaging", 0.14)])
 def test_a_build_killed_after_its_last_unit_goes_on_to_the_same_bytes(
     stage: str, delay: float, unfinished: Path, tmp_path: Path, small: Path
 ) -> None:
