@@ -22,7 +22,9 @@ SMALL = (
 )
 
 
-def amaxds(*arguments: object, cwd: Path | None = None, timeout: float = 300, **environment: str) -> subprocess.CompletedProcess[str]:
+def amaxds(
+    *arguments: object, cwd: Path | None = None, timeout: float = 300, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Run the command in a process of its own."""
     return subprocess.run(
         [sys.executable, "-m", "amaxds", *map(str, arguments)],
