@@ -265,17 +265,30 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
     caller = frame
     while caller is not None:
         if caller.f_code.co_filename.startswith("<frozen importlib") and hasattr(signal, "setitimer"):
-            signal.signal(signal.SIGALRM, lambda _, later: _on_signal(number, later))
-            signal.setitimer(signal.ITIMER_REAL, 0.02)
+            _signal_soon(number)
             return
         caller = caller.f_back
     raise _Signalled(number)
+
+
+def _signal_soon(number: int) -> None:
+    signal.signal(signal.SIGALRM, lambda _, frame: _on_signal(number, frame))
+    signal.setitimer(signal.ITIMER_REAL, 0.02)
+
+
+def _on_unraisable(lost: sys.UnraisableHookArgs) -> None:
+    """Raise _Signalled again where it was lost: in a library's callback, say, out of which no exception comes."""
+    if isinstance(lost.exc_value, _Signalled) and hasattr(signal, "setitimer"):
+        _signal_soon(lost.exc_value.number)
+    else:
+        sys.__unraisablehook__(lost)
 
 
 def main() -> None:
     """Entry point: run the command; errors as two lines on stderr and the exit code of their kind."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _on_signal)
+    sys.unraisablehook = _on_unraisable
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
