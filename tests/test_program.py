@@ -38,12 +38,18 @@ def _climb(programs: Programs, recipe: Recipe, layer: Layer, filters: tuple[int,
     return programs.ascend(recipe, layer, filters, start, schedule.astype(start.dtype))
 
 
-def _naive_model(tensors: dict[str, np.ndarray], until: str, dtype: str) -> keras.Model:
+def _compute_in(dtype: str) -> None:
+    """Keras decides on its policy once, by the first layer that is made, and does not ask floatx again."""
     keras.config.set_floatx(dtype)
+    keras.config.set_dtype_policy(dtype)
+
+
+def _naive_model(tensors: dict[str, np.ndarray], until: str, dtype: str) -> keras.Model:
+    _compute_in(dtype)
     try:
         return naive.naive_model(tensors, until)
     finally:
-        keras.config.set_floatx("float32")
+        _compute_in("float32")
 
 
 def _three_steps_apart(network: Network, weights: Weights, name: str, filters: tuple[int, ...], dtype: str) -> list[float]:

@@ -23,6 +23,7 @@ from amaxds import backend, engine
 from amaxds.contents import Contents
 from amaxds.errors import UsageError
 from amaxds.evidence import Row
+from amaxds.features import own_weights
 from amaxds.image import decode_png, psnr
 from amaxds.network import Layer
 from amaxds.plan import Plan, Unit
@@ -31,7 +32,6 @@ from amaxds.progress import BuildProgress
 from amaxds.provenance import Claims, differences
 from amaxds.recipe import Clear, Described
 from amaxds.synthesis import layer_scores, synthesise
-from amaxds.weights import Weights, load_weights
 
 # On other software or another device. Twice to six times the largest difference among 1056 images of the demo network between
 # TensorFlow and JAX, and between two instruction sets: `benchmarks/audit.md`.
@@ -119,7 +119,7 @@ def audit(contents: Contents, count: int, seed: int, weights: str | None = None,
         )
     if count < 1:
         raise UsageError(f"--sample {count} is out of range.", "Give the number of images to make again, from 1.")
-    loaded = _same_weights(claims, weights)
+    loaded = own_weights(claims, weights)
     _prefer(claims.stored["software"]["backend"])
     workers = workers or engine.cores()
     backend.start(workers)
@@ -155,19 +155,6 @@ def draw_sample(claims: Claims, count: int, seed: int) -> dict[tuple[str, str], 
     for turn, place in sorted(turns)[:count]:
         drawn[order[place]].append(shuffled[order[place]][turn])
     return {stratum: tuple(sorted(filters)) for stratum, filters in drawn.items() if filters}
-
-
-def _same_weights(claims: Claims, choice: str | None) -> Weights:
-    said = claims.stored["network"]
-    if choice is None and said["weights"] not in ("pretrained", "random"):
-        raise UsageError(f"the dataset was built with a weights file, {said['weights']}.", "Give it with --weights FILE.")
-    weights = load_weights(claims.network, choice or said["weights"], claims.stored["seed"])
-    if weights.digest != said["weights_sha256"]:
-        raise UsageError(
-            f"{weights.source}: these weights have the digest {weights.digest}, the build's {said['weights_sha256']}.",
-            "Give the file that the dataset was built with: --weights FILE.",
-        )
-    return weights
 
 
 def _prefer(name: str) -> None:

@@ -35,19 +35,18 @@ def _pool(x: Tensor) -> Tensor:
     return keras.ops.maximum(rows[:, :, 0::2], rows[:, :, 1::2])
 
 
-def _convolve(x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
+def _activated(x: Tensor, tensors: dict[str, Tensor], layer: Layer) -> Tensor:
+    """The layer's output after ReLU."""
     import keras
 
-    return keras.ops.conv(x, kernel, padding="same", data_format="channels_last") + bias
+    kernel, bias = tensors[f"{layer.name}/kernel"], tensors[f"{layer.name}/bias"]
+    return keras.ops.relu(keras.ops.conv(x, kernel, padding="same", data_format="channels_last") + bias)
 
 
 def _inputs_of(x: Tensor, tensors: dict[str, Tensor], network: Network, layer: Layer) -> Tensor:
     """What the layer's convolution is given, for network input x."""
-    import keras
-
     for each in network.layers[: layer.index]:
-        x = _pool(x) if each.pooled else x
-        x = keras.ops.relu(_convolve(x, tensors[f"{each.name}/kernel"], tensors[f"{each.name}/bias"]))
+        x = _activated(_pool(x) if each.pooled else x, tensors, each)
     return _pool(x) if layer.pooled else x
 
 
@@ -101,7 +100,7 @@ class Programs:
         self._tensors = {name: keras.ops.convert_to_tensor(value) for name, value in weights.tensors.items()}
         self._whole_ascents = backend.device()["kind"] == "gpu" if whole_ascents is None else whole_ascents
         self._lock = threading.Lock()
-        self._made: dict[tuple[str, str, str], Callable[..., Any]] = {}
+        self._made: dict[tuple[str, ...], Callable[..., Any]] = {}
 
     def ascend(
         self,
@@ -146,13 +145,23 @@ class Programs:
         program = self._program("score", layer, recipe, self._make_score)
         return np.asarray(keras.ops.convert_to_numpy(program(keras.ops.convert_to_tensor(self.network.preprocess(images)))))
 
+    def embed(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Mean post-ReLU output of every filter of every layer, in network order, for every 8-bit image, fed with the
+        network's own preprocessing: (n, h, w, 3) uint8 -> (n, filters)."""
+        import keras
+
+        program = self._kept(("embed",), self._make_embed)
+        return np.asarray(keras.ops.convert_to_numpy(program(keras.ops.convert_to_tensor(self.network.preprocess(images)))))
+
     def _program(
         self, kind: str, layer: Layer, recipe: Recipe, make: Callable[[Recipe, Layer], Callable[..., Any]]
     ) -> Callable[..., Any]:
+        return self._kept((kind, layer.name, recipe.digest), lambda: make(recipe, layer))
+
+    def _kept(self, key: tuple[str, ...], make: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
         with self._lock:
-            key = (kind, layer.name, recipe.digest)
             if key not in self._made:
-                self._made[key] = backend.compiled(make(recipe, layer))
+                self._made[key] = backend.compiled(make())
             return self._made[key]
 
     def _response(self, recipe: Recipe, layer: Layer, image: Tensor, kernels: Tensor, biases: Tensor) -> Tensor:
@@ -204,11 +213,21 @@ class Programs:
         return climb
 
     def _make_score(self, recipe: Recipe, layer: Layer) -> Callable[[Tensor], Tensor]:
-        import keras
 
         def score(x: Tensor) -> Tensor:
             x = _inputs_of(x, self._tensors, self.network, layer)
-            maps = keras.ops.relu(_convolve(x, self._tensors[f"{layer.name}/kernel"], self._tensors[f"{layer.name}/bias"]))
-            return _window_mean(maps, recipe.window_margin)
+            return _window_mean(_activated(x, self._tensors, layer), recipe.window_margin)
 
         return score
+
+    def _make_embed(self) -> Callable[[Tensor], Tensor]:
+        import keras
+
+        def embed(x: Tensor) -> Tensor:
+            means = []
+            for layer in self.network.layers:
+                x = _activated(_pool(x) if layer.pooled else x, self._tensors, layer)
+                means.append(_window_mean(x, 0))
+            return keras.ops.concatenate(means, axis=1)
+
+        return embed

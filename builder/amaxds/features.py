@@ -1,0 +1,67 @@
+"""Features: what a dataset's own network makes of its images, as classification and likeness need it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amaxds import backend, engine
+from amaxds.errors import UsageError
+from amaxds.image import Pixels
+from amaxds.plan import DEFAULT_BATCH_SIZE
+from amaxds.program import Programs
+from amaxds.provenance import Claims
+from amaxds.weights import Weights, load_weights
+
+Features = NDArray[np.float32]
+"""(n, filters): the mean output after ReLU of every filter of the network, layers in network order."""
+
+
+def own_weights(claims: Claims, choice: str | None = None) -> Weights:
+    """The weights that a dataset was built with; `choice` names their file, where it was one.
+
+    Of images that were made elsewhere the weights are not known: theirs are the pretrained ones, or the chosen ones.
+    UsageError for other weights than the build's; NotFoundOnline where pretrained ones cannot be had.
+    """
+    said = claims.stored["network"]
+    if said["weights_sha256"] is None:
+        return load_weights(claims.network, choice or "pretrained", 0)
+    if choice is None and said["weights"] not in ("pretrained", "random"):
+        raise UsageError(f"the dataset was built with a weights file, {said['weights']}.", "Give it with --weights FILE.")
+    weights = load_weights(claims.network, choice or said["weights"], claims.stored["seed"])
+    if weights.digest != said["weights_sha256"]:
+        raise UsageError(
+            f"{weights.source}: these weights have the digest {weights.digest}, the build's {said['weights_sha256']}.",
+            "Give the file that the dataset was built with: --weights FILE.",
+        )
+    return weights
+
+
+def network_features(
+    claims: Claims,
+    weights: Weights,
+    images: Sequence[Pixels],
+    workers: int | None = None,
+    done: Callable[[int], None] = lambda count: None,
+) -> Features:
+    """The features of images (side, side, 3) uint8 of one size, fed with the network's own preprocessing.
+
+    Computed in blocks of a fixed size, the last one filled up, so that an image's features do not depend on the others.
+    `done` is called with the number of images of each block that is finished.
+    """
+    workers = workers or engine.cores()
+    backend.start(workers)
+    programs, size = Programs(claims.network, weights), DEFAULT_BATCH_SIZE[claims.network.name]
+    found = np.zeros((len(images), claims.network.filters), np.float32)
+
+    def block(first: int, check: engine.Check) -> Features:
+        check()
+        chosen = list(images[first : first + size])
+        return programs.embed(np.stack(chosen + [chosen[0]] * (size - len(chosen))))[: len(chosen)]
+
+    for first, rows in engine.run_local(range(0, len(images), size), block, workers):
+        found[first : first + len(rows)] = rows
+        done(len(rows))
+    return found

@@ -1,0 +1,47 @@
+"""Features against ordinary Keras layers, and what they must not depend on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import naive
+import numpy as np
+import pytest
+from conftest import read_rows
+
+from amaxds.features import network_features, own_weights
+from amaxds.image import Pixels, decode_png
+from amaxds.network import DEMO
+from amaxds.provenance import Claims, require_claims
+
+pytestmark = pytest.mark.usefixtures("_backend")
+
+
+@pytest.fixture(scope="module")
+def claims(small: Path) -> Claims:
+    return require_claims(small)
+
+
+@pytest.fixture(scope="module")
+def images(small: Path) -> list[Pixels]:
+    return [decode_png(row["image"]["bytes"]) for _, row in sorted(read_rows(small).items())]
+
+
+def test_features_are_the_mean_outputs_of_all_layers(claims: Claims, images: list[Pixels]) -> None:
+    weights = own_weights(claims)
+    found = network_features(claims, weights, images[:3])
+    model, x = naive.naive_model(weights.tensors, "block5_conv3"), DEMO.preprocess(np.stack(images[:3]))
+    expected = []
+    for layer in model.layers[1:]:
+        x = layer(x)
+        if layer.name in {each.name for each in DEMO.layers}:
+            expected.append(np.asarray(x).mean(axis=(1, 2)))
+    np.testing.assert_allclose(found, np.concatenate(expected, axis=1), rtol=1e-4, atol=1e-5)
+
+
+def test_features_of_an_image_do_not_depend_on_the_others(claims: Claims, images: list[Pixels]) -> None:
+    weights = own_weights(claims)
+    together = network_features(claims, weights, images, workers=2)
+    for place in (0, 11, len(images) - 1):
+        alone = network_features(claims, weights, [images[place]], workers=1)
+        np.testing.assert_array_equal(alone[0], together[place])
