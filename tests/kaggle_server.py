@@ -6,12 +6,16 @@ import base64
 import io
 import json
 import re
+import tempfile
 import threading
 import zipfile
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, ClassVar, Self
 from urllib.parse import urlsplit
+
+import filelock
 
 URL = "http://localhost:7777"
 """Where the client looks with KAGGLE_API_ENVIRONMENT=TEST."""
@@ -179,13 +183,15 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class KaggleServer(ThreadingHTTPServer):
-    """Use as a context manager; it listens on port 7777 and takes one name and key."""
+    """Use as a context manager; it listens on port 7777, one at a time on a machine, and takes one name and key."""
 
     allow_reuse_address = True
     daemon_threads = True
     username, key = "owner", "secret-key"
 
     def __init__(self) -> None:
+        self.turn = filelock.FileLock(Path(tempfile.gettempdir()) / "amaxds-kaggle-server.lock", timeout=300)
+        self.turn.acquire()
         super().__init__(("127.0.0.1", 7777), type("Bound", (Handler,), {"kaggle": self}))
         self.lock = threading.RLock()
         self.datasets: dict[str, Dataset] = {}
@@ -201,6 +207,7 @@ class KaggleServer(ThreadingHTTPServer):
     def __exit__(self, *_: object) -> None:
         self.shutdown()
         self.server_close()
+        self.turn.release()
 
     def fail(self, path: str, status: int = 503, times: int = 1, keep: int = 0) -> None:
         """Let the next requests whose path matches fail."""
