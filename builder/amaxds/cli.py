@@ -134,6 +134,25 @@ def diff_command(
     raise typer.Exit(0 if difference.nothing else INVALID)
 
 
+@app.command("report")
+def report_command(
+    path: Annotated[str, typer.Argument(help=_ANY_FORM)],
+    out: Annotated[Path, typer.Argument(help="Folder to write; an earlier report there is replaced")] = Path("report"),
+    neighbours: Annotated[bool, typer.Option(help="Show the images most alike, which needs the network's weights")] = True,
+    weights: Annotated[str | None, typer.Option(help="The weights file, where the dataset was built with one")] = None,
+    workers: Annotated[int | None, typer.Option(help="Programs side by side. Default: one for each core")] = None,
+) -> None:
+    """Write a page with every image, and figures: index, gain, ranks, dead filters, histograms and spectra by layer."""
+    from amaxds.location import located
+    from amaxds.report import write_report
+    from amaxds.validate import validate
+
+    with located(path) as found:
+        _print_findings(validate(found, path))
+        write_report(found, path, out, neighbours, weights, workers)
+    print(f"{out}: look at {out / 'index.html'}")
+
+
 @app.command("bundle")
 def bundle_command(
     path: Annotated[Path, typer.Argument(help="Dataset folder")],

@@ -1,0 +1,97 @@
+"""The report's page: what is written for it, against the dataset."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import amaxds, read_rows
+from PIL import Image
+
+from amaxds.gallery import most_alike
+from amaxds.image import decode_png
+
+
+@pytest.fixture(scope="module")
+def report(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("report") / "report"
+    ended = amaxds("report", small, out)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout == f"{out}: look at {out / 'index.html'}\n"
+    return out
+
+
+def _data(report: Path) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads((report / "gallery" / "data.js").read_text().removeprefix("window.GALLERY = ")[:-2])
+    return data
+
+
+def test_the_page_has_every_record(small: Path, report: Path) -> None:
+    data, rows = _data(report), read_rows(small)
+    shown = {}
+    for number, layer in enumerate(data["layers"]):
+        columns = data["records"]["original"][layer]
+        label = {"block1_conv1": 0, "block2_conv2": 3, "block3_conv1": 4}[layer]
+        assert number == data["layers"].index(layer)
+        for place, filter in enumerate(columns["filter"]):
+            shown[label, filter] = {name: values[place] for name, values in columns.items()}
+    assert shown.keys() == rows.keys()
+    for key, row in rows.items():
+        for column in ("activation", "activation_start", "activation_rank", "uniformity_index", "seed"):
+            assert shown[key][column] == row[column]
+
+
+def test_the_page_has_every_image_as_it_is_stored(small: Path, report: Path) -> None:
+    layers = {0: "block1_conv1", 3: "block2_conv2", 4: "block3_conv1"}
+    for (label, filter), row in read_rows(small).items():
+        path = report / "images" / "original" / layers[label] / f"filter-{filter}.png"
+        assert path.read_bytes() == row["image"]["bytes"]
+
+
+def test_sprites_show_the_images_in_their_places(small: Path, report: Path) -> None:
+    with Image.open(report / "gallery" / "sprites" / "original-block2_conv2-0.jpg") as sheet:
+        sprites = np.asarray(sheet.convert("RGB"), np.float64)
+    rows = sorted((filter, row) for (label, filter), row in read_rows(small).items() if label == 3)
+    images = np.stack([decode_png(row["image"]["bytes"]).astype(np.float64) for _, row in rows])
+    side = images.shape[1]
+    for place in range(len(images)):
+        tile = sprites[:side, place * side : (place + 1) * side]
+        assert np.abs(images - tile).mean(axis=(1, 2, 3)).argmin() == place
+
+
+def test_everything_the_page_asks_for_is_beside_it(report: Path) -> None:
+    page = (report / "index.html").read_text()
+    assert "://" not in page
+    for name in ("style.css", "vue.global.prod.js", "data.js", "app.js"):
+        assert f"gallery/{name}" in page
+        assert (report / "gallery" / name).is_file()
+    for figure in _data(report)["figures"]:
+        assert (report / f"{figure}.png").is_file()
+        assert (report / f"{figure}.svg").is_file()
+
+
+def test_the_most_alike_point_the_same_way() -> None:
+    rng = np.random.default_rng(0)
+    centres = rng.standard_normal((4, 20))
+    features = np.repeat(centres, 5, axis=0) + 0.01 * rng.standard_normal((20, 20))
+    nearest = most_alike(features.astype(np.float32), 4)
+    for place, near in enumerate(nearest):
+        assert sorted(near) == [other for other in range(20) if other // 5 == place // 5 and other != place]
+
+
+def test_a_report_replaces_an_earlier_one_and_nothing_else(
+    small: Path, report: Path, tmp_path: Path, assert_error: Callable[..., None]
+) -> None:
+    before = {path.name: path.read_bytes() for path in report.iterdir() if path.is_file()}
+    assert amaxds("report", small, report).returncode == 0
+    assert {path.name: path.read_bytes() for path in report.iterdir() if path.is_file()} == before
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    ended: CompletedProcess[str] = amaxds("report", small, tmp_path / "mine")
+    assert_error(ended, 2, "is already there and is no report")
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
