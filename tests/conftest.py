@@ -88,6 +88,16 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def report(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of the small build. Not to be changed."""
+    out = tmp_path_factory.mktemp("report") / "report"
+    ended = amaxds("report", small, out)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout == f"{out}: look at {out / 'index.html'}\n"
+    return out
+
+
+@pytest.fixture(scope="session")
 def unfinished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The small build with all its shards, stopped by a refused write while it was packaged. Not to be changed."""
     folder = tmp_path_factory.mktemp("unfinished") / "demo-filter-activations"

@@ -9,21 +9,11 @@ from subprocess import CompletedProcess
 from typing import Any
 
 import numpy as np
-import pytest
 from conftest import amaxds, read_rows
 from PIL import Image
 
 from amaxds.gallery import most_alike
 from amaxds.image import decode_png
-
-
-@pytest.fixture(scope="module")
-def report(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("report") / "report"
-    ended = amaxds("report", small, out)
-    assert (ended.returncode, ended.stderr) == (0, "")
-    assert ended.stdout == f"{out}: look at {out / 'index.html'}\n"
-    return out
 
 
 def _data(report: Path) -> dict[str, Any]:

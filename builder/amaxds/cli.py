@@ -138,7 +138,9 @@ def diff_command(
 def report_command(
     path: Annotated[str, typer.Argument(help=_ANY_FORM)],
     out: Annotated[Path, typer.Argument(help="Folder to write; an earlier report there is replaced")] = Path("report"),
-    neighbours: Annotated[bool, typer.Option(help="Show the images most alike, which needs the network's weights")] = True,
+    neighbours: Annotated[
+        bool | None, typer.Option(help="Show the images most alike. Default: where the network's weights can be had")
+    ] = None,
     weights: Annotated[str | None, typer.Option(help="The weights file, where the dataset was built with one")] = None,
     workers: Annotated[int | None, typer.Option(help="Programs side by side. Default: one for each core")] = None,
 ) -> None:
@@ -149,7 +151,9 @@ def report_command(
 
     with located(path) as found:
         _print_findings(validate(found, path))
-        write_report(found, path, out, neighbours, weights, workers)
+        reason = write_report(found, path, out, neighbours, weights, workers)
+    if reason:
+        print(f"amaxds: images most alike are not shown: {reason}", file=sys.stderr)
     print(f"{out}: look at {out / 'index.html'}")
 
 

@@ -20,6 +20,10 @@ COLOURS = ("red", "green", "blue")
 BINS = 32
 FREQUENCIES = (np.arange(BINS) + 0.5) / (2 * BINS)
 """Middles of the spectrum's bins in cycles per pixel, from 0 to 0.5, (32,)."""
+_FIRST, *_BETWEEN, _LAST = np.split(np.arange(256), 32)
+_GROUPS = (_FIRST[1:], *_BETWEEN, _LAST[:-1])
+COARSE_LEVELS = np.array([levels.mean() for levels in _GROUPS])
+"""Middles of the levels 1-7, 8-15, ..., 248-254, (32,)."""
 _AT_ONCE = 16
 
 Numbers = NDArray[np.float64]
@@ -45,6 +49,11 @@ class LayerMeasures:
     """(3, 256): mean over the averaged images of the share of pixels at each level, red, green and blue; rows add to 1."""
     spectrum: Numbers
     """(32,): `radial` of the averaged images' mean `power`."""
+
+    @property
+    def coarse_histogram(self) -> Numbers:
+        """(3, 32): means of the histogram over eight levels each, without levels 0 and 255, at which clipped values gather."""
+        return np.stack([self.histogram[:, levels].mean(axis=1) for levels in _GROUPS], axis=1)
 
     @property
     def averaged(self) -> str:

@@ -1,10 +1,11 @@
-"""Progress of a build: a bar on a terminal, one line per unit elsewhere; and the closing table."""
+"""Progress: a bar on a terminal; of a build, one line per unit elsewhere, and the closing table."""
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 
 from rich.console import Console
@@ -80,6 +81,16 @@ class BuildProgress:
 
     def _plain(self, text: str) -> None:
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+@contextlib.contextmanager
+def counting(text: str, images: int) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal, nothing elsewhere, for as long as the context lasts; call what it gives with each count done."""
+    console = Console(stderr=True)
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(text, total=images)
+        yield lambda count: bar.advance(task, count)
 
 
 def print_summary(summaries: Sequence[LayerSummary]) -> None:

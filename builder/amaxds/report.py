@@ -24,13 +24,15 @@ from pathlib import Path
 from typing import Any
 
 from amaxds.contents import open_contents
-from amaxds.errors import UsageError
+from amaxds.errors import NotFoundOnline, UsageError
 from amaxds.features import own_weights
 from amaxds.files import disk_errors, read_text, rename_folder, write_json, write_whole
 from amaxds.gallery import write_gallery
-from amaxds.measures import COLOURS, FREQUENCIES, LayerMeasures, measure
+from amaxds.measures import COARSE_LEVELS, COLOURS, FREQUENCIES, LayerMeasures, measure
 from amaxds.network import VGG16
+from amaxds.progress import counting
 from amaxds.provenance import Claims
+from amaxds.weights import Weights
 
 FORMAT = 1
 SUMMARY_FILE = "summary.json"
@@ -38,22 +40,24 @@ CSV_COLUMNS = ("figure", "recipe", "layer", "quantity", "position", "value")
 
 
 def write_report(
-    path: Path, name: str, out: Path, neighbours: bool = True, weights: str | None = None, workers: int | None = None
-) -> None:
+    path: Path, name: str, out: Path, neighbours: bool | None = None, weights: str | None = None, workers: int | None = None
+) -> str | None:
     """Write the report of a valid dataset, in any form, to the folder `out`; `name` is what messages call the dataset.
 
     neighbours: whether the gallery shows the images most alike, which needs the network's weights: those of the build, whose
-    file `weights` names where it was one. The folder appears whole. UsageError where it is there and is no earlier report,
-    which would be replaced, and for other weights; NotFoundOnline where pretrained ones cannot be had.
+    file `weights` names where it was one. None: where they can be had; if not, the reason is returned. The folder appears
+    whole. UsageError where it is there and is no earlier report, which would be replaced, and for other weights;
+    NotFoundOnline where pretrained ones that were asked for cannot be had.
     """
     from amaxds.figures import draw
 
     _require_free(path, out)
     part = out.with_name(f".{out.name}.{os.getpid()}.part")
     with open_contents(path, name) as contents, disk_errors(out):
-        loaded = own_weights(contents.claims, weights) if neighbours else None
-        layers, published = list(measure(contents)), read_published(contents.claims)
-        summary = summarise_report(contents.claims, layers, published)
+        claims = contents.claims
+        loaded, reason = _weights(claims, neighbours, weights)
+        layers, published = list(measure(contents)), read_published(claims)
+        summary = summarise_report(claims, layers, published)
         try:
             shutil.rmtree(part, ignore_errors=True)
             part.mkdir(parents=True)
@@ -63,10 +67,24 @@ def write_report(
             for file, data in draw(layers, published):
                 write_whole(part / file, data)
                 figures += [file.removesuffix(".png")] * file.endswith(".png")
-            write_gallery(contents, str(summary["dataset"]), part, figures, loaded, workers)
+            with counting("looking for images alike", claims.filters * len(claims.recipes)) as done:
+                write_gallery(contents, str(summary["dataset"]), part, figures, loaded, workers, done)
             _put(part, out)
         finally:
             shutil.rmtree(part, ignore_errors=True)
+    return reason
+
+
+def _weights(claims: Claims, neighbours: bool | None, choice: str | None) -> tuple[Weights | None, str | None]:
+    """The weights that neighbours are found with, or why they are not shown though nobody said so."""
+    if neighbours is False:
+        return None, None
+    try:
+        return own_weights(claims, choice), None
+    except (NotFoundOnline, UsageError) as error:
+        if neighbours or choice is not None:
+            raise
+        return None, error.problem
 
 
 def _require_free(path: Path, out: Path) -> None:
@@ -117,6 +135,7 @@ def summarise_report(claims: Claims, layers: Sequence[LayerMeasures], published:
         "seed": claims.stored["seed"],
         "complete": claims.filters == claims.network.filters,
         "frequencies": FREQUENCIES.tolist(),
+        "coarse_levels": COARSE_LEVELS.tolist(),
         "recipes": {
             recipe: {each.layer: _layer(each) for each in layers if each.recipe == recipe} for recipe in claims.recipes
         },
@@ -138,6 +157,7 @@ def _layer(each: LayerMeasures) -> dict[str, Any]:
         "ranked_first_share": each.ranked_first_share,
         "averaged_over": each.averaged,
         "histogram": dict(zip(COLOURS, each.histogram.tolist(), strict=True)),
+        "coarse_histogram": dict(zip(COLOURS, each.coarse_histogram.tolist(), strict=True)),
         "power": [None if math.isnan(value) else value for value in each.spectrum.tolist()],
     }
 
@@ -162,6 +182,8 @@ def csv_rows(summary: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
             yield (*depth, "dead_share", None, found["dead_share"])
             for colour, shares in found["histogram"].items():
                 yield from _lines((f"histograms-{recipe}", recipe, layer), colour, range(256), shares)
+            for colour, shares in found["coarse_histogram"].items():
+                yield from _lines((f"histograms-{recipe}", recipe, layer), f"{colour}_coarse", summary["coarse_levels"], shares)
             yield from _lines(("spectrum", recipe, layer), "power", summary["frequencies"], found["power"])
 
 
