@@ -157,6 +157,38 @@ def report_command(
     print(f"{out}: look at {out / 'index.html'}")
 
 
+@app.command("classify")
+def classify_command(
+    path: Annotated[str, typer.Argument(help=_ANY_FORM)],
+    out: Annotated[Path, typer.Argument(help="Folder to write; an earlier classification there is replaced")] = Path(
+        "classification"
+    ),
+    model: Annotated[
+        list[str] | None, typer.Option(help="cnn or linear; default: both, linear where the network's weights can be had")
+    ] = None,
+    weights: Annotated[str | None, typer.Option(help="The weights file, where the dataset was built with one")] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the CNN's weights, order and flips")] = 0,
+    workers: Annotated[int | None, typer.Option(help="Programs side by side. Default: one for each core")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print classification.json instead of a table")] = False,
+) -> None:
+    """Can a model tell which layer an image came from? Two baselines, trained and judged on the dataset's splits."""
+    from amaxds.classify import MARK, Run, classify
+    from amaxds.location import located
+    from amaxds.progress import print_results
+    from amaxds.validate import validate
+
+    with located(path) as found:
+        _print_findings(validate(found, path))
+        results, reason = classify(found, path, out, model or (), weights, Run(seed, workers))
+    if reason:
+        print(f"amaxds: the linear model is left out: {reason}", file=sys.stderr)
+    if as_json:
+        print((out / MARK).read_text(encoding="utf-8"), end="")
+        return
+    print_results(results)
+    print(f"{out}: look at {out / 'confusion.png'}")
+
+
 @app.command("bundle")
 def bundle_command(
     path: Annotated[Path, typer.Argument(help="Dataset folder")],

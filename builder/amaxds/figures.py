@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from amaxds.depth import draw_depth
-from amaxds.looks import BLACK, BLUE, GREEN, LOOKS, PURPLE, STYLE, VERMILLION, WIDTH, log_scale
+from amaxds.looks import BLACK, BLUE, GREEN, LOOKS, PURPLE, VERMILLION, WIDTH, figure_files, log_scale, styled
 from amaxds.measures import COARSE_LEVELS, COLOURS, FREQUENCIES, LayerMeasures
 
 Published = Mapping[str, Any] | None
@@ -29,21 +27,12 @@ def draw(layers: Sequence[LayerMeasures], published: Published) -> Iterator[tupl
     for each in layers:
         recipes.setdefault(each.recipe, []).append(each)
         by_layer.setdefault(each.layer, []).append(each)
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()  # A matplotlibrc of the user's would change the bytes.
-        matplotlib.rcParams.update(STYLE)
+    with styled():
         for recipe, found in recipes.items():
-            yield from _files(f"index-{recipe}", _index(found, published))
-            yield from _files(f"histograms-{recipe}", _histograms(found))
-        yield from _files("depth", draw_depth(recipes, published))
-        yield from _files("spectrum", _spectrum(by_layer))
-
-
-def _files(name: str, figure: Figure) -> Iterator[tuple[str, bytes]]:
-    for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format=kind, dpi=200, metadata=metadata)
-        yield f"{name}.{kind}", buffer.getvalue()
+            yield from figure_files(f"index-{recipe}", _index(found, published))
+            yield from figure_files(f"histograms-{recipe}", _histograms(found))
+        yield from figure_files("depth", draw_depth(recipes, published))
+        yield from figure_files("spectrum", _spectrum(by_layer))
 
 
 def _panels(names: Sequence[str], height: float, handles: Sequence[Any], x: str, y: str) -> tuple[Figure, list[Axes]]:

@@ -5,16 +5,21 @@ Colours are those of Okabe and Ito (jfly.uni-koeln.de/color), and nothing is tol
 
 from __future__ import annotations
 
+import contextlib
+import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from amaxds.measures import Numbers
 
 WIDTH = 180 / 25.4
 BLUE, VERMILLION, GREEN, PURPLE, BLACK = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000"
-STYLE = {
+_STYLE = {
     "font.family": "DejaVu Sans",
     "font.size": 7,
     "axes.titlesize": 7,
@@ -57,6 +62,23 @@ LOOKS = {
     "described": Look(GREEN, "#BFE7DC", "......", "-.", "^"),
 }
 """Recipe -> its look."""
+
+
+@contextlib.contextmanager
+def styled() -> Iterator[None]:
+    """Within it, figures look alike whatever the user has set up: a matplotlibrc would change the bytes."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_STYLE)
+        yield
+
+
+def figure_files(name: str, figure: Figure) -> Iterator[tuple[str, bytes]]:
+    """A figure as (file name, bytes): PNG of 200 dots per inch, and SVG, without anything of when or by what it was made."""
+    for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format=kind, dpi=200, metadata=metadata)
+        yield f"{name}.{kind}", buffer.getvalue()
 
 
 def log_scale(panel: Axes, values: Numbers, least: float) -> None:

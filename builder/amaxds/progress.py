@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -14,6 +15,9 @@ from rich.table import Table
 
 from amaxds.plan import Unit
 from amaxds.summary import LayerSummary
+
+if TYPE_CHECKING:
+    from amaxds.classify import Result
 
 _WINDOW_SECONDS, _WINDOW_UNITS = 30.0, 10
 
@@ -109,6 +113,25 @@ def print_summary(summaries: Sequence[LayerSummary]) -> None:
     firsts = [each.ranked_first for each in summaries if each.ranked_first is not None]
     mean = sum(each.mean_index * each.images for each in summaries) / images
     table.add_row("", "all", str(images), str(dead), f"{mean:.3f}", _known(sum(firsts) if firsts else None))
+    Console().print(table)
+
+
+def print_results(results: Sequence[Result]) -> None:
+    """The scores of a classification on stdout; accuracy with its 95% interval, and what always one answer would give."""
+    table = Table(box=None)
+    for heading in ("recipe", "model", "trained on", "judged on"):
+        table.add_column(heading)
+    for heading in ("accuracy", "95%", "chance", "macro F1"):
+        table.add_column(heading, justify="right")
+    for result in results:
+        for judged_on, each in result.scores.items():
+            numbers = (
+                f"{each.accuracy:.3f}",
+                "{:.2f}-{:.2f}".format(*each.interval),
+                f"{each.chance:.3f}",
+                f"{each.macro_f1:.3f}",
+            )
+            table.add_row(result.recipe, result.model, result.trained_on, f"{each.images} {judged_on}", *numbers)
     Console().print(table)
 
 

@@ -16,8 +16,6 @@ import csv
 import io
 import json
 import math
-import os
-import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -26,7 +24,8 @@ from typing import Any
 from amaxds.contents import open_contents
 from amaxds.errors import NotFoundOnline, UsageError
 from amaxds.features import own_weights
-from amaxds.files import disk_errors, read_text, rename_folder, write_json, write_whole
+from amaxds.files import write_json, write_whole
+from amaxds.folder import FORMAT, whole_folder
 from amaxds.gallery import write_gallery
 from amaxds.measures import COARSE_LEVELS, COLOURS, FREQUENCIES, LayerMeasures, measure
 from amaxds.network import VGG16
@@ -34,7 +33,6 @@ from amaxds.progress import counting
 from amaxds.provenance import Claims
 from amaxds.weights import Weights
 
-FORMAT = 1
 SUMMARY_FILE = "summary.json"
 CSV_COLUMNS = ("figure", "recipe", "layer", "quantity", "position", "value")
 
@@ -51,27 +49,19 @@ def write_report(
     """
     from amaxds.figures import draw
 
-    _require_free(path, out)
-    part = out.with_name(f".{out.name}.{os.getpid()}.part")
-    with open_contents(path, name) as contents, disk_errors(out):
+    with whole_folder(out, path, "report", SUMMARY_FILE) as part, open_contents(path, name) as contents:
         claims = contents.claims
         loaded, reason = _weights(claims, neighbours, weights)
         layers, published = list(measure(contents)), read_published(claims)
         summary = summarise_report(claims, layers, published)
-        try:
-            shutil.rmtree(part, ignore_errors=True)
-            part.mkdir(parents=True)
-            write_json(part / SUMMARY_FILE, summary)
-            write_whole(part / "summary.csv", _as_csv(csv_rows(summary)))
-            figures = []
-            for file, data in draw(layers, published):
-                write_whole(part / file, data)
-                figures += [file.removesuffix(".png")] * file.endswith(".png")
-            with counting("looking for images alike", claims.filters * len(claims.recipes)) as done:
-                write_gallery(contents, str(summary["dataset"]), part, figures, loaded, workers, done)
-            _put(part, out)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+        write_json(part / SUMMARY_FILE, summary)
+        write_whole(part / "summary.csv", _as_csv(csv_rows(summary)))
+        figures = []
+        for file, data in draw(layers, published):
+            write_whole(part / file, data)
+            figures += [file.removesuffix(".png")] * file.endswith(".png")
+        with counting("looking for images alike", claims.filters * len(claims.recipes)) as done:
+            write_gallery(contents, str(summary["dataset"]), part, figures, loaded, workers, done)
     return reason
 
 
@@ -85,32 +75,6 @@ def _weights(claims: Claims, neighbours: bool | None, choice: str | None) -> tup
         if neighbours or choice is not None:
             raise
         return None, error.problem
-
-
-def _require_free(path: Path, out: Path) -> None:
-    """UsageError where a report cannot be put at `out`."""
-    if path.resolve() in out.resolve().parents:
-        raise UsageError(f"{out} is inside the dataset, which has its own files only.", "Choose another OUT.")
-    if os.path.lexists(out) and not _is_report(out):
-        raise UsageError(f"{out} is already there and is no report.", "Choose another OUT, or delete it.")
-
-
-def _is_report(folder: Path) -> bool:
-    try:
-        stored = json.loads(read_text(folder / SUMMARY_FILE, 256_000_000))
-    except (OSError, ValueError, RecursionError):
-        return False
-    return not folder.is_symlink() and isinstance(stored, dict) and stored.get("format") == FORMAT and "dataset" in stored
-
-
-def _put(part: Path, out: Path) -> None:
-    """Give the finished folder its name, in the place of an earlier report."""
-    earlier = out.with_name(f".{out.name}.{os.getpid()}.old")
-    if os.path.lexists(out):
-        shutil.rmtree(earlier, ignore_errors=True)
-        os.rename(out, earlier)
-    rename_folder(part, out)
-    shutil.rmtree(earlier, ignore_errors=True)
 
 
 def read_published(claims: Claims) -> dict[str, Any] | None:

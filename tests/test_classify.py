@@ -1,0 +1,133 @@
+"""Classification: models learn what can be learned and nothing else, scores are counted right, and all of it is repeatable."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import amaxds, files_of
+from forge import sorted_rows
+
+from amaxds.classify import Run, classify
+from amaxds.cnn import CnnSettings, train_cnn
+from amaxds.errors import UsageError
+from amaxds.linear import fit_linear
+from amaxds.score import score
+
+Check = Callable[..., None]
+LAYERS = ["block1_conv1", "block2_conv2", "block3_conv1"]
+
+
+@pytest.fixture(scope="module")
+def classification(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The classification of the small build. Not to be changed."""
+    out = tmp_path_factory.mktemp("classification") / "classification"
+    ended = amaxds("classify", small, out)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.endswith(f"{out}: look at {out / 'confusion.png'}\n")
+    return out
+
+
+def _stored(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / "classification.json").read_text()))
+
+
+def test_every_model_is_judged_on_the_images_of_the_test_split(small: Path, classification: Path) -> None:
+    assert set(files_of(classification)) == {"classification.json", "confusion.png", "confusion.svg"}
+    stored, rows = _stored(classification), sorted_rows(small, "original")
+    assert stored["layers"] == LAYERS
+    assert {(each["recipe"], each["model"]) for each in stored["results"]} == {("original", "cnn"), ("original", "linear")}
+    counts = Counter((row["split"], row["status"]) for row in rows)
+    test = [LAYERS.index(row["layer"]) for row in rows if row["split"] == "test"]
+    alive = [LAYERS.index(row["layer"]) for row in rows if (row["split"], row["status"]) == ("test", "alive")]
+    for each in stored["results"]:
+        dead_too = each["trained_on"] == "all"
+        assert each["images"] == counts["train", "alive"] + dead_too * counts["train", "dead"]
+        judged = {"living": alive} | ({"all": test} if dead_too and len(alive) < len(test) else {})
+        for kind, labels in judged.items():
+            found = each["scores"][kind]
+            assert [sum(row) for row in found["confusion"]] == [labels.count(label) for label in range(3)]
+            assert found["correct"] == sum(found["confusion"][label][label] for label in range(3))
+            assert found["accuracy"] == found["correct"] / len(labels)
+
+
+def test_the_same_dataset_gives_the_same_bytes_with_any_number_of_workers(
+    small: Path, classification: Path, tmp_path: Path
+) -> None:
+    again = shutil.copytree(classification, tmp_path / "again")
+    (again / "confusion.svg").unlink()
+    ended = amaxds("classify", small, again, "--workers", 1, "--json")
+    assert ended.returncode == 0, ended.stderr
+    assert files_of(again) == files_of(classification)
+    assert ended.stdout == (again / "classification.json").read_text()
+
+
+def test_without_tensorflow_the_same_images_are_judged(small: Path, classification: Path, tmp_path: Path) -> None:
+    ended = amaxds("classify", small, tmp_path / "out", "--model", "linear", KERAS_BACKEND="jax")
+    assert ended.returncode == 0, ended.stderr
+    here, there = (_stored(folder)["results"] for folder in (tmp_path / "out", classification))
+    assert here == [each for each in there if each["model"] == "linear"]
+
+
+def _patterns(random: np.random.Generator, count: int) -> tuple[Any, Any]:
+    """Stripes of three widths at random places, (count, 24, 24, 3), and which width."""
+    labels = random.integers(0, 3, count).astype(np.int32)
+    along = np.arange(24) + random.integers(0, 24, (count, 1))
+    waves = np.sin(2 * np.pi * along / np.array([3, 6, 12])[labels, None])
+    images = 127 + 90 * waves[:, None, :, None] + random.normal(0, 20, (count, 24, 24, 3))
+    return np.clip(images, 0, 255).astype(np.uint8), labels
+
+
+@pytest.mark.usefixtures("_backend")
+def test_the_cnn_learns_patterns_but_not_labels_without_meaning() -> None:
+    random = np.random.default_rng(0)
+    (images, labels), (others, theirs), (unseen, due) = (_patterns(random, count) for count in (192, 48, 96))
+    settings = CnnSettings(epochs=8)
+    learned = train_cnn(images, labels, (others, theirs), 3, 0, settings)(unseen)
+    assert np.mean(learned == due) > 0.95
+    shuffled = train_cnn(images, random.permutation(labels), (others, theirs), 3, 0, settings)(unseen)
+    assert np.mean(shuffled == due) < 0.6
+    again = train_cnn(images, labels, (others, theirs), 3, 0, settings)(unseen)
+    assert np.array_equal(again, learned)
+
+
+def test_the_linear_model_learns_what_features_tell_and_chooses_by_the_validation_images() -> None:
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 4, 300).astype(np.int32)
+    features = np.abs(random.normal(0, 1, (300, 40))).astype(np.float32)
+    features[:, :4] += 3 * np.eye(4, dtype=np.float32)[labels]
+    answer, chosen = fit_linear(features[:200], labels[:200], (features[200:250], labels[200:250]))
+    assert np.mean(answer(features[250:]) == labels[250:]) > 0.85
+    assert 1e-3 <= chosen["regularisation"] <= 10
+    missing, _ = fit_linear(features[labels > 1], labels[labels > 1], (features, labels))
+    assert set(missing(features)) == {2, 3}, "layers that were not seen are not answered"
+
+
+def test_scores_are_counted_right() -> None:
+    labels, answers = np.array([0, 0, 1, 1, 2], np.int32), np.array([0, 1, 1, 1, 0], np.int32)
+    found = score(labels, answers, np.array([1, 1, 0, 2], np.int32), 4)
+    assert (found.images, found.correct, found.accuracy, found.chance) == (5, 3, 0.6, 0.4)
+    assert found.macro_f1 == pytest.approx((2 * 1 / (2 * 1 + 1 + 1) + 2 * 2 / (2 * 2 + 1) + 0) / 3)
+    assert found.confusion == ((1, 1, 0, 0), (0, 2, 0, 0), (1, 0, 0, 0), (0, 0, 0, 0))
+    low, high = found.interval
+    # Where the share lies z standard errors from the bound (Wilson 1927).
+    for bound in (low, high):
+        assert abs(0.6 - bound) == pytest.approx(1.959964 * np.sqrt(bound * (1 - bound) / 5), rel=1e-5)
+
+
+def test_what_cannot_be_classified_is_said(small: Path, tmp_path: Path, assert_error: Check) -> None:
+    assert_error(amaxds("classify", small, tmp_path / "out", "--model", "forest"), 2, "'forest'", "cnn, linear")
+    single = tmp_path / "single"
+    build = ("--network", "demo", "--recipe", "original", "--steps", 1, "--layers", "block1_conv1", "--filters", "0-1")
+    assert amaxds("build", single, *build).returncode == 0
+    assert_error(amaxds("classify", single, tmp_path / "out"), 2, "one layer only", "Build more layers")
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(UsageError, match="mine is already there and is no classification"):
+        classify(small, "small", tmp_path / "mine", run=Run())
+    assert not (tmp_path / "out").exists()
