@@ -15,22 +15,23 @@ from urllib.parse import parse_qs, unquote, urlsplit
 Headers = Mapping[str, str]
 NONE: Headers = {}
 DATE = "2026-01-01T00:00:00.000Z"
-DATASET = r"/api/datasets/(?P<name>[^/]+/[^/]+)"
+NAME = r"(?P<kind>datasets|spaces)/(?P<name>[^/]+/[^/]+)"
+REPO = rf"/api/{NAME}"
 REVISION = r"(?P<revision>[^/]+)"
 CALLS = {
     "whoami": r"GET /api/whoami-v2",
     "validate_yaml": r"POST /api/validate-yaml",
     "create": r"POST /api/repos/create",
-    "settings": rf"PUT {DATASET}/settings",
-    "preupload": rf"POST {DATASET}/preupload/{REVISION}",
-    "batch": r"POST /datasets/(?P<name>[^/]+/[^/]+)\.git/info/lfs/objects/batch",
-    "put": r"PUT /lfs/(?P<name>[^/]+/[^/]+)/(?P<path>\w{64})",
-    "verify": r"POST /lfs/(?P<name>[^/]+/[^/]+)/verify",
-    "commit": rf"POST {DATASET}/commit/{REVISION}",
-    "info": rf"GET {DATASET}(/revision/{REVISION})?",
-    "tree": rf"GET {DATASET}/tree/{REVISION}(/(?P<path>.*))?",
-    "paths_info": rf"POST {DATASET}/paths-info/{REVISION}",
-    "resolve": rf"(GET|HEAD) /datasets/(?P<name>[^/]+/[^/]+)/resolve/{REVISION}/(?P<path>.+)",
+    "settings": rf"PUT {REPO}/settings",
+    "preupload": rf"POST {REPO}/preupload/{REVISION}",
+    "batch": rf"POST /{NAME}\.git/info/lfs/objects/batch",
+    "put": rf"PUT /lfs/{NAME}/(?P<path>\w{{64}})",
+    "verify": rf"POST /lfs/{NAME}/verify",
+    "commit": rf"POST {REPO}/commit/{REVISION}",
+    "info": rf"GET {REPO}(/revision/{REVISION})?",
+    "tree": rf"GET {REPO}/tree/{REVISION}(/(?P<path>.*))?",
+    "paths_info": rf"POST {REPO}/paths-info/{REVISION}",
+    "resolve": rf"(GET|HEAD) /{NAME}/resolve/{REVISION}/(?P<path>.+)",
 }
 
 
@@ -45,7 +46,7 @@ class Commit:
 
 @dataclass
 class Repo:
-    """A dataset repository: its versions, oldest first, and its large objects by SHA-256."""
+    """A repository: its versions, oldest first, and its large objects by SHA-256."""
 
     private: bool
     commits: list[Commit]
@@ -129,9 +130,9 @@ class Handler(BaseHTTPRequestHandler):
         for call, pattern in CALLS.items():
             if match := re.fullmatch(pattern, f"{self.command} {path}"):
                 found = {key: unquote(value) for key, value in match.groupdict().items() if value}
-                self.file, self.name = found.get("path", ""), found.get("name", "")
+                self.file, self.kind, self.name = found.get("path", ""), found.get("kind", "datasets"), found.get("name", "")
                 writes = self.command in ("POST", "PUT") and call not in ("put", "paths_info")
-                repo, foreign = self.hub.repos.get(self.name), not self.name.startswith("owner/")
+                repo, foreign = self.hub.of(self.kind).get(self.name), not self.name.startswith("owner/")
                 if writes or call == "whoami" or (repo and repo.private and call != "put"):
                     self.authorize()
                 if self.name and (repo is None or (repo.private and foreign)):
@@ -171,14 +172,18 @@ class Handler(BaseHTTPRequestHandler):
     def create(self) -> Any:
         wanted = json.loads(self.body)
         name = f"{wanted.get('organization') or 'owner'}/{wanted['name']}"
-        url = f"{self.hub.url}/datasets/{name}"
+        kind = f"{wanted['type']}s"
+        url = f"{self.hub.url}/{kind}/{name}"
+        if wanted.get("sdk") != ("static" if kind == "spaces" else None):
+            raise Refusal(400, f"The sdk {wanted.get('sdk')!r} does not go with {kind}")
         if not name.startswith("owner/"):
             raise Refusal(403, f"You don't have the rights to create a dataset under the namespace of {name}")
-        if name in self.hub.repos:
-            raise Refusal(409, "You already created this dataset repo", url=url)
-        self.hub.repos[name] = Repo(wanted.get("visibility") == "private", [])
+        repos = self.hub.of(kind)
+        if name in repos:
+            raise Refusal(409, f"You already created this {wanted['type']} repo", url=url)
+        repos[name] = Repo(wanted.get("visibility") == "private", [])
         attributes = b"*.parquet filter=lfs diff=lfs merge=lfs -text\n*.png filter=lfs diff=lfs merge=lfs -text\n"
-        self.hub.repos[name].add("initial commit", {".gitattributes": attributes})
+        repos[name].add("initial commit", {".gitattributes": attributes})
         return {"url": url, "name": name}
 
     def settings(self) -> Any:
@@ -195,7 +200,7 @@ class Handler(BaseHTTPRequestHandler):
         return {"files": answers}
 
     def batch(self) -> Any:
-        url, objects = f"{self.hub.url}/lfs/{self.name}", json.loads(self.body)["objects"]
+        url, objects = f"{self.hub.url}/lfs/{self.kind}/{self.name}", json.loads(self.body)["objects"]
         for item in objects:
             if item["oid"] not in self.repo.objects:
                 item["actions"] = {"upload": {"href": f"{url}/{item['oid']}"}, "verify": {"href": f"{url}/verify"}}
@@ -234,7 +239,7 @@ class Handler(BaseHTTPRequestHandler):
                     raise Refusal(404, f"A file with this name doesn't exist: {path}", "EntryNotFound")
                 files = {file: data for file, data in files.items() if file not in gone}
         added = self.repo.add(header["value"]["summary"], files)
-        return {"commitOid": added.id, "commitUrl": f"{self.hub.url}/datasets/{self.name}/commit/{added.id}"}
+        return {"commitOid": added.id, "commitUrl": f"{self.hub.url}/{self.kind}/{self.name}/commit/{added.id}"}
 
     def info(self) -> Any:
         siblings: list[dict[str, Any]] = [{"rfilename": path} for path in sorted(self.version.files)]
@@ -294,6 +299,7 @@ class HuggingFaceServer:
     def __init__(self) -> None:
         self.token = "hf_test"
         self.repos: dict[str, Repo] = {}
+        self.spaces: dict[str, Repo] = {}
         self.requests: list[tuple[str, str]] = []
         self.failures: list[Failure] = []
         self.damaged: list[str] = []
@@ -314,6 +320,10 @@ class HuggingFaceServer:
     ) -> None:
         """Answer the next matching requests with `status`, or cut them once `after_bytes` of their body were read."""
         self.failures.append(Failure(method, path, status, times, headers, after_bytes))
+
+    def of(self, kind: str) -> dict[str, Repo]:
+        """The repositories that are `datasets` or `spaces`."""
+        return self.spaces if kind == "spaces" else self.repos
 
     def damage(self, path: str) -> None:
         """From now on, serve the files whose path matches with one bit changed."""

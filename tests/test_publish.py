@@ -110,6 +110,38 @@ def test_a_dry_run_and_a_partial_build_touch_no_network(hub: HuggingFaceServer, 
     assert "7 unchanged" in publish("--dry-run").stdout
 
 
+def test_the_gallery_becomes_a_static_space_of_the_same_name(
+    hub: HuggingFaceServer, publish: Publish, dataset: Path, report: Path, assert_error: Check
+) -> None:
+    planned = publish("--gallery", "--dry-run")
+    assert "Hugging Face Space owner/demo-filter-activations: a new repository" in planned.stdout
+    assert hub.requests == []
+    ended = publish("--gallery", "--public")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert _there(hub) == _data(dataset)
+    space = hub.spaces[REPO]
+    assert not space.private
+    page = {name: data for name, data in space.commits[-1].files.items() if name != ".gitattributes"}
+    card = page.pop("README.md").decode()
+    assert "sdk: static\napp_file: index.html\n" in card
+    assert f"datasets:\n- {REPO}\n" in card
+    assert page == {path.relative_to(report).as_posix(): path.read_bytes() for path in report.rglob("*") if path.is_file()}
+    receipt = json.loads((dataset / "published-gallery.json").read_text())
+    assert (receipt["version"], receipt["url"]) == (space.commits[-1].id, f"{hub.url}/spaces/{REPO}")
+    assert amaxds("validate", dataset).returncode == 0
+    assert publish("--gallery").returncode == 0
+    assert len(space.commits) == 2, "nothing has changed, so nothing was sent"
+    hub.damage(r"gallery/app\.js")
+    (dataset / "published-gallery.json").unlink()
+    assert_error(publish("--gallery"), 3, "gallery/app.js arrived damaged")
+    assert not (dataset / "published-gallery.json").exists()
+
+
+def test_there_is_no_gallery_without_hugging_face(dataset: Path, assert_error: Check) -> None:
+    ended = amaxds("publish", dataset, "--to", "kaggle", "--repo", REPO, "--gallery", "--allow-partial")
+    assert_error(ended, 2, "Space on Hugging Face", "--to huggingface")
+
+
 def test_a_finding_stops_publishing(hub: HuggingFaceServer, publish: Publish, dataset: Path) -> None:
     (dataset / "load.py").write_text("print(1)")
     ended = publish()

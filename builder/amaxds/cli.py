@@ -233,14 +233,19 @@ def publish_command(
     ] = None,
     message: Annotated[str | None, typer.Option(help="What changed, for the new version")] = None,
     allow_partial: Annotated[bool, typer.Option("--allow-partial", help="Publish a build of some filters only")] = False,
+    gallery: Annotated[
+        bool, typer.Option("--gallery", help="Also publish the report's page, as a static Space on Hugging Face")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done; touch no network")] = False,
 ) -> None:
     """Publish a dataset: validate, show the plan, send what changed, fetch it back and compare."""
     from amaxds.provenance import require_claims
-    from amaxds.publish import get_hub, publish
+    from amaxds.publish import get_gallery, get_hub, publish
     from amaxds.validate import validate
 
     hubs = [get_hub(name) for name in to]
+    if gallery:
+        hubs.append(get_gallery(to, dry_run))
     _print_findings(validate(path))
     private = None if public is None else not public
     publish(path, require_claims(path), hubs, repo, private, message, allow_partial, dry_run)

@@ -27,6 +27,8 @@ class Hub(Protocol):
 
     name: str
     title: str
+    site: str
+    """Whose names for licences it takes: `huggingface` or `kaggle`."""
 
     def check(self, repo: str) -> None:
         """Whether the name is one that the hub takes and there are credentials. Touches no network."""

@@ -22,8 +22,10 @@ _AGAIN = "Nothing is lost: run the same command again, and only what is missing 
 class HuggingFace:
     """One dataset repository per dataset folder, with the folder's files as they are."""
 
-    name = "huggingface"
+    name = site = "huggingface"
     title = "Hugging Face"
+    kind = "dataset"
+    space_sdk: str | None = None
 
     def check(self, repo: str) -> None:
         from huggingface_hub import get_token
@@ -55,18 +57,18 @@ class HuggingFace:
             api = HfApi()
             api.whoami()
             try:
-                siblings = api.dataset_info(repo, files_metadata=True).siblings or []
+                info: Any = api.repo_info(repo, repo_type=self.kind, files_metadata=True)
             except RepositoryNotFoundError:
                 return None
             found = {}
-            for each in siblings:
+            for each in info.siblings or []:
                 if each.rfilename != ".gitattributes":
                     found[each.rfilename] = each.lfs.sha256 if each.lfs else self._small_file(api, repo, each.rfilename)
             return found
 
     def _small_file(self, api: Any, repo: str, name: str) -> str:
         """SHA-256 of a file of which the hub only tells git's own hash."""
-        fetched = api.hf_hub_download(repo, name, repo_type="dataset")
+        fetched = api.hf_hub_download(repo, name, repo_type=self.kind)
         return hashlib.sha256(Path(fetched).read_bytes()).hexdigest()
 
     def send(self, source: Path, repo: str, changes: Changes, private: bool | None, message: str) -> str:
@@ -75,20 +77,20 @@ class HuggingFace:
         with _hub_errors(repo):
             api = HfApi()
             if changes.creates:
-                api.create_repo(repo, repo_type="dataset", private=private is not False)
+                api.create_repo(repo, repo_type=self.kind, private=private is not False, space_sdk=self.space_sdk)
             elif private is not None:
-                api.update_repo_settings(repo, repo_type="dataset", private=private)
+                api.update_repo_settings(repo, repo_type=self.kind, private=private)
             operations: list[Any] = [CommitOperationDelete(name) for name in changes.removed]
             operations += [CommitOperationAdd(name, source / name) for name in (*changes.added, *changes.changed)]
             if not operations:
-                return str(api.dataset_info(repo).sha)
-            return str(api.create_commit(repo, operations, commit_message=message, repo_type="dataset").oid)
+                return str(api.repo_info(repo, repo_type=self.kind).sha)
+            return str(api.create_commit(repo, operations, commit_message=message, repo_type=self.kind).oid)
 
     def fetch(self, repo: str, version: str, folder: Path) -> None:
         from huggingface_hub import snapshot_download
 
         with _hub_errors(repo):
-            snapshot_download(repo, repo_type="dataset", revision=version, local_dir=folder, force_download=True)
+            snapshot_download(repo, repo_type=self.kind, revision=version, local_dir=folder, force_download=True)
 
     def get(self, repo: str, version: str | None, folder: Path) -> Path:
         from huggingface_hub import HfApi, snapshot_download
@@ -136,7 +138,7 @@ class HuggingFace:
     def url(self, repo: str) -> str:
         from huggingface_hub import constants
 
-        return f"{constants.ENDPOINT}/datasets/{repo}"
+        return f"{constants.ENDPOINT}/{self.kind}s/{repo}"
 
 
 @contextlib.contextmanager

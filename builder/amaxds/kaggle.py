@@ -30,7 +30,7 @@ _READY_SECONDS = 1800.0
 class Kaggle:
     """One Kaggle dataset per dataset folder, with the images as files. Every version holds all files."""
 
-    name = "kaggle"
+    name = site = "kaggle"
     title = "Kaggle"
 
     def check(self, repo: str) -> None:

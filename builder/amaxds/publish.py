@@ -31,6 +31,15 @@ def get_hub(name: str) -> Hub:
     raise UsageError(f"unknown hub {name!r}.", f"There is {' and '.join(hub.name for hub in hubs)}.")
 
 
+def get_gallery(hubs: Sequence[str], dry_run: bool) -> Hub:
+    """The place for the gallery of what is published on these hubs; UsageError where it has none."""
+    from amaxds.space import GallerySpace
+
+    if HuggingFace.name not in hubs:
+        raise UsageError("--gallery makes a Space on Hugging Face.", "Add --to huggingface, or leave --gallery out.")
+    return GallerySpace(offline=dry_run)
+
+
 def publish(
     folder: Path,
     claims: Claims,
@@ -52,7 +61,7 @@ def publish(
         raise UsageError(f"{folder} is a partial build.", "Build all filters, or publish it as it is with --allow-partial.")
     require_repo(repo)
     for hub in hubs:
-        licence_of(claims.recipes).on(hub.name)
+        licence_of(claims.recipes).on(hub.site)
         hub.check(repo)
     for hub in hubs:
         _publish_on(hub, folder, claims, repo, private, message, dry_run, say)

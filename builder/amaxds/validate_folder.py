@@ -36,7 +36,15 @@ from amaxds.summary import summarise
 
 _PARQUET = re.compile(rf"({'|'.join(SPLITS)})-\d{{5}}-of-\d{{5}}\.parquet")
 _SHEET_BYTES = 100_000_000
-_BESIDE_DATA = (".cache", ".git", ".gitattributes", "published-huggingface.json", "published-kaggle.json", WORK)
+_BESIDE_DATA = (
+    ".cache",
+    ".git",
+    ".gitattributes",
+    "published-huggingface.json",
+    "published-kaggle.json",
+    "published-gallery.json",
+    WORK,
+)
 """What the hubs' own clients leave beside a dataset, receipts of `amaxds publish`, and what is checked by itself."""
 
 

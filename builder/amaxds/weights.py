@@ -72,6 +72,11 @@ def load_weights(network: Network, choice: str, seed: int) -> Weights:
     return Weights(name, _fitted(network, read_tensors(path), str(path)))
 
 
+def at_hand(network: Network, choice: str) -> bool:
+    """Whether `load_weights` has no need to download anything."""
+    return choice != "pretrained" or network.name == "demo" or os.path.isfile(_imagenet_path())
+
+
 def random_tensors(network: Network, seed: int) -> dict[str, NDArray[np.float32]]:
     """He-normal kernels (arXiv 1502.01852; standard deviation √(2 / 9·in)), a generator per layer, and zero biases."""
     tensors: dict[str, NDArray[np.float32]] = {}
@@ -151,9 +156,13 @@ def _pretrained(network: Network) -> dict[str, NDArray[Any]]:
     return read_tensors(_imagenet_file())
 
 
+def _imagenet_path() -> Path:
+    return backend.keras_home() / "models" / _VGG16_FILE
+
+
 def _imagenet_file() -> Path:
     """Keras's VGG16 file without the top, from its cache or downloaded into it by Keras; its hash is checked."""
-    path = backend.keras_home() / "models" / _VGG16_FILE
+    path = _imagenet_path()
     if not os.path.isfile(path):
         _download(path)
     found = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
