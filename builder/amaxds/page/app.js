@@ -21,10 +21,12 @@ function imagesOf(recipe, layer) {
   }));
 }
 
+const IMAGES = new Map(DATA.recipes.flatMap((recipe) => DATA.layers.map((layer) => [recipe + layer, imagesOf(recipe, layer)])));
+
 const FILTERS = DATA.layers.flatMap((layer) => {
   const byFilter = new Map();
   for (const recipe of DATA.recipes) {
-    for (const image of imagesOf(recipe, layer)) {
+    for (const image of IMAGES.get(recipe + layer)) {
       if (!byFilter.has(image.filter)) byFilter.set(image.filter, { layer, filter: image.filter, images: [] });
       byFilter.get(image.filter).images.push(image);
     }
@@ -104,6 +106,7 @@ Vue.createApp({
     frame() {
       return { width: `${this.size}px`, height: `${this.size}px` };
     },
+    someDead: () => FILTERS.some((tile) => tile.images.some((image) => image.status === "dead")),
     small: () => ({ width: "72px", height: "72px" }),
   },
   methods: {
@@ -156,7 +159,7 @@ Vue.createApp({
     neighbours(image) {
       const found = this.details[image.recipe]?.neighbours?.[image.place] ?? [];
       return found.map(([layer, place]) => {
-        const near = imagesOf(image.recipe, DATA.layers[layer])[place];
+        const near = IMAGES.get(image.recipe + DATA.layers[layer])[place];
         return { ...near, tile: FILTERS.find((tile) => tile.layer === near.layer && tile.filter === near.filter) };
       });
     },
