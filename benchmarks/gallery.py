@@ -122,9 +122,8 @@ def main() -> None:
         print(f"`python benchmarks/gallery.py`, headless Chromium {browser.version} without a GPU, window of 1280x900.\n")
         print("| what | measured |\n|---|---|")
         print(f"| records, sprites and program | {size / 1e6:.0f} MB, of which data.js {data_size(out):.1f} MB |")
-        print(
-            f"| first picture drawn after | {statistics.median(firsts):.0f} ms (median of {RUNS}; {firsts[0]:.0f} to {firsts[-1]:.0f}) |"
-        )
+        spread = f"median of {RUNS}; {firsts[0]:.0f} to {firsts[-1]:.0f}"
+        print(f"| first picture drawn after | {statistics.median(firsts):.0f} ms ({spread}) |")
         share = sum(frame > 50 for frame in frames) / len(frames)
         quantiles = ", ".join(f"{np.quantile(frames, q):.0f}" for q in (0.5, 0.95, 0.99, 1))
         print(f"| frame times, scrolling through all of it | {quantiles} ms (median, 95%, 99%, longest of {len(frames)}) |")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable
+from importlib import resources
 from pathlib import Path
-from subprocess import CompletedProcess
 from typing import Any
 
 import numpy as np
-from conftest import amaxds, read_rows
+from conftest import read_rows
 from PIL import Image
 
 from amaxds.gallery import most_alike
@@ -74,14 +74,7 @@ def test_the_most_alike_point_the_same_way() -> None:
         assert sorted(near) == [other for other in range(20) if other // 5 == place // 5 and other != place]
 
 
-def test_a_report_replaces_an_earlier_one_and_nothing_else(
-    small: Path, report: Path, tmp_path: Path, assert_error: Callable[..., None]
-) -> None:
-    before = {path.name: path.read_bytes() for path in report.iterdir() if path.is_file()}
-    assert amaxds("report", small, report).returncode == 0
-    assert {path.name: path.read_bytes() for path in report.iterdir() if path.is_file()} == before
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
-    ended: CompletedProcess[str] = amaxds("report", small, tmp_path / "mine")
-    assert_error(ended, 2, "is already there and is no report")
-    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
+def test_vue_is_what_its_package_has() -> None:
+    """dist/vue.global.prod.js of the package vue 3.5.45."""
+    known = "0287592e25a077b6190b721db9903d253d936778dab50cbde0d6010c1f51d262"
+    assert hashlib.sha256((resources.files("amaxds") / "page/vue.global.prod.js").read_bytes()).hexdigest() == known
