@@ -62,18 +62,28 @@ def train_cnn(
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         jit_compile=keras.backend.backend() == "jax",  # XLA compiles longer under TensorFlow than so short a training runs.
     )
-    best = keras.callbacks.EarlyStopping("val_loss", patience=settings.epochs, restore_best_weights=True)
-    count = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: done(1))
-    model.fit(
-        images,
-        labels,
-        batch_size=settings.batch_size,
-        epochs=settings.epochs,
-        validation_data=validation,
-        callbacks=[best, count],
-        verbose=0,
-    )
-    return lambda shown: model.predict(shown, batch_size=settings.batch_size, verbose=0).argmax(axis=1).astype(np.int32)
+    random = np.random.Generator(np.random.Philox(seed))
+    lowest, best = math.inf, model.get_weights()
+    # Batch by batch: `fit` would run on tf.data, which complains on stderr, and draws its order from global state.
+    for _ in range(settings.epochs):
+        order = random.permutation(len(images))
+        for first in range(0, len(order), settings.batch_size):
+            rows = order[first : first + settings.batch_size]
+            model.train_on_batch(images[rows], labels[rows])
+        model.reset_metrics()  # Or the loss would be the mean of all batches so far.
+        loss = model.test_on_batch(*validation)
+        if loss < lowest:
+            lowest, best = loss, model.get_weights()
+        done(1)
+    model.set_weights(best)
+
+    def answer(shown: Images) -> Labels:
+        size = settings.batch_size
+        logits = [model.predict_on_batch(shown[first : first + size]) for first in range(0, len(shown), size)]
+        found: Labels = np.concatenate(logits).argmax(axis=1).astype(np.int32)
+        return found
+
+    return answer
 
 
 def _model(classes: int, seed: int, settings: CnnSettings) -> Any:
