@@ -1,7 +1,7 @@
 """Whether a network can tell which layer an image came from, by recipe: `amaxds classify` with several seeds.
 
 The whole demo network under both recipes, or the dataset folder that is named. Run as
-`python benchmarks/classify.py [DATASET] > benchmarks/classify.md`: some fifteen minutes on 2 cores.
+`python benchmarks/classify.py [DATASET] > benchmarks/classify.md`: some ten minutes on 2 cores.
 """
 
 from __future__ import annotations
