@@ -14,40 +14,64 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from amaxds import ascent, backend
+from amaxds import ascent, backend, winograd
 from amaxds.network import Layer, Network
 from amaxds.recipe import Recipe
 from amaxds.weights import Weights
 
 Tensor = Any
+Given = dict[str, tuple[Tensor, ...]]
+"""Layer -> kernel, turned kernel and bias, in the forms that its convolution wants. Programs take them as an argument: JAX
+would write them into every compiled program otherwise."""
+
+_WINOGRAD_CHANNELS = 128
+"""Where a convolution has as many channels on both sides, Winograd's form is faster on a CPU: `python benchmarks/speed.py`."""
 
 
 def _pool(x: Tensor) -> Tensor:
-    """2x2 max pooling that drops an odd last row and column.
+    """2x2 max pooling of what comes out of a ReLU, which drops an odd last row and column.
 
-    Written as two elementwise maxima: the gradient of a window reduction costs more than a convolution on a CPU.
-    Equal values may share their gradient otherwise than `MaxPooling2D` would; after ReLU only zeros are ever equal.
+    Elementwise, with its gradient said: that of a window reduction costs more than a convolution on a CPU, and that of slices
+    costs several passes through memory. Every maximum of a window is given the whole gradient, not one of them: after a
+    ReLU only zeros are ever equal, and those pass none on.
     """
     import keras
 
-    height, width = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2
-    rows = keras.ops.maximum(x[:, 0:height:2, :width], x[:, 1:height:2, :width])
-    return keras.ops.maximum(rows[:, :, 0::2], rows[:, :, 1::2])
+    n, height, width, channels = x.shape
+    down, across = height // 2, width // 2
+
+    @keras.ops.custom_gradient  # type: ignore[untyped-decorator]
+    def pool(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        windows = keras.ops.reshape(x[:, : 2 * down, : 2 * across], (n, down, 2, across, 2, channels))
+        rows = keras.ops.maximum(windows[:, :, 0], windows[:, :, 1])
+        most = keras.ops.maximum(rows[:, :, :, 0], rows[:, :, :, 1])
+
+        def gradient(upstream: Tensor) -> Tensor:
+            wide = (n, down, 1, across, 1, channels)
+            is_most = windows == keras.ops.reshape(most, wide)
+            found = keras.ops.where(is_most, keras.ops.reshape(upstream, wide), 0.0)
+            found = keras.ops.reshape(found, (n, 2 * down, 2 * across, channels))
+            return keras.ops.pad(found, ((0, 0), (0, height - 2 * down), (0, width - 2 * across), (0, 0)))
+
+        return most, gradient
+
+    found: Tensor = pool(x)
+    return found
 
 
-def _activated(x: Tensor, tensors: dict[str, Tensor], layer: Layer) -> Tensor:
-    """The layer's output after ReLU."""
+def _convolution(kernel: NDArray[np.float32]) -> tuple[Callable[[Tensor, Tensor], Tensor], tuple[NDArray[np.float32], ...]]:
+    """The form of convolution that is fastest on the device for a kernel (3, 3, in, out); the kernel, and the one that takes
+    gradients back, as that form wants them."""
+    kernels = kernel, winograd.turned(kernel)
+    if min(kernel.shape[2:]) < _WINOGRAD_CHANNELS or backend.device()["kind"] == "gpu":
+        return _direct, kernels
+    return winograd.convolve, tuple(map(winograd.transformed, kernels))
+
+
+def _direct(x: Tensor, kernel: Tensor) -> Tensor:
     import keras
 
-    kernel, bias = tensors[f"{layer.name}/kernel"], tensors[f"{layer.name}/bias"]
-    return keras.ops.relu(keras.ops.conv(x, kernel, padding="same", data_format="channels_last") + bias)
-
-
-def _inputs_of(x: Tensor, tensors: dict[str, Tensor], network: Network, layer: Layer) -> Tensor:
-    """What the layer's convolution is given, for network input x."""
-    for each in network.layers[: layer.index]:
-        x = _activated(_pool(x) if each.pooled else x, tensors, each)
-    return _pool(x) if layer.pooled else x
+    return keras.ops.conv(x, kernel, padding="same", data_format="channels_last")
 
 
 def _convolve_one_filter(x: Tensor, kernels: Tensor, biases: Tensor) -> Tensor:
@@ -97,7 +121,11 @@ class Programs:
 
         self.network = network
         self._host = weights.tensors
-        self._tensors = {name: keras.ops.convert_to_tensor(value) for name, value in weights.tensors.items()}
+        self._forms: dict[str, Callable[[Tensor, Tensor], Tensor]] = {}
+        self._given: Given = {}
+        for each in network.layers:
+            self._forms[each.name], kernels = _convolution(weights.tensors[f"{each.name}/kernel"])
+            self._given[each.name] = tuple(map(keras.ops.convert_to_tensor, (*kernels, weights.tensors[f"{each.name}/bias"])))
         self._whole_ascents = backend.device()["kind"] == "gpu" if whole_ascents is None else whole_ascents
         self._lock = threading.Lock()
         self._made: dict[tuple[str, ...], Callable[..., Any]] = {}
@@ -125,16 +153,16 @@ class Programs:
         biases = to_device(bias[chosen])
         show = self._program("show", layer, recipe, self._make_show)
         state, moved = ascent.first_state(recipe, to_device(start)), keras.ops.zeros(len(chosen), "bool")
-        start_activation = show(state[0], kernels, biases)[1]
+        start_activation = show(self._given, state[0], kernels, biases)[1]
         if self._whole_ascents:
             climb = self._program("climb", layer, recipe, self._make_climb)
-            state, moved = climb(state, moved, to_device(schedule), kernels, biases)
+            state, moved = climb(self._given, state, moved, to_device(schedule), kernels, biases)
         else:
             step = self._program("step", layer, recipe, self._make_step)
             for number in range(recipe.steps):
                 check()
-                state, moved = step(state, moved, to_device(schedule[:, number]), kernels, biases)
-        images, activation = show(state[0], kernels, biases)
+                state, moved = step(self._given, state, moved, to_device(schedule[:, number]), kernels, biases)
+        images, activation = show(self._given, state[0], kernels, biases)
         return Ascended(to_host(images), to_host(moved), to_host(start_activation), to_host(activation))
 
     def score(self, recipe: Recipe, layer: Layer, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -143,7 +171,9 @@ class Programs:
         import keras
 
         program = self._program("score", layer, recipe, self._make_score)
-        return np.asarray(keras.ops.convert_to_numpy(program(keras.ops.convert_to_tensor(self.network.preprocess(images)))))
+        return np.asarray(
+            keras.ops.convert_to_numpy(program(self._given, keras.ops.convert_to_tensor(self.network.preprocess(images))))
+        )
 
     def embed(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Mean post-ReLU output of every filter of every layer, in network order, for every 8-bit image, fed with the
@@ -151,7 +181,9 @@ class Programs:
         import keras
 
         program = self._kept(("embed",), self._make_embed)
-        return np.asarray(keras.ops.convert_to_numpy(program(keras.ops.convert_to_tensor(self.network.preprocess(images)))))
+        return np.asarray(
+            keras.ops.convert_to_numpy(program(self._given, keras.ops.convert_to_tensor(self.network.preprocess(images))))
+        )
 
     def _program(
         self, kind: str, layer: Layer, recipe: Recipe, make: Callable[[Recipe, Layer], Callable[..., Any]]
@@ -164,17 +196,38 @@ class Programs:
                 self._made[key] = backend.compiled(make())
             return self._made[key]
 
-    def _response(self, recipe: Recipe, layer: Layer, image: Tensor, kernels: Tensor, biases: Tensor) -> Tensor:
+    def _activated(self, given: Given, x: Tensor, layer: Layer) -> Tensor:
+        """The layer's output after ReLU, for its convolution's input.
+
+        The gradient is said to be the convolution with the turned kernel, so that it takes the same form.
+        """
+        import keras
+
+        form, (there, back, bias) = self._forms[layer.name], given[layer.name]
+
+        @keras.ops.custom_gradient  # type: ignore[untyped-decorator]
+        def convolve(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+            return form(x, there), lambda upstream: form(upstream, back)
+
+        return keras.ops.relu(convolve(x) + bias)
+
+    def _inputs_of(self, given: Given, x: Tensor, layer: Layer) -> Tensor:
+        """What the layer's convolution is given, for network input x."""
+        for each in self.network.layers[: layer.index]:
+            x = self._activated(given, _pool(x) if each.pooled else x, each)
+        return _pool(x) if layer.pooled else x
+
+    def _response(self, given: Given, recipe: Recipe, layer: Layer, image: Tensor, kernels: Tensor, biases: Tensor) -> Tensor:
         """Each image's own filter's output before ReLU: (n, height, width)."""
         x = ascent.preprocess(recipe, self.network, image)
-        return _convolve_one_filter(_inputs_of(x, self._tensors, self.network, layer), kernels, biases)
+        return _convolve_one_filter(self._inputs_of(given, x, layer), kernels, biases)
 
     def _make_show(self, recipe: Recipe, layer: Layer) -> Callable[..., tuple[Tensor, Tensor]]:
         import keras
 
-        def show(parameters: Tensor, kernels: Tensor, biases: Tensor) -> tuple[Tensor, Tensor]:
+        def show(given: Given, parameters: Tensor, kernels: Tensor, biases: Tensor) -> tuple[Tensor, Tensor]:
             image = ascent.render(recipe, self.network, parameters)
-            maps = self._response(recipe, layer, image, kernels, biases)
+            maps = self._response(given, recipe, layer, image, kernels, biases)
             return image, _window_mean(keras.ops.relu(maps), recipe.window_margin)
 
         return show
@@ -183,11 +236,11 @@ class Programs:
         import keras
 
         def step(
-            state: ascent.State, moved: Tensor, now: Tensor, kernels: Tensor, biases: Tensor
+            given: Given, state: ascent.State, moved: Tensor, now: Tensor, kernels: Tensor, biases: Tensor
         ) -> tuple[ascent.State, Tensor]:
             def objective(parameters: Tensor) -> Tensor:
                 image = ascent.render(recipe, self.network, parameters, now)
-                maps = self._response(recipe, layer, image, kernels, biases)
+                maps = self._response(given, recipe, layer, image, kernels, biases)
                 return _window_mean(ascent.wanted(recipe, maps), recipe.window_margin)
 
             _, gradient = backend.value_and_gradient(objective)(state[0])
@@ -202,31 +255,31 @@ class Programs:
         step = self._make_step(recipe, layer)
 
         def climb(
-            state: ascent.State, moved: Tensor, schedule: Tensor, kernels: Tensor, biases: Tensor
+            given: Given, state: ascent.State, moved: Tensor, schedule: Tensor, kernels: Tensor, biases: Tensor
         ) -> tuple[ascent.State, Tensor]:
             def body(number: Tensor, carried: tuple[ascent.State, Tensor]) -> tuple[ascent.State, Tensor]:
-                return step(*carried, keras.ops.take(schedule, number, axis=1), kernels, biases)
+                return step(given, *carried, keras.ops.take(schedule, number, axis=1), kernels, biases)
 
             ended: tuple[ascent.State, Tensor] = keras.ops.fori_loop(0, recipe.steps, body, (state, moved))
             return ended
 
         return climb
 
-    def _make_score(self, recipe: Recipe, layer: Layer) -> Callable[[Tensor], Tensor]:
+    def _make_score(self, recipe: Recipe, layer: Layer) -> Callable[[Given, Tensor], Tensor]:
 
-        def score(x: Tensor) -> Tensor:
-            x = _inputs_of(x, self._tensors, self.network, layer)
-            return _window_mean(_activated(x, self._tensors, layer), recipe.window_margin)
+        def score(given: Given, x: Tensor) -> Tensor:
+            x = self._inputs_of(given, x, layer)
+            return _window_mean(self._activated(given, x, layer), recipe.window_margin)
 
         return score
 
-    def _make_embed(self) -> Callable[[Tensor], Tensor]:
+    def _make_embed(self) -> Callable[[Given, Tensor], Tensor]:
         import keras
 
-        def embed(x: Tensor) -> Tensor:
+        def embed(given: Given, x: Tensor) -> Tensor:
             means = []
             for layer in self.network.layers:
-                x = _activated(_pool(x) if layer.pooled else x, self._tensors, layer)
+                x = self._activated(given, _pool(x) if layer.pooled else x, layer)
                 means.append(_window_mean(x, 0))
             return keras.ops.concatenate(means, axis=1)
 
