@@ -7,7 +7,7 @@ import naive
 import numpy as np
 import pytest
 
-from amaxds import ascent, winograd
+from amaxds import ascent, convolution
 from amaxds.image import decode_png
 from amaxds.network import DEMO, VGG16, Layer, Network
 from amaxds.plan import make_plan
@@ -29,17 +29,23 @@ def programs(weights: Weights) -> Programs:
     return Programs(DEMO, weights)
 
 
+@pytest.mark.parametrize("name", convolution.FORMS)
 @pytest.mark.parametrize("shape", [(2, 14, 14), (1, 7, 9), (3, 4, 1)])
-def test_winograds_convolution_is_the_direct_one(shape: tuple[int, int, int]) -> None:
-    random = np.random.default_rng(0)
+def test_all_forms_of_a_convolution_agree(name: str, shape: tuple[int, int, int]) -> None:
+    random, form = np.random.default_rng(0), convolution.FORMS[name]
     x, kernel = random.standard_normal((*shape, 5)), random.standard_normal((3, 3, 5, 7))
     direct = keras.ops.conv(x, kernel, padding="same", data_format="channels_last")
-    found = winograd.convolve(keras.ops.convert_to_tensor(x), keras.ops.convert_to_tensor(winograd.transformed(kernel)))
+    found = form.convolve(*map(keras.ops.convert_to_tensor, (x, form.prepare(kernel))))
     np.testing.assert_allclose(found, direct, rtol=0, atol=1e-12)
-    # <convolve(x), y> = <x, gradient(y)>: the turned kernel takes gradients back.
-    y = random.standard_normal(direct.shape)
-    back = keras.ops.conv(y, winograd.turned(kernel), padding="same", data_format="channels_last")
-    assert float(np.sum(np.asarray(direct) * y)) == pytest.approx(float(np.sum(x * np.asarray(back))))
+
+
+def test_the_turned_kernel_takes_gradients_back() -> None:
+    """<convolve(x), y> = <x, gradient(y)>."""
+    random = np.random.default_rng(0)
+    x, y, kernel = (random.standard_normal(shape) for shape in ((2, 6, 9, 5), (2, 6, 9, 7), (3, 3, 5, 7)))
+    there = keras.ops.conv(x, kernel, padding="same", data_format="channels_last")
+    back = keras.ops.conv(y, convolution.turned(kernel), padding="same", data_format="channels_last")
+    assert float(np.sum(np.asarray(there) * y)) == pytest.approx(float(np.sum(x * np.asarray(back))))
 
 
 def _starts(network: Network, index: int, filters: tuple[int, ...], recipe: Recipe = ORIGINAL) -> np.ndarray:

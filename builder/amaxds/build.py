@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ def _run(out: Path, plan: Plan, weights: Weights, asked: provenance.Identity, wo
         def make(unit: Unit, check: engine.Check) -> None:
             write_shard(work / "shards", unit, build_digest, synthesise(plan, programs, unit, check))
 
-        for unit, _ in engine.run_local(missing, make, workers):
+        for unit, _ in engine.run_local(_interleaved(missing, workers), make, workers):
             progress.unit_done(unit)
         progress.stage("ranking")
         ranked = _Ranked(plan, programs, work / "shards", build_digest, workers)
@@ -106,6 +107,14 @@ def _missing_units(plan: Plan, shards: Path, build_digest: str, progress: BuildP
         missing.append(unit)
     progress.kept(kept)
     return missing
+
+
+def _interleaved(units: Iterable[Unit], workers: int) -> Iterator[Unit]:
+    """The units of as many layers as there are workers in turn: so workers compile side by side, each another layer."""
+    layers = [list(group) for _, group in itertools.groupby(units, key=lambda unit: (unit.recipe.name, unit.layer.name))]
+    for first in range(0, len(layers), workers):
+        for turn in itertools.zip_longest(*layers[first : first + workers]):
+            yield from filter(None, turn)
 
 
 class _Ranked:

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from amaxds import ascent, backend, winograd
+from amaxds import ascent, backend
+from amaxds.convolution import Form, choose, turned
 from amaxds.network import Layer, Network
 from amaxds.recipe import Recipe
 from amaxds.weights import Weights
@@ -23,9 +24,6 @@ Tensor = Any
 Given = dict[str, tuple[Tensor, ...]]
 """Layer -> kernel, turned kernel and bias, in the forms that its convolution wants. Programs take them as an argument: JAX
 would write them into every compiled program otherwise."""
-
-_WINOGRAD_CHANNELS = 128
-"""Where a convolution has as many channels on both sides, Winograd's form is faster on a CPU: `python benchmarks/speed.py`."""
 
 
 def _pool(x: Tensor) -> Tensor:
@@ -57,21 +55,6 @@ def _pool(x: Tensor) -> Tensor:
 
     found: Tensor = pool(x)
     return found
-
-
-def _convolution(kernel: NDArray[np.float32]) -> tuple[Callable[[Tensor, Tensor], Tensor], tuple[NDArray[np.float32], ...]]:
-    """The form of convolution that is fastest on the device for a kernel (3, 3, in, out); the kernel, and the one that takes
-    gradients back, as that form wants them."""
-    kernels = kernel, winograd.turned(kernel)
-    if min(kernel.shape[2:]) < _WINOGRAD_CHANNELS or backend.device()["kind"] == "gpu":
-        return _direct, kernels
-    return winograd.convolve, tuple(map(winograd.transformed, kernels))
-
-
-def _direct(x: Tensor, kernel: Tensor) -> Tensor:
-    import keras
-
-    return keras.ops.conv(x, kernel, padding="same", data_format="channels_last")
 
 
 def _convolve_one_filter(x: Tensor, kernels: Tensor, biases: Tensor) -> Tensor:
@@ -121,12 +104,16 @@ class Programs:
 
         self.network = network
         self._host = weights.tensors
-        self._forms: dict[str, Callable[[Tensor, Tensor], Tensor]] = {}
+        on_gpu = backend.device()["kind"] == "gpu"
+        self._forms: dict[str, tuple[Form, Form]] = {}
         self._given: Given = {}
         for each in network.layers:
-            self._forms[each.name], kernels = _convolution(weights.tensors[f"{each.name}/kernel"])
-            self._given[each.name] = tuple(map(keras.ops.convert_to_tensor, (*kernels, weights.tensors[f"{each.name}/bias"])))
-        self._whole_ascents = backend.device()["kind"] == "gpu" if whole_ascents is None else whole_ascents
+            kernel, bias = (weights.tensors[f"{each.name}/{part}"] for part in ("kernel", "bias"))
+            there, back = choose(each.channels, each.filters, on_gpu), choose(each.filters, each.channels, on_gpu)
+            self._forms[each.name] = there, back
+            prepared = there.prepare(kernel), back.prepare(turned(kernel)), bias
+            self._given[each.name] = tuple(map(keras.ops.convert_to_tensor, prepared))
+        self._whole_ascents = on_gpu if whole_ascents is None else whole_ascents
         self._lock = threading.Lock()
         self._made: dict[tuple[str, ...], Callable[..., Any]] = {}
 
@@ -199,15 +186,15 @@ class Programs:
     def _activated(self, given: Given, x: Tensor, layer: Layer) -> Tensor:
         """The layer's output after ReLU, for its convolution's input.
 
-        The gradient is said to be the convolution with the turned kernel, so that it takes the same form.
+        The gradient is said to be the convolution with the turned kernel, so that its form can be chosen too.
         """
         import keras
 
-        form, (there, back, bias) = self._forms[layer.name], given[layer.name]
+        (forward, backward), (kernel, turned, bias) = self._forms[layer.name], given[layer.name]
 
         @keras.ops.custom_gradient  # type: ignore[untyped-decorator]
         def convolve(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-            return form(x, there), lambda upstream: form(upstream, back)
+            return forward.convolve(x, kernel), lambda upstream: backward.convolve(upstream, turned)
 
         return keras.ops.relu(convolve(x) + bias)
 

@@ -47,11 +47,6 @@ def transformed(kernel: Kernel) -> Kernel:
     return np.ascontiguousarray(wide.reshape(36, *kernel.shape[2:]), kernel.dtype)
 
 
-def turned(kernel: Kernel) -> Kernel:
-    """The kernel (3, 3, out, in) whose convolution is the gradient of that of the kernel (3, 3, in, out)."""
-    return np.ascontiguousarray(kernel[::-1, ::-1].transpose(0, 1, 3, 2))
-
-
 def convolve(x: Tensor, kernel: Tensor) -> Tensor:
     """Convolve with zeros around: x (n, h, w, in), kernel (36, in, out) as `transformed` -> (n, h, w, out)."""
     import keras
