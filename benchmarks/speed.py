@@ -1,0 +1,381 @@
+"""How fast images are made: this tool against the original study's loop, tf-keras-vis and PyTorch, in one run.
+
+`python benchmarks/speed.py > benchmarks/speed.md` measures everything: some twenty minutes on 2 cores. It needs the extras
+`test` and `bench`. On a machine with a GPU the same command, with KERAS_BACKEND=jax and PyTorch, leaves out what is not
+installed and times the whole VGG16 build. `python benchmarks/speed.py convolutions` compares the forms of convolution.
+
+Each side runs in a process of its own with all cores; sides take turns, layer by layer. VGG16, random weights, 224x224,
+recipe `original`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+BATCH, STEPS, ROUNDS = 4, 8, 3
+SIDE = 224
+SAMPLE = ("block1_conv2", "block3_conv3", "block5_conv3")
+"""The layers of those sides that are not measured on all of them, to save time."""
+SAMPLED = ("amaxds on JAX", "PyTorch, compiled")
+
+Side = Callable[[Any, Any], Callable[[], int]]
+"""(layer, weights) -> what makes some images a few steps further, and says how many image-steps it made. Called once before it
+is timed."""
+
+
+def ours(layer: Any, weights: Any) -> Callable[[], int]:
+    """`Programs.ascend` as a build calls it: one program on each core."""
+    from amaxds import backend, engine
+    from amaxds.network import VGG16
+    from amaxds.program import Programs
+    from amaxds.recipe import get_recipe
+
+    workers = engine.cores() if backend.device()["kind"] == "cpu" else 1
+    batch = BATCH if backend.device()["kind"] == "cpu" else int(os.environ.get("BATCH", "32"))
+    programs, recipe, filters = Programs(VGG16, weights), get_recipe("original", STEPS), tuple(range(batch))
+    start = np.stack([recipe.start(VGG16, 0, layer.index, filter) for filter in filters])
+    schedule = np.stack([recipe.schedule(VGG16, 0, layer.index, filter) for filter in filters])
+
+    def work(task: int, check: engine.Check) -> None:
+        programs.ascend(recipe, layer, filters, start, schedule, check)
+
+    def run() -> int:
+        return STEPS * batch * len(list(engine.run_local(range(workers), work, workers)))
+
+    return run
+
+
+def study(layer: Any, weights: Any) -> Callable[[], int]:
+    """The study's loop: one image, a compiled step of TensorFlow, the whole layer computed."""
+    import naive
+    import tensorflow as tf
+
+    model = naive.naive_model(dict(weights.tensors), layer.name)
+
+    @tf.function
+    def step(x: Any) -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = tf.reduce_mean(model(x)[:, 2:-2, 2:-2, 0])
+        return x + 10.0 * tf.math.l2_normalize(tape.gradient(loss, x))
+
+    start = tf.random.uniform((1, SIDE, SIDE, 3), -0.125, 0.125)
+
+    def run() -> int:
+        x = start
+        for _ in range(STEPS):
+            x = step(x)
+        x.numpy()
+        return STEPS
+
+    return run
+
+
+def tf_keras_vis(layer: Any, weights: Any) -> Callable[[], int]:
+    """tf-keras-vis as its documentation shows it, with its defaults, one image."""
+    import naive
+    from tf_keras_vis.activation_maximization import ActivationMaximization
+    from tf_keras_vis.utils.model_modifiers import ReplaceToLinear
+    from tf_keras_vis.utils.scores import CategoricalScore
+
+    model = naive.naive_model(dict(weights.tensors), layer.name)
+    maximise = ActivationMaximization(model, model_modifier=ReplaceToLinear(), clone=False)
+    seed = np.random.default_rng(0).random((1, SIDE, SIDE, 3), dtype=np.float32)
+
+    def run() -> int:
+        maximise(CategoricalScore(0), seed_input=seed, steps=STEPS)
+        return STEPS
+
+    return run
+
+
+def torch_batched(layer: Any, weights: Any, compiled: bool = False) -> Callable[[], int]:
+    """PyTorch at its best: cut at the layer, of which only the asked-for filters are computed; channels last; gradient to the
+    images alone; bfloat16 on a GPU."""
+    import torch
+
+    from amaxds.network import VGG16
+
+    device, kind = ("cuda", torch.bfloat16) if torch.cuda.is_available() else ("cpu", torch.float32)
+    batch = BATCH if device == "cpu" else int(os.environ.get("BATCH", "32"))
+    modules: list[Any] = []
+    for each in VGG16.layers[: layer.index + 1]:
+        modules += [torch.nn.MaxPool2d(2)] * each.pooled
+        if each != layer:
+            modules += [torch.nn.Conv2d(each.channels, each.filters, 3, padding=1), torch.nn.ReLU(inplace=True)]
+    network = torch.nn.Sequential(*modules).to(device, kind, memory_format=torch.channels_last).requires_grad_(False)
+    kernel = torch.randn(batch, layer.channels, 3, 3).to(device, kind, memory_format=torch.channels_last)
+
+    def step(x: Any) -> Any:
+        x = x.detach().requires_grad_(True)
+        maps = torch.nn.functional.conv2d(network(x), kernel, padding=1)
+        own = torch.relu(torch.diagonal(maps[..., 2:-2, 2:-2], dim1=0, dim2=1))
+        (gradient,) = torch.autograd.grad(own.mean(dim=(0, 1)).sum(), x)
+        norms = gradient.flatten(1).norm(dim=1).clamp_min(1e-6)
+        return (x + 10 * gradient / norms[:, None, None, None]).detach()
+
+    advance = torch.compile(step) if compiled else step
+    start = ((torch.rand(batch, 3, SIDE, SIDE) - 0.5) * 0.25).to(device, kind, memory_format=torch.channels_last)
+
+    def run() -> int:
+        x = start
+        for _ in range(STEPS):
+            x = advance(x)
+        x.sum().item()
+        return STEPS * batch
+
+    return run
+
+
+SIDES: dict[str, tuple[Side, tuple[str, ...], dict[str, str]]] = {
+    "amaxds on TensorFlow": (ours, ("tensorflow",), {"KERAS_BACKEND": "tensorflow"}),
+    "amaxds on JAX": (ours, ("jax",), {"KERAS_BACKEND": "jax"}),
+    "the study's loop": (study, ("tensorflow",), {"KERAS_BACKEND": "tensorflow"}),
+    "tf-keras-vis": (tf_keras_vis, ("tensorflow", "tf_keras_vis"), {"KERAS_BACKEND": "tensorflow"}),
+    "PyTorch": (torch_batched, ("torch",), {}),
+    "PyTorch, compiled": (lambda layer, weights: torch_batched(layer, weights, True), ("torch",), {}),
+}
+
+
+def side(name: str, layer_name: str) -> None:
+    """In a process of its own: milliseconds per image and step, ROUNDS times, and the seconds of the first call."""
+    from amaxds.network import VGG16
+    from amaxds.weights import load_weights
+
+    make, _, _ = SIDES[name]
+    if make is ours:
+        from amaxds import backend, engine
+
+        backend.start(engine.cores())
+    run = make(VGG16.layer(layer_name), load_weights(VGG16, "random", 0))
+    begun = time.perf_counter()
+    run()
+    first, found = time.perf_counter() - begun, []
+    for _ in range(ROUNDS):
+        begun = time.perf_counter()
+        steps = run()
+        found.append(1e3 * (time.perf_counter() - begun) / steps)
+    print(json.dumps({"ms": found, "first": first}))
+
+
+def measured(name: str, layer_name: str) -> dict[str, Any]:
+    command = [sys.executable, __file__, "side", name, layer_name]
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"} | SIDES[name][2]
+    ended = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
+    if ended.returncode:
+        raise SystemExit(f"{name} failed on {layer_name}: run {' '.join(command[1:])}")
+    return dict(json.loads(ended.stdout.strip().splitlines()[-1]))
+
+
+def work_of(layer: Any) -> float:
+    """GFLOP of one step of one image: forward and back to the image, one filter of the last layer."""
+    from amaxds.network import VGG16
+
+    full = [18 * each.channels * each.filters * each.outputs(SIDE) ** 2 for each in VGG16.layers]
+    return 2e-9 * (sum(full[: layer.index]) + 18 * layer.channels * layer.outputs(SIDE) ** 2)
+
+
+def ceiling() -> float:
+    """GFLOP/s of a 3000x3000 float32 matrix product on all cores; on a GPU of an 8192x8192 bfloat16 one."""
+    if has("torch") and __import__("torch").cuda.is_available():
+        import torch
+
+        a = torch.randn(8192, 8192, device="cuda", dtype=torch.bfloat16)
+        best = []
+        for _ in range(10):
+            torch.cuda.synchronize()
+            begun = time.perf_counter()
+            for _ in range(10):
+                a @ a
+            torch.cuda.synchronize()
+            best.append(10 * 2 * 8192**3 / (time.perf_counter() - begun) / 1e9)
+        return statistics.median(best)
+    a = np.random.default_rng(0).random((3000, 3000), dtype=np.float32)
+    found = []
+    for _ in range(7):
+        begun = time.perf_counter()
+        a @ a
+        found.append(2 * 3000**3 / (time.perf_counter() - begun) / 1e9)
+    return statistics.median(found)
+
+
+def has(*modules: str) -> bool:
+    return all(importlib.util.find_spec(each) for each in modules)
+
+
+def layers() -> None:
+    """The table per layer, the weighted means, and the ratios."""
+    from amaxds.network import VGG16
+
+    names = [name for name, (_, needs, _) in SIDES.items() if has(*needs)]
+    found: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in names}
+    for layer in VGG16.layers:
+        for name in names:
+            if name not in SAMPLED or layer.name in SAMPLE or has_gpu():
+                found[name][layer.name] = measured(name, layer.name)
+                print(f"{layer.name} {name} {found[name][layer.name]}", file=sys.stderr)
+    top = ceiling()
+    print("## Milliseconds per image and step\n")
+    print(f"Median of {ROUNDS} (and spread), {STEPS} steps each. Ceiling: a matrix product runs at {top:.0f} GFLOP/s.\n")
+    print("| layer | GFLOP | " + " | ".join(names) + " | share of the ceiling | compiled in, s |")
+    print("|---|---|" + "---|" * (len(names) + 2))
+    for layer in VGG16.layers:
+        cells = [_spread(found[name].get(layer.name, {}).get("ms")) for name in names]
+        mine = found[names[0]][layer.name]
+        share = work_of(layer) / (1e-3 * statistics.median(mine["ms"])) / top
+        print(f"| {layer.name} | {work_of(layer):.2f} | {' | '.join(cells)} | {share:.0%} | {mine['first']:.1f} |")
+    whole = [name for name in names if len(found[name]) == len(VGG16.layers)]
+    means = {
+        name: sum(statistics.median(found[name][each.name]["ms"]) * each.filters for each in VGG16.layers) / VGG16.filters
+        for name in whole
+    }
+    print(
+        "\n## Weighted over all 4224 filters\n\n| side | ms per image and step | times as long as "
+        + whole[0]
+        + " |\n|---|---|---|"
+    )
+    for name in whole:
+        print(f"| {name} | {means[name]:.1f} | {means[name] / means[whole[0]]:.2f} |")
+    work = sum(work_of(each) * each.filters for each in VGG16.layers) / VGG16.filters
+    print(f"\nShare of the ceiling, weighted: {work / (1e-3 * means[whole[0]]) / top:.0%}, counting the direct form's work; ")
+    print("above 100% is possible because Winograd's form needs less.\n")
+
+
+def _spread(values: list[float] | None) -> str:
+    return "" if values is None else f"{statistics.median(values):.1f} ({min(values):.1f}-{max(values):.1f})"
+
+
+def has_gpu() -> bool:
+    return has("torch") and bool(__import__("torch").cuda.is_available())
+
+
+def convolutions() -> None:
+    """Every form at the sizes of both networks' layers, forward and back, one core."""
+    from amaxds import backend, engine
+
+    backend.start(engine.cores())
+    import keras
+
+    from amaxds.convolution import FORMS, choose
+    from amaxds.network import DEMO, VGG16
+
+    print("## Forms of convolution\n\nMilliseconds per image on one core, median of 7; in bold what is chosen.\n")
+    print("| side | channels | " + " | ".join(FORMS) + " |\n|---|---|" + "---|" * len(FORMS))
+    random, done = np.random.default_rng(0), set()
+    for network, batch in ((DEMO, 8), (VGG16, 4)):
+        for layer in network.layers:
+            for channels, filters in ((layer.channels, layer.filters), (layer.filters, layer.channels)):
+                size = layer.outputs(network.canvas)
+                if (size, channels, filters) in done:
+                    continue
+                done.add((size, channels, filters))
+                x = keras.ops.convert_to_tensor(random.random((batch, size, size, channels), dtype=np.float32))
+                kernel = random.random((3, 3, channels, filters), dtype=np.float32)
+                cells = []
+                for form in FORMS.values():
+                    program = backend.compiled(form.convolve)
+                    prepared = keras.ops.convert_to_tensor(form.prepare(kernel))
+                    times = []
+                    for _ in range(8):
+                        begun = time.perf_counter()
+                        keras.ops.convert_to_numpy(program(x, prepared)[0, 0, 0])
+                        times.append(1e3 * (time.perf_counter() - begun) / batch)
+                    chosen = form is choose(channels, filters, False)
+                    cells.append(f"{'**' * chosen}{statistics.median(times[1:]):.3f}{'**' * chosen}")
+                print(f"| {size} | {channels} to {filters} | {' | '.join(cells)} |", flush=True)
+    print()
+
+
+def build(*arguments: object, **environment: str) -> tuple[float, float]:
+    """Seconds and peak gigabytes of a build in a process of its own."""
+    with tempfile.TemporaryDirectory() as temporary:
+        command = [sys.executable, "-m", "amaxds", "build", f"{temporary}/out", *map(str, arguments)]
+        begun = time.perf_counter()
+        process = subprocess.Popen(command, env=os.environ | environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            raise SystemExit(f"failed: {' '.join(command)}")
+        return time.perf_counter() - begun, used.ru_maxrss * 1024 / 1e9
+
+
+def builds() -> None:
+    """Whole builds of the demo network, cost against the number of filters, memory against the size of the dataset."""
+    print("## Whole builds\n\n| build | seconds (median, spread) | peak memory, GB |\n|---|---|---|")
+    chosen: Iterable[tuple[str, int, tuple[object, ...]]] = (
+        ("`--network demo`, default recipe", 3, ()),
+        ("`--network demo --recipe original`", 3, ("--recipe", "original")),
+        *(
+            (f"`--layers block3_conv1 --filters 0-{last}`", 3, ("--layers", "block3_conv1", "--filters", f"0-{last}"))
+            for last in (7, 15, 31)
+        ),
+        *(
+            (f"`--steps 2 --layers '{layers}'`", 1, ("--steps", 2, "--layers", layers))
+            for layers in ("block3_*", "block[34]_*", "*")
+        ),
+    )
+    for title, times, arguments in chosen:
+        runs = [build("--network", "demo", *arguments) for _ in range(times)]
+        seconds, memory = [each[0] for each in runs], max(each[1] for each in runs)
+        print(f"| {title} | {_spread(seconds)} | {memory:.2f} |", flush=True)
+    if has_gpu():
+        for recipe in ("original", "clear"):
+            seconds_, memory = build("--network", "vgg16", "--weights", "random", "--recipe", recipe)
+            print(f"| `--network vgg16 --weights random --recipe {recipe}`, GPU | {seconds_:.1f} | {memory:.2f} |", flush=True)
+    else:
+        print("| VGG16 on a GPU | not measured | |")
+    print()
+
+
+def starting() -> None:
+    """How long one waits before anything happens."""
+    command = [sys.executable, "-m", "amaxds", "--help"]
+    times = []
+    for _ in range(7):
+        begun = time.perf_counter()
+        subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+        times.append(time.perf_counter() - begun)
+    print("## Starting\n\n| what | seconds (median, spread) |\n|---|---|")
+    print(f"| `amaxds --help` | {statistics.median(times):.2f} ({min(times):.2f}-{max(times):.2f}) |")
+    one = ("--network", "demo", "--layers", "block1_conv2", "--filters", 0)
+    print(f"| a valid dataset of one image | {_spread([build(*one)[0] for _ in range(3)])} |\n")
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["side"]:
+        side(*sys.argv[2:])
+        return
+    parts: dict[str, Callable[[], None]] = {
+        "layers": layers,
+        "builds": builds,
+        "starting": starting,
+        "convolutions": convolutions,
+    }
+    print("# Speed\n\n`python benchmarks/speed.py`\n")
+    for name in sys.argv[1:] or parts:
+        parts[name]()
+    machine = next(
+        line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
+    )
+    print(f"{len(os.sched_getaffinity(0))} cores, {machine}; Python {sys.version.split()[0]}")
+    own = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e9
+    print(f"Peak memory of the largest process: {own:.2f} GB.")
+
+
+if __name__ == "__main__":
+    main()
