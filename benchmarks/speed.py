@@ -232,7 +232,7 @@ def layers() -> None:
     top = ceiling()
     print("## Milliseconds per image and step\n")
     print(f"Median of {ROUNDS} (and spread), {STEPS} steps each. Ceiling: a matrix product runs at {top:.0f} GFLOP/s.\n")
-    print("| layer | GFLOP | " + " | ".join(names) + " | share of the ceiling | compiled in, s |")
+    print("| layer | GFLOP | " + " | ".join(names) + " | share of the ceiling | first call, s |")
     print("|---|---|" + "---|" * (len(names) + 2))
     for layer in VGG16.layers:
         cells = [_spread(found[name].get(layer.name, {}).get("ms")) for name in names]
