@@ -7,11 +7,11 @@ import naive
 import numpy as np
 import pytest
 
-from amaxds import ascent, convolution
+from amaxds import ascent, backend, convolution
 from amaxds.image import decode_png
 from amaxds.network import DEMO, VGG16, Layer, Network
 from amaxds.plan import make_plan
-from amaxds.program import Ascended, Programs
+from amaxds.program import Ascended, Programs, _pool
 from amaxds.recipe import CLEAR, ORIGINAL, RECIPES, Recipe, get_recipe
 from amaxds.synthesis import activation_ranks, layer_scores, synthesise
 from amaxds.weights import Weights, load_weights
@@ -37,6 +37,19 @@ def test_all_forms_of_a_convolution_agree(name: str, shape: tuple[int, int, int]
     direct = keras.ops.conv(x, kernel, padding="same", data_format="channels_last")
     found = form.convolve(*map(keras.ops.convert_to_tensor, (x, form.prepare(kernel))))
     np.testing.assert_allclose(found, direct, rtol=0, atol=1e-12)
+
+
+def test_the_gradient_of_pooling_is_that_of_max_pooling_and_shared_by_equals() -> None:
+    x = np.random.default_rng(0).standard_normal((2, 7, 6, 3)).astype(np.float32)
+    x[0, 2:4, 2:4] = 5.0
+    x[1, 0:2, 0:2, 0] = ((7.0, 7.0), (1.0, 2.0))
+    pooled, gradient = map(np.asarray, backend.value_and_gradient(_pool)(keras.ops.convert_to_tensor(x)))
+    np.testing.assert_array_equal(pooled, keras.ops.max_pool(x, 2, 2, data_format="channels_last"))
+    windows = x[:, :6].reshape(2, 3, 2, 3, 2, 3)
+    is_most = windows == windows.max(axis=(2, 4), keepdims=True)
+    shares = (is_most / is_most.sum(axis=(2, 4), keepdims=True)).reshape(2, 6, 6, 3)
+    np.testing.assert_array_equal(gradient, np.pad(shares, ((0, 0), (0, 1), (0, 0), (0, 0))))
+    assert (gradient[0, 2, 2, 0], gradient[1, 0, 1, 0], gradient[1, 1, 1, 0]) == (0.25, 0.5, 0.0)
 
 
 def test_the_turned_kernel_takes_gradients_back() -> None:

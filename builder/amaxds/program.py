@@ -27,11 +27,10 @@ would write them into every compiled program otherwise."""
 
 
 def _pool(x: Tensor) -> Tensor:
-    """2x2 max pooling of what comes out of a ReLU, which drops an odd last row and column.
+    """2x2 max pooling that drops an odd last row and column.
 
     Elementwise, with its gradient said: that of a window reduction costs more than a convolution on a CPU, and that of slices
-    costs several passes through memory. Every maximum of a window is given the whole gradient, not one of them: after a
-    ReLU only zeros are ever equal, and those pass none on.
+    costs several passes through memory. Equal maxima of a window share its gradient.
     """
     import keras
 
@@ -46,8 +45,9 @@ def _pool(x: Tensor) -> Tensor:
 
         def gradient(upstream: Tensor) -> Tensor:
             wide = (n, down, 1, across, 1, channels)
-            is_most = windows == keras.ops.reshape(most, wide)
-            found = keras.ops.where(is_most, keras.ops.reshape(upstream, wide), 0.0)
+            equal = [windows[:, :, row, :, column] == most for row in (0, 1) for column in (0, 1)]
+            share = upstream / sum(keras.ops.cast(each, upstream.dtype) for each in equal)
+            found = keras.ops.where(windows == keras.ops.reshape(most, wide), keras.ops.reshape(share, wide), 0.0)
             found = keras.ops.reshape(found, (n, 2 * down, 2 * across, channels))
             return keras.ops.pad(found, ((0, 0), (0, height - 2 * down), (0, width - 2 * across), (0, 0)))
 
