@@ -32,7 +32,7 @@ def choose(channels: int, filters: int, on_gpu: bool) -> Form:
     """The fastest on a CPU by `python benchmarks/speed.py convolutions`; a GPU's own library chooses for itself."""
     if on_gpu:
         return DIRECT
-    if min(channels, filters) >= 128:
+    if min(channels, filters) >= 64 and max(channels, filters) >= 128:
         return WINOGRAD
     if max(channels, filters) <= 16:
         return BLOCKS_OF_4 if min(channels, filters) <= 4 else BLOCKS_OF_2
