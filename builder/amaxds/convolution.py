@@ -29,7 +29,7 @@ class Form:
 
 
 def choose(channels: int, filters: int, on_gpu: bool) -> Form:
-    """The fastest on a CPU by `python benchmarks/speed.py convolutions`; a GPU's own library chooses for itself."""
+    """The fastest on a CPU where `python benchmarks/speed.py convolutions` shows a clear difference; direct on a GPU."""
     if on_gpu:
         return DIRECT
     if min(channels, filters) >= 64 and max(channels, filters) >= 128:

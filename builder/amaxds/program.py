@@ -29,8 +29,8 @@ would write them into every compiled program otherwise."""
 def _pool(x: Tensor) -> Tensor:
     """2x2 max pooling that drops an odd last row and column.
 
-    Elementwise, with its gradient said: that of a window reduction costs more than a convolution on a CPU, and that of slices
-    costs several passes through memory. Equal maxima of a window share its gradient.
+    Elementwise, with its gradient said: that of a window reduction costs more than a convolution on a CPU. Equal maxima of a
+    window share its gradient.
     """
     import keras
 
