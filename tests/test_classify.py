@@ -21,12 +21,23 @@ from amaxds.linear import fit_linear
 from amaxds.score import score
 
 Check = Callable[..., None]
-LAYERS = ["block1_conv1", "block2_conv2", "block3_conv1"]
+LAYERS = ["block3_conv2", "block4_conv2", "block5_conv1"]
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A build with dead filters in every split. Not to be changed."""
+    folder = tmp_path_factory.mktemp("dead") / "demo-filter-activations"
+    build = ("--network", "demo", "--recipe", "original", "--steps", 2, "--layers", ",".join(LAYERS), "--filters", "0-31")
+    assert amaxds("build", folder, *build).returncode == 0
+    statuses = {(row["split"], row["status"]) for row in sorted_rows(folder, "original")}
+    assert len(statuses) == 6
+    return folder
 
 
 @pytest.fixture(scope="module")
 def classification(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The classification of the small build. Not to be changed."""
+    """The classification of that build. Not to be changed."""
     out = tmp_path_factory.mktemp("classification") / "classification"
     ended = amaxds("classify", small, out)
     assert (ended.returncode, ended.stderr) == (0, "")
@@ -42,14 +53,16 @@ def test_every_model_is_judged_on_the_images_of_the_test_split(small: Path, clas
     assert set(files_of(classification)) == {"classification.json", "confusion.png", "confusion.svg"}
     stored, rows = _stored(classification), sorted_rows(small, "original")
     assert stored["layers"] == LAYERS
-    assert {(each["recipe"], each["model"]) for each in stored["results"]} == {("original", "cnn"), ("original", "linear")}
+    made = [(each["model"], each["trained_on"]) for each in stored["results"]]
+    assert made == [("cnn", "all"), ("cnn", "living"), ("linear", "all"), ("linear", "living")]
     counts = Counter((row["split"], row["status"]) for row in rows)
     test = [LAYERS.index(row["layer"]) for row in rows if row["split"] == "test"]
     alive = [LAYERS.index(row["layer"]) for row in rows if (row["split"], row["status"]) == ("test", "alive")]
     for each in stored["results"]:
         dead_too = each["trained_on"] == "all"
         assert each["images"] == counts["train", "alive"] + dead_too * counts["train", "dead"]
-        judged = {"living": alive} | ({"all": test} if dead_too and len(alive) < len(test) else {})
+        judged = {"living": alive} | ({"all": test} if dead_too else {})
+        assert set(each["scores"]) == ({"all", "living", "dead"} if dead_too else {"living"})
         for kind, labels in judged.items():
             found = each["scores"][kind]
             assert [sum(row) for row in found["confusion"]] == [labels.count(label) for label in range(3)]

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from amaxds import backend, engine
 from amaxds.cnn import CnnSettings, Images, train_cnn
 from amaxds.contents import Contents, open_contents
-from amaxds.errors import NotFoundOnline, UsageError
-from amaxds.features import Features, network_features, own_weights
+from amaxds.errors import UsageError
+from amaxds.features import Features, network_features, weights_or_reason
 from amaxds.files import write_json, write_whole
 from amaxds.folder import FORMAT, whole_folder
 from amaxds.image import decode_png
@@ -103,7 +103,8 @@ def classify(
             raise UsageError(f"unknown model {each!r}.", f"Choose from {', '.join(MODELS)}.")
     with whole_folder(out, path, "classification", MARK) as part, open_contents(path, name) as contents:
         _require_classes(contents, name)
-        loaded, reason = _weights(contents, models, weights)
+        wanted = not models or "linear" in models
+        loaded, reason = weights_or_reason(contents.claims, weights, bool(models)) if wanted else (None, None)
         chosen = [each for each in models or MODELS if each != "linear" or loaded is not None]
         backend.start(run.workers or engine.cores())
         results = [
@@ -136,18 +137,6 @@ def summarise_classification(contents: Contents, results: Iterable[Result], seed
 def _require_classes(contents: Contents, name: str) -> None:
     if len(contents.claims.scope) < 2:
         raise UsageError(f"{name} has images of one layer only.", "Build more layers: there is nothing to tell apart.")
-
-
-def _weights(contents: Contents, models: Sequence[str], choice: str | None) -> tuple[Weights | None, str | None]:
-    """The weights that `linear` needs, or why it is left out though nobody said so."""
-    if models and "linear" not in models:
-        return None, None
-    try:
-        return own_weights(contents.claims, choice), None
-    except (NotFoundOnline, UsageError) as error:
-        if models or choice is not None:
-            raise
-        return None, error.problem
 
 
 def _of_recipe(

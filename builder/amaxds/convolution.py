@@ -55,9 +55,25 @@ def _with_taps(x: Tensor, kernel: Tensor) -> Tensor:
     import keras
 
     n, height, width, channels = x.shape
-    filters = kernel.shape[1] // 9
     taps = keras.ops.matmul(keras.ops.reshape(x, (n * height * width, channels)), kernel)
-    taps = keras.ops.pad(keras.ops.reshape(taps, (n, height, width, 9 * filters)), ((0, 0), (1, 1), (1, 1), (0, 0)))
+    return _added(keras.ops.reshape(taps, (n, height, width, kernel.shape[1])))
+
+
+def convolve_one_filter(x: Tensor, kernels: Tensor, biases: Tensor) -> Tensor:
+    """A convolution with another single filter for each image: (n, h, w, c), (n, 9, c), (n,) -> (n, h, w)."""
+    import keras
+
+    n, height, width, channels = x.shape
+    taps = keras.ops.matmul(keras.ops.reshape(x, (n, height * width, channels)), keras.ops.transpose(kernels, (0, 2, 1)))
+    return _added(keras.ops.reshape(taps, (n, height, width, 9)))[..., 0] + keras.ops.reshape(biases, (n, 1, 1))
+
+
+def _added(taps: Tensor) -> Tensor:
+    """Products of pixels with each of nine taps, added up where they belong: (n, h, w, 9·out) -> (n, h, w, out)."""
+    import keras
+
+    height, width, filters = taps.shape[1], taps.shape[2], taps.shape[3] // 9
+    taps = keras.ops.pad(taps, ((0, 0), (1, 1), (1, 1), (0, 0)))
     places = [(divmod(tap, 3), slice(tap * filters, (tap + 1) * filters)) for tap in range(9)]
     return sum(taps[:, top : top + height, left : left + width, chosen] for (top, left), chosen in places)
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amaxds import backend, engine
-from amaxds.errors import UsageError
+from amaxds.errors import NotFoundOnline, UsageError
 from amaxds.image import Pixels
 from amaxds.plan import DEFAULT_BATCH_SIZE
 from amaxds.program import Programs
@@ -37,6 +37,16 @@ def own_weights(claims: Claims, choice: str | None = None) -> Weights:
             "Give the file that the dataset was built with: --weights FILE.",
         )
     return weights
+
+
+def weights_or_reason(claims: Claims, choice: str | None, insist: bool) -> tuple[Weights | None, str | None]:
+    """`own_weights`, or why they cannot be had; where somebody insists, or chose a file, that is raised."""
+    try:
+        return own_weights(claims, choice), None
+    except (NotFoundOnline, UsageError) as error:
+        if insist or choice is not None:
+            raise
+        return None, error.problem
 
 
 def network_features(

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amaxds import ascent, backend
-from amaxds.convolution import Form, choose, turned
+from amaxds.convolution import Form, choose, convolve_one_filter, turned
 from amaxds.network import Layer, Network
 from amaxds.recipe import Recipe
 from amaxds.weights import Weights
@@ -55,23 +55,6 @@ def _pool(x: Tensor) -> Tensor:
 
     found: Tensor = pool(x)
     return found
-
-
-def _convolve_one_filter(x: Tensor, kernels: Tensor, biases: Tensor) -> Tensor:
-    """A convolution with another single filter for each image: (n, h, w, c), (n, 9, c), (n,) -> (n, h, w).
-
-    One product of pixels with nine taps, and nine shifted additions; the borders are padded with zeros.
-    """
-    import keras
-
-    n, height, width, channels = x.shape
-    taps = keras.ops.matmul(keras.ops.reshape(x, (n, height * width, channels)), keras.ops.transpose(kernels, (0, 2, 1)))
-    taps = keras.ops.pad(keras.ops.reshape(taps, (n, height, width, 9)), ((0, 0), (1, 1), (1, 1), (0, 0)))
-    total = keras.ops.reshape(biases, (n, 1, 1))
-    for tap in range(9):
-        top, left = divmod(tap, 3)
-        total = total + taps[:, top : top + height, left : left + width, tap]
-    return total
 
 
 def _window_mean(maps: Tensor, margin: int) -> Tensor:
@@ -207,7 +190,7 @@ class Programs:
     def _response(self, given: Given, recipe: Recipe, layer: Layer, image: Tensor, kernels: Tensor, biases: Tensor) -> Tensor:
         """Each image's own filter's output before ReLU: (n, height, width)."""
         x = ascent.preprocess(recipe, self.network, image)
-        return _convolve_one_filter(self._inputs_of(given, x, layer), kernels, biases)
+        return convolve_one_filter(self._inputs_of(given, x, layer), kernels, biases)
 
     def _make_show(self, recipe: Recipe, layer: Layer) -> Callable[..., tuple[Tensor, Tensor]]:
         import keras

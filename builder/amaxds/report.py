@@ -22,8 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from amaxds.contents import open_contents
-from amaxds.errors import NotFoundOnline, UsageError
-from amaxds.features import own_weights
+from amaxds.features import weights_or_reason
 from amaxds.files import write_json, write_whole
 from amaxds.folder import FORMAT, whole_folder
 from amaxds.gallery import write_gallery
@@ -31,7 +30,6 @@ from amaxds.measures import COARSE_LEVELS, COLOURS, FREQUENCIES, LayerMeasures, 
 from amaxds.network import VGG16
 from amaxds.progress import counting
 from amaxds.provenance import Claims
-from amaxds.weights import Weights
 
 SUMMARY_FILE = "summary.json"
 CSV_COLUMNS = ("figure", "recipe", "layer", "quantity", "position", "value")
@@ -51,7 +49,7 @@ def write_report(
 
     with whole_folder(out, path, "report", SUMMARY_FILE) as part, open_contents(path, name) as contents:
         claims = contents.claims
-        loaded, reason = _weights(claims, neighbours, weights)
+        loaded, reason = (None, None) if neighbours is False else weights_or_reason(claims, weights, neighbours is True)
         layers, published = list(measure(contents)), read_published(claims)
         summary = summarise_report(claims, layers, published)
         write_json(part / SUMMARY_FILE, summary)
@@ -63,18 +61,6 @@ def write_report(
         with counting("looking for images alike", claims.filters * len(claims.recipes)) as done:
             write_gallery(contents, str(summary["dataset"]), part, figures, loaded, workers, done)
     return reason
-
-
-def _weights(claims: Claims, neighbours: bool | None, choice: str | None) -> tuple[Weights | None, str | None]:
-    """The weights that neighbours are found with, or why they are not shown though nobody said so."""
-    if neighbours is False:
-        return None, None
-    try:
-        return own_weights(claims, choice), None
-    except (NotFoundOnline, UsageError) as error:
-        if neighbours or choice is not None:
-            raise
-        return None, error.problem
 
 
 def read_published(claims: Claims) -> dict[str, Any] | None:
