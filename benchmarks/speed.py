@@ -161,7 +161,7 @@ def side(name: str, layer_name: str) -> None:
     if make is ours:
         from amaxds import backend, engine
 
-        backend.start(engine.cores())
+        backend.start(engine.cores(), with_loops=True)
     run = make(VGG16.layer(layer_name), load_weights(VGG16, "random", 0))
     begun = time.perf_counter()
     run()
@@ -268,7 +268,7 @@ def convolutions() -> None:
     """Every form at the sizes of both networks' layers, forward and back, one core."""
     from amaxds import backend, engine
 
-    backend.start(engine.cores())
+    backend.start(engine.cores(), with_loops=True)
     import keras
 
     from amaxds.convolution import FORMS, choose
@@ -295,7 +295,7 @@ def convolutions() -> None:
                         begun = time.perf_counter()
                         keras.ops.convert_to_numpy(program(x, prepared)[0, 0, 0])
                         times.append(1e3 * (time.perf_counter() - begun) / batch)
-                    chosen = form is choose(channels, filters, False)
+                    chosen = form is choose(size, channels, filters, False)
                     cells.append(f"{'**' * chosen}{statistics.median(times[1:]):.3f}{'**' * chosen}")
                 print(f"| {size} | {channels} to {filters} | {' | '.join(cells)} |", flush=True)
     print()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import keras
 import naive
 import numpy as np
@@ -30,13 +33,57 @@ def programs(weights: Weights) -> Programs:
 
 
 @pytest.mark.parametrize("name", convolution.FORMS)
-@pytest.mark.parametrize("shape", [(2, 14, 14), (1, 7, 9), (3, 4, 1)])
+@pytest.mark.parametrize("shape", [(2, 14, 14), (1, 7, 9), (3, 4, 1), (2, 274, 270)])
 def test_all_forms_of_a_convolution_agree(name: str, shape: tuple[int, int, int]) -> None:
     random, form = np.random.default_rng(0), convolution.FORMS[name]
     x, kernel = random.standard_normal((*shape, 5)), random.standard_normal((3, 3, 5, 7))
     direct = keras.ops.conv(x, kernel, padding="same", data_format="channels_last")
     found = form.convolve(*map(keras.ops.convert_to_tensor, (x, form.prepare(kernel))))
     np.testing.assert_allclose(found, direct, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("side", "channels"), [(112, 128), (28, 512)])
+def test_single_precision_is_enough_for_winograd(side: int, channels: int) -> None:
+    random = np.random.default_rng(0)
+    x, kernel = random.standard_normal((1, side, side, channels)), random.standard_normal((3, 3, channels, channels))
+    exact = np.asarray(keras.ops.conv(x, kernel, padding="same", data_format="channels_last"))
+    form = convolution.choose(side, channels, channels, on_gpu=False)
+    assert form is convolution.WINOGRAD
+    given = x.astype(np.float32), form.prepare(kernel.astype(np.float32))
+    found = np.asarray(form.convolve(*map(keras.ops.convert_to_tensor, given)))
+    assert np.abs(found - exact).max() < 1e-4 * exact.std()
+
+
+_IN_STRIPS = """
+import hashlib
+import sys
+import numpy as np
+from amaxds import backend, engine
+
+workers = int(sys.argv[1])
+backend.start(workers, with_loops=True)
+import keras
+from amaxds import winograd
+
+assert winograd.in_strips(120, 120, 64, 64)
+random = np.random.default_rng(0)
+x, kernel = random.random((2, 120, 120, 64), np.float32), random.random((3, 3, 64, 64), np.float32)
+given = list(map(keras.ops.convert_to_tensor, (x, winograd.transformed(kernel))))
+program = backend.compiled(winograd.convolve)
+work = lambda number, check: hashlib.sha256(keras.ops.convert_to_numpy(program(*given)).tobytes()).hexdigest()
+print(*sorted({found for _, found in engine.run_local(range(6), work, workers)}))
+"""
+
+
+def test_loops_on_a_pool_of_any_size_give_the_same_bits() -> None:
+    found = {_output_of(_IN_STRIPS, str(workers)) for workers in (1, 2, 5)}
+    assert len(found) == 1
+    assert len(found.pop().split()) == 1
+
+
+def _output_of(script: str, *arguments: str) -> str:
+    command = [sys.executable, "-c", script, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
 
 
 def test_the_gradient_of_pooling_is_that_of_max_pooling_and_shared_by_equals() -> None:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from amaxds import backend, engine
 from amaxds.contents import Contents
+from amaxds.convolution import has_loops
 from amaxds.errors import UsageError
 from amaxds.evidence import Row
 from amaxds.features import own_weights
@@ -122,7 +123,7 @@ def audit(contents: Contents, count: int, seed: int, weights: str | None = None,
     loaded = own_weights(claims, weights)
     _prefer(claims.stored["software"]["backend"])
     workers = workers or engine.cores()
-    backend.start(workers)
+    backend.start(workers, has_loops(claims.network))
     differs = tuple(_other_software(claims))
     programs = Programs(claims.network, loaded)
     sample = draw_sample(claims, count, seed)

@@ -3,8 +3,8 @@
 Everything else is written in `keras.ops`. Only three things differ between the two: how a gradient is taken, how a function
 is compiled, and how the library is told to be deterministic. With JAX nothing here imports TensorFlow.
 
-On a CPU every compiled program runs on one thread, and several programs run side by side: that costs nothing, and makes
-the bits independent of the number of cores. The settings must be in place before the library starts.
+On a CPU every operation of a compiled program runs on one thread, and several programs run side by side: that costs nothing,
+and makes the bits independent of the number of cores. The settings must be in place before the library starts.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from amaxds.errors import UsageError
 
 Tensor = Any
 
-# One thread for each program: XLA otherwise hands the parts of a larger program to the one thread of TensorFlow's pool, where
-# programs that run side by side wait for each other.
+# One thread for each operation, operations in their order, and vectors as wide as the CPU has them.
 _XLA_FLAGS = (
     "--xla_cpu_multi_thread_eigen=false",
     "--xla_cpu_enable_concurrency_optimized_scheduler=false",
+    "--xla_cpu_prefer_vector_width=512",
     "--xla_gpu_deterministic_ops=true",
 )
 # Whatever else is set here changes how results are rounded, so it is part of what a build was made with.
@@ -42,8 +42,15 @@ _ROUNDING_SETTINGS = (
 _NO_MEMORY = re.compile("ResourceExhausted|RESOURCE_EXHAUSTED|out of memory", re.IGNORECASE)
 
 
-def start(workers: int) -> str:
+_started_tensorflow = False
+
+
+def start(workers: int, with_loops: bool = False) -> str:
     """Load Keras's backend for deterministic work on that many threads; its name. Once loaded, it stays as it is.
+
+    with_loops: whether the compiled programs hold loops. XLA hands these to the pool of threads that TensorFlow keeps for
+    single operations: with one thread there, programs that run side by side wait for each other. Programs without loops
+    are faster with one, which leaves each where it was called.
 
     UsageError where the process already runs TensorFlow in another way, or Keras is set to some other backend.
     """
@@ -54,7 +61,7 @@ def start(workers: int) -> str:
     if name == "jax":
         os.environ["JAX_DEFAULT_MATMUL_PRECISION"] = "highest"
     elif name == "tensorflow":
-        _start_tensorflow(workers)
+        _start_tensorflow(workers, pool=workers if with_loops else 1)
     else:
         raise UsageError(f"Keras is set to run on {name!r}.", "Set KERAS_BACKEND=tensorflow or KERAS_BACKEND=jax.")
     with _held_back_stderr():
@@ -87,21 +94,24 @@ def keras_home() -> Path:
     return Path(os.path.expanduser(os.environ.get("KERAS_HOME", default)))
 
 
-def _start_tensorflow(workers: int) -> None:
+def _start_tensorflow(workers: int, pool: int) -> None:
+    global _started_tensorflow
     with _held_back_stderr():
         import tensorflow as tf
 
     tf.get_logger().setLevel("ERROR")
     try:
         tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_intra_op_parallelism_threads(pool)
         tf.config.threading.set_inter_op_parallelism_threads(workers)
     except RuntimeError:
         threads = tf.config.threading.get_intra_op_parallelism_threads()
-        if threads != 1:
+        if threads != 1 and not _started_tensorflow:
             raise UsageError(
                 f"TensorFlow is already running in this process, with {threads or 'all'} threads per operation.",
                 "Start the build in a fresh process, so that its images do not depend on the number of cores.",
             ) from None
+    _started_tensorflow = True
     tf.config.experimental.enable_op_determinism()
     tf.config.experimental.enable_tensor_float_32_execution(False)
 

@@ -22,6 +22,7 @@ from typing import Any
 import filelock
 
 from amaxds import backend, engine, provenance
+from amaxds.convolution import has_loops
 from amaxds.errors import DamagedShard, UsageError
 from amaxds.files import disk_errors, move_whole, write_json
 from amaxds.findings import Report
@@ -63,7 +64,7 @@ def build(out: Path, plan: Plan, weights: Weights, workers: int | None = None) -
 
 def _run(out: Path, plan: Plan, weights: Weights, asked: provenance.Identity, workers: int, begun: Begun) -> None:
     """Run what is missing and package all."""
-    backend.start(workers)
+    backend.start(workers, has_loops(plan.network))
     device = backend.device()
     identity = asked | {"software": backend.software(), "device": device}
     work = out / WORK

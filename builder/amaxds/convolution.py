@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amaxds import winograd
+from amaxds.network import Network
 
 Tensor = Any
 Kernel = NDArray[np.floating[Any]]
@@ -28,15 +29,22 @@ class Form:
     """(x, prepared kernel)"""
 
 
-def choose(channels: int, filters: int, on_gpu: bool) -> Form:
-    """The fastest on a CPU where `python benchmarks/speed.py convolutions` shows a clear difference; direct on a GPU."""
+def choose(side: int, channels: int, filters: int, on_gpu: bool) -> Form:
+    """The fastest for maps (side, side) on a CPU where `python benchmarks/speed.py convolutions` shows a clear difference;
+    direct on a GPU."""
     if on_gpu:
         return DIRECT
-    if min(channels, filters) >= 64 and max(channels, filters) >= 128:
+    if min(channels, filters) >= 64 and (max(channels, filters) >= 128 or winograd.in_strips(side, side, channels, filters)):
         return WINOGRAD
     if max(channels, filters) <= 16:
         return BLOCKS_OF_4 if min(channels, filters) <= 4 else BLOCKS_OF_2
     return TAPS if filters <= 4 else DIRECT
+
+
+def has_loops(network: Network) -> bool:
+    """Whether a form chosen for the network on a CPU takes its maps in a loop."""
+    sizes = [(layer.outputs(network.canvas), layer.channels, layer.filters) for layer in network.layers]
+    return any(choose(*size, on_gpu=False) is WINOGRAD and winograd.in_strips(size[0], *size) for size in sizes)
 
 
 def turned(kernel: Kernel) -> Kernel:

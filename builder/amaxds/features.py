@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amaxds import backend, engine
+from amaxds.convolution import has_loops
 from amaxds.errors import NotFoundOnline, UsageError
 from amaxds.image import Pixels
 from amaxds.plan import DEFAULT_BATCH_SIZE
@@ -62,7 +63,7 @@ def network_features(
     `done` is called with the number of images of each block that is finished.
     """
     workers = workers or engine.cores()
-    backend.start(workers)
+    backend.start(workers, has_loops(claims.network))
     programs, size = Programs(claims.network, weights), DEFAULT_BATCH_SIZE[claims.network.name]
     found = np.zeros((len(images), claims.network.filters), np.float32)
 

@@ -92,7 +92,8 @@ class Programs:
         self._given: Given = {}
         for each in network.layers:
             kernel, bias = (weights.tensors[f"{each.name}/{part}"] for part in ("kernel", "bias"))
-            there, back = choose(each.channels, each.filters, on_gpu), choose(each.filters, each.channels, on_gpu)
+            side = each.outputs(network.canvas)
+            there, back = choose(side, each.channels, each.filters, on_gpu), choose(side, each.filters, each.channels, on_gpu)
             self._forms[each.name] = there, back
             prepared = there.prepare(kernel), back.prepare(turned(kernel)), bias
             self._given[each.name] = tuple(map(keras.ops.convert_to_tensor, prepared))
