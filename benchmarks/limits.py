@@ -98,7 +98,7 @@ def write_noise(folder: Path) -> None:
     plan = make_plan(VGG16, ["clear"])
     versions = {name: version(name) for name in ("amaxds", "tensorflow", "pillow")}
     software = {"python": "3", "backend": "tensorflow", **versions, "settings": {}}
-    device = {"kind": "cpu", "model": "none", "precision": "float32"}
+    device = {"kind": "cpu", "model": "none"}
     identity = make_identity(plan, "pretrained", "0" * 64) | {"software": software, "device": device}
     rows = []
     for layer in VGG16.layers:

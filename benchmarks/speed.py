@@ -295,7 +295,7 @@ def convolutions() -> None:
                         begun = time.perf_counter()
                         keras.ops.convert_to_numpy(program(x, prepared)[0, 0, 0])
                         times.append(1e3 * (time.perf_counter() - begun) / batch)
-                    chosen = form is choose(size, channels, filters, False)
+                    chosen = form is choose(size, channels, filters)
                     cells.append(f"{'**' * chosen}{statistics.median(times[1:]):.3f}{'**' * chosen}")
                 print(f"| {size} | {channels} to {filters} | {' | '.join(cells)} |", flush=True)
     print()

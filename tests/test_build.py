@@ -35,6 +35,7 @@ CHANGES = {
     "seed of random weights": (("--weights", "random", "--seed", "9"), "seed 0, not 9"),
     "weights": (("--weights", "random"), 'network.weights "pretrained", not "random"'),
     "batch size": (("--batch-size", "16"), "batch_size 8, not 16"),
+    "precision": (("--precision", "bfloat16"), 'precision "float32", not "bfloat16"'),
     "scope": (("--filters", "0-6"), 'scope.layers.block1_conv1 "0-7", not "0-6"'),
 }
 

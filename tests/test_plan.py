@@ -78,6 +78,11 @@ def test_options_out_of_range_are_refused(options: dict[str, int]) -> None:
         make_plan(DEMO, ["original"], **options)
 
 
+def test_unknown_precision_is_refused() -> None:
+    with pytest.raises(UsageError, match="unknown precision 'float16'"):
+        make_plan(DEMO, ["original"], precision="float16")
+
+
 @pytest.mark.parametrize("layer", [*VGG16.layers, *DEMO.layers], ids=lambda layer: f"{layer.name} {layer.filters}")
 def test_splits_are_a_tenth_and_a_tenth_of_every_layer(layer) -> None:
     splits = split_of(layer)

@@ -47,7 +47,7 @@ def test_single_precision_is_enough_for_winograd(side: int, channels: int) -> No
     random = np.random.default_rng(0)
     x, kernel = random.standard_normal((1, side, side, channels)), random.standard_normal((3, 3, channels, channels))
     exact = np.asarray(keras.ops.conv(x, kernel, padding="same", data_format="channels_last"))
-    form = convolution.choose(side, channels, channels, on_gpu=False)
+    form = convolution.choose(side, channels, channels)
     assert form is convolution.WINOGRAD
     given = x.astype(np.float32), form.prepare(kernel.astype(np.float32))
     found = np.asarray(form.convolve(*map(keras.ops.convert_to_tensor, given)))
@@ -224,6 +224,20 @@ def test_loop_inside_one_program_takes_the_same_steps(weights: Weights, name: st
     np.testing.assert_allclose(one.images, other.images, rtol=0, atol=1e-4)
     np.testing.assert_allclose(one.activation, other.activation, rtol=1e-3)
     assert np.array_equal(one.moved, other.moved)
+
+
+@pytest.mark.parametrize("whole_ascents", [False, True])
+def test_reduced_precision_climbs_as_high_and_its_evidence_is_exact(
+    programs: Programs, weights: Weights, whole_ascents: bool
+) -> None:
+    layer, filters, recipe = DEMO.layer("block4_conv2"), (0, 1, 2, 3), get_recipe("clear", 16)
+    reduced = Programs(DEMO, weights, "bfloat16", whole_ascents)
+    start = _starts(DEMO, layer.index, filters, recipe)
+    exact, found = (_climb(each, recipe, layer, filters, start) for each in (programs, reduced))
+    assert np.array_equal(found.start_activation, exact.start_activation)
+    assert found.images.dtype == np.float32
+    assert not np.array_equal(found.images, exact.images)
+    np.testing.assert_allclose(found.activation, exact.activation, rtol=0.1)
 
 
 def test_ranks_are_those_of_a_plain_forward_pass(programs: Programs, weights: Weights) -> None:

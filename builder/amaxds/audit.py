@@ -125,13 +125,14 @@ def audit(contents: Contents, count: int, seed: int, weights: str | None = None,
     workers = workers or engine.cores()
     backend.start(workers, has_loops(claims.network))
     differs = tuple(_other_software(claims))
-    programs = Programs(claims.network, loaded)
+    programs = Programs(claims.network, loaded, claims.stored["precision"])
     sample = draw_sample(claims, count, seed)
     images: list[Remade] = []
     with BuildProgress(sum(map(len, sample.values()))) as progress:
         for recipe in claims.recipes.values():
             scope = {layer: filters for (name, layer), filters in sample.items() if name == recipe.name}
-            plan = Plan(claims.network, (recipe,), claims.stored["seed"], scope, claims.stored["batch_size"])
+            stored = claims.stored
+            plan = Plan(claims.network, (recipe,), stored["seed"], scope, stored["batch_size"], stored["precision"])
             made: dict[tuple[str, int], Row] = {}
 
             def make(unit: Unit, check: engine.Check, plan: Plan = plan) -> list[Row]:

@@ -208,8 +208,8 @@ def device() -> dict[str, Any]:
         found = tf.config.list_physical_devices("GPU")
         gpus = [tf.config.experimental.get_device_details(each).get("device_name", "GPU") for each in found]
     if gpus:
-        return {"kind": "gpu", "model": gpus[0], "precision": "float32, TF32 off"}
-    return {"kind": "cpu", "precision": "float32"} | _processor()
+        return {"kind": "gpu", "model": gpus[0]}
+    return {"kind": "cpu"} | _processor()
 
 
 def _processor() -> dict[str, str]:

@@ -75,7 +75,7 @@ def _run(out: Path, plan: Plan, weights: Weights, asked: provenance.Identity, wo
     else:
         write_json(work / "build.json", identity)
     build_digest = provenance.digest_of(identity)
-    programs = Programs(plan.network, weights)
+    programs = Programs(plan.network, weights, plan.precision)
     workers = 1 if device["kind"] == "gpu" else workers
 
     with BuildProgress(plan.images) as progress:

@@ -44,6 +44,7 @@ def build_command(
     steps: Annotated[int | None, typer.Option(help="Steps of the ascent instead of the recipe's own")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images in one program. Default: 8 for demo, 4 for vgg16")] = None,
     workers: Annotated[int | None, typer.Option(help="Programs side by side. Default: one for each core")] = None,
+    precision: Annotated[str, typer.Option(help="float32, or bfloat16 for the steps of the ascent, for a GPU")] = "float32",
     plan: Annotated[bool, typer.Option("--plan", help="Print images, units, work, disk and time; run nothing")] = False,
 ) -> None:
     """Make a dataset. Stopped at any moment, the same command goes on where it was."""
@@ -52,7 +53,7 @@ def build_command(
     from amaxds.recipe import DEFAULT_RECIPE
 
     chosen = get_network(network)
-    planned = make_plan(chosen, recipe or [DEFAULT_RECIPE], seed, layers, filters, steps, batch_size, workers)
+    planned = make_plan(chosen, recipe or [DEFAULT_RECIPE], seed, layers, filters, steps, batch_size, workers, precision)
     if plan:
         _print_plan(planned)
         return

@@ -29,11 +29,9 @@ class Form:
     """(x, prepared kernel)"""
 
 
-def choose(side: int, channels: int, filters: int, on_gpu: bool) -> Form:
-    """The fastest for maps (side, side) on a CPU where `python benchmarks/speed.py convolutions` shows a clear difference;
-    direct on a GPU."""
-    if on_gpu:
-        return DIRECT
+def choose(side: int, channels: int, filters: int) -> Form:
+    """The fastest for maps (side, side) in single precision on a CPU, where `python benchmarks/speed.py convolutions` shows a
+    clear difference."""
     if min(channels, filters) >= 64 and (max(channels, filters) >= 128 or winograd.in_strips(side, side, channels, filters)):
         return WINOGRAD
     if max(channels, filters) <= 16:
@@ -44,7 +42,7 @@ def choose(side: int, channels: int, filters: int, on_gpu: bool) -> Form:
 def has_loops(network: Network) -> bool:
     """Whether a form chosen for the network on a CPU takes its maps in a loop."""
     sizes = [(layer.outputs(network.canvas), layer.channels, layer.filters) for layer in network.layers]
-    return any(choose(*size, on_gpu=False) is WINOGRAD and winograd.in_strips(size[0], *size) for size in sizes)
+    return any(choose(*size) is WINOGRAD and winograd.in_strips(size[0], *size) for size in sizes)
 
 
 def turned(kernel: Kernel) -> Kernel:

@@ -12,6 +12,8 @@ from amaxds.errors import UsageError
 from amaxds.network import Layer, Network
 from amaxds.recipe import RECIPES, Recipe, get_recipe
 
+PRECISIONS = ("float32", "bfloat16")
+"""Of the network's arithmetic in the steps of an ascent. Activations and ranks are always computed in float32."""
 SPLITS = ("train", "validation", "test")
 
 Scope = Mapping[str, tuple[int, ...]]
@@ -48,6 +50,7 @@ class Plan:
     seed: int
     scope: Scope
     batch_size: int
+    precision: str = "float32"
 
     @property
     def images(self) -> int:
@@ -104,6 +107,7 @@ def make_plan(
     steps: int | None = None,
     batch_size: int | None = None,
     workers: int | None = None,
+    precision: str = "float32",
 ) -> Plan:
     """The plan that the options of `amaxds build` describe; UsageError for any that cannot be carried out."""
     if not 0 <= seed < 2**63:
@@ -112,9 +116,11 @@ def make_plan(
     for option, value in (("--batch-size", size), ("--workers", 1 if workers is None else workers)):
         if not 1 <= value <= 4096:
             raise UsageError(f"{option} {value} is out of range.", "Give a number from 1 to 4096.")
+    if precision not in PRECISIONS:
+        raise UsageError(f"unknown precision {precision!r}.", f"Choose from {', '.join(PRECISIONS)}.")
     chosen = {name: get_recipe(name, steps) for name in recipes}
     ordered = tuple(chosen[name] for name in RECIPES if name in chosen)
-    return Plan(network, ordered, seed, make_scope(network, layers, filters), size)
+    return Plan(network, ordered, seed, make_scope(network, layers, filters), size, precision)
 
 
 def make_scope(network: Network, layers: str | None = None, filters: str | None = None) -> dict[str, tuple[int, ...]]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amaxds import ascent, backend
-from amaxds.convolution import Form, choose, convolve_one_filter, turned
+from amaxds.convolution import DIRECT, Form, choose, convolve_one_filter, turned
 from amaxds.network import Layer, Network
 from amaxds.recipe import Recipe
 from amaxds.weights import Weights
@@ -57,6 +57,12 @@ def _pool(x: Tensor) -> Tensor:
     return found
 
 
+def _dtype(x: Tensor) -> str:
+    import keras
+
+    return str(keras.backend.standardize_dtype(x.dtype))
+
+
 def _window_mean(maps: Tensor, margin: int) -> Tensor:
     """Mean over height and width without the margin: (n, h, w, ...) -> (n, ...)."""
     import keras
@@ -81,25 +87,38 @@ class Ascended:
 class Programs:
     """The compiled programs of one network with its weights, each made at first use and kept. Safe to use from threads."""
 
-    def __init__(self, network: Network, weights: Weights, whole_ascents: bool | None = None) -> None:
-        """whole_ascents: all steps in one program; by default on a GPU only."""
-        import keras
-
+    def __init__(
+        self, network: Network, weights: Weights, precision: str = "float32", whole_ascents: bool | None = None
+    ) -> None:
+        """precision: of the network's arithmetic in the steps of an ascent, one of plan.PRECISIONS; all else is as precise as
+        the weights. whole_ascents: all steps in one program; by default on a GPU only.
+        """
         self.network = network
         self._host = weights.tensors
+        self._precision = precision
         on_gpu = backend.device()["kind"] == "gpu"
-        self._forms: dict[str, tuple[Form, Form]] = {}
-        self._given: Given = {}
-        for each in network.layers:
-            kernel, bias = (weights.tensors[f"{each.name}/{part}"] for part in ("kernel", "bias"))
-            side = each.outputs(network.canvas)
-            there, back = choose(side, each.channels, each.filters, on_gpu), choose(side, each.filters, each.channels, on_gpu)
-            self._forms[each.name] = there, back
-            prepared = there.prepare(kernel), back.prepare(turned(kernel)), bias
-            self._given[each.name] = tuple(map(keras.ops.convert_to_tensor, prepared))
+        self._forms: dict[tuple[str, str], tuple[Form, Form]] = {}
+        self._given = self._prepare(on_gpu)
+        self._given_to_steps = self._given if precision == "float32" else self._prepare(True, precision)
         self._whole_ascents = on_gpu if whole_ascents is None else whole_ascents
         self._lock = threading.Lock()
         self._made: dict[tuple[str, ...], Callable[..., Any]] = {}
+
+    def _prepare(self, all_direct: bool, dtype: str | None = None) -> Given:
+        """Every layer's tensors for the forms of convolution that it takes from now on in this type."""
+        import keras
+
+        given: Given = {}
+        for each in self.network.layers:
+            kernel, bias = (self._host[f"{each.name}/{part}"] for part in ("kernel", "bias"))
+            side = each.outputs(self.network.canvas)
+            there, back = choose(side, each.channels, each.filters), choose(side, each.filters, each.channels)
+            if all_direct:
+                there = back = DIRECT
+            prepared = there.prepare(kernel), back.prepare(turned(kernel)), bias
+            given[each.name] = tuple(keras.ops.convert_to_tensor(part, dtype) for part in prepared)
+            self._forms[each.name, _dtype(given[each.name][0])] = there, back
+        return given
 
     def ascend(
         self,
@@ -122,17 +141,18 @@ class Programs:
         chosen = list(filters)
         kernels = to_device(np.ascontiguousarray(kernel[..., chosen].reshape(9, layer.channels, -1).transpose(2, 0, 1)))
         biases = to_device(bias[chosen])
+        of_steps = [x if self._precision == "float32" else keras.ops.cast(x, self._precision) for x in (kernels, biases)]
         show = self._program("show", layer, recipe, self._make_show)
         state, moved = ascent.first_state(recipe, to_device(start)), keras.ops.zeros(len(chosen), "bool")
         start_activation = show(self._given, state[0], kernels, biases)[1]
         if self._whole_ascents:
             climb = self._program("climb", layer, recipe, self._make_climb)
-            state, moved = climb(self._given, state, moved, to_device(schedule), kernels, biases)
+            state, moved = climb(self._given_to_steps, state, moved, to_device(schedule), *of_steps)
         else:
             step = self._program("step", layer, recipe, self._make_step)
             for number in range(recipe.steps):
                 check()
-                state, moved = step(self._given, state, moved, to_device(schedule[:, number]), kernels, biases)
+                state, moved = step(self._given_to_steps, state, moved, to_device(schedule[:, number]), *of_steps)
         images, activation = show(self._given, state[0], kernels, biases)
         return Ascended(to_host(images), to_host(moved), to_host(start_activation), to_host(activation))
 
@@ -174,7 +194,8 @@ class Programs:
         """
         import keras
 
-        (forward, backward), (kernel, turned, bias) = self._forms[layer.name], given[layer.name]
+        kernel, turned, bias = given[layer.name]
+        forward, backward = self._forms[layer.name, _dtype(kernel)]
 
         @keras.ops.custom_gradient  # type: ignore[untyped-decorator]
         def convolve(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
@@ -189,9 +210,11 @@ class Programs:
         return _pool(x) if layer.pooled else x
 
     def _response(self, given: Given, recipe: Recipe, layer: Layer, image: Tensor, kernels: Tensor, biases: Tensor) -> Tensor:
-        """Each image's own filter's output before ReLU: (n, height, width)."""
-        x = ascent.preprocess(recipe, self.network, image)
-        return convolve_one_filter(self._inputs_of(given, x, layer), kernels, biases)
+        """Each image's own filter's output before ReLU: (n, height, width), in the image's type, computed in the kernels'."""
+        import keras
+
+        x = keras.ops.cast(ascent.preprocess(recipe, self.network, image), kernels.dtype)
+        return keras.ops.cast(convolve_one_filter(self._inputs_of(given, x, layer), kernels, biases), image.dtype)
 
     def _make_show(self, recipe: Recipe, layer: Layer) -> Callable[..., tuple[Tensor, Tensor]]:
         import keras

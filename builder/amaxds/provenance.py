@@ -87,7 +87,6 @@ class Software(_Part):
 
 class Device(_Part):
     kind: Literal["cpu", "gpu"]
-    precision: _Words
     model: _Words
     instructions: _Words | None = None
 
@@ -101,6 +100,7 @@ class IdentityFile(_Part):
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None
     scope: ScopeEntry
     batch_size: Annotated[int, Field(ge=1, le=4096)] | None
+    precision: Literal["float32", "bfloat16"] | None
     software: Software
     device: Device | None
 
@@ -147,6 +147,7 @@ def make_identity(plan: Plan, weights_source: str, weights_digest: str) -> Ident
             "layers": {name: write_filters(kept) for name, kept in plan.scope.items()},
         },
         "batch_size": plan.batch_size,
+        "precision": plan.precision,
     }
 
 
@@ -199,7 +200,7 @@ def parse_identity(text: str) -> tuple[Identity, Plan]:
     stored = json.loads(text, object_pairs_hook=unique)
     said = IdentityFile.model_validate(stored)
     network, recipes, scope = _meant(said)
-    plan = Plan(network, recipes, said.seed or 0, scope, said.batch_size or 1)
+    plan = Plan(network, recipes, said.seed or 0, scope, said.batch_size or 1, said.precision or "float32")
     due = make_identity(plan, said.network.weights, said.network.weights_sha256 or "a digest")
     for at, claimed, expected in differences({key: stored[key] for key in due}, due):
         raise ValueError(f"{at} is {short(claimed)}, expected {short(expected)}")
@@ -218,7 +219,7 @@ def _expected(said: BuildFile, network: Network, recipes: tuple[Recipe, ...], sc
     if [recipe.name for recipe in recipes] == [DESCRIBED.name]:
         return described_identity(network, recipes[0], scope) | {"command": DESCRIBE_COMMAND}
     # Where one of these is missing, what is expected instead says so.
-    plan = Plan(network, recipes, said.seed or 0, scope, said.batch_size or 1)
+    plan = Plan(network, recipes, said.seed or 0, scope, said.batch_size or 1, said.precision or "float32")
     identity = make_identity(plan, said.network.weights, said.network.weights_sha256 or "a digest")
     return identity | {"command": command_of(identity)} | ({} if said.device else {"device": "a device"})
 
@@ -234,6 +235,7 @@ def described_identity(network: Network, recipe: Recipe, scope: Scope) -> Identi
             "layers": {name: write_filters(kept) for name, kept in scope.items()},
         },
         "batch_size": None,
+        "precision": None,
         "device": None,
     }
 
@@ -322,6 +324,8 @@ def command_of(identity: Mapping[str, Any]) -> str:
     for recipe in identity["recipes"]:
         words += ["--recipe", recipe["name"]]
     words += ["--seed", str(identity["seed"]), "--batch-size", str(identity["batch_size"])]
+    if identity["precision"] != "float32":
+        words += ["--precision", identity["precision"]]
     steps = identity["recipes"][0]["steps"]
     if any(recipe["steps"] != RECIPES[recipe["name"]].steps for recipe in identity["recipes"]):
         words += ["--steps", str(steps)]
