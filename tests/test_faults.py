@@ -603,7 +603,7 @@ for network, layer in ((DEMO, "block1_conv2"), (DEMO, "block5_conv3"), (VGG16, "
         state = ascent.first_state(unit.recipe, jax.numpy.asarray(start))
         step = jax.jit(programs._make_step(unit.recipe, unit.layer))
         kernels, biases = np.zeros((4, 9, unit.layer.channels), "float32"), np.zeros(4, "float32")
-        account = step.lower(programs._given, state, np.zeros(4, bool), now, kernels, biases).compile().memory_analysis()
+        account = step.lower((programs._given, kernels, biases), state, np.zeros(4, bool), now).compile().memory_analysis()
         print(account.temp_size_in_bytes / least_bytes(network, [unit], 1))
 """
 

@@ -25,6 +25,9 @@ Given = dict[str, tuple[Tensor, ...]]
 """Layer -> kernel, turned kernel and bias, in the forms that its convolution wants. Programs take them as an argument: JAX
 would write them into every compiled program otherwise."""
 
+ForSteps = tuple[Given, Tensor, Tensor]
+"""The same, and the kernel (9, c) and bias of each image's own filter."""
+
 
 def _pool(x: Tensor) -> Tensor:
     """2x2 max pooling that drops an odd last row and column.
@@ -77,11 +80,11 @@ class Ascended:
 
     images: NDArray[np.float32]
     """(n, canvas, canvas, 3)"""
+    activation: NDArray[np.float32]
+    start_activation: NDArray[np.float32]
+    """(n,) the filter's mean output after ReLU over the recipe's window, for the final image and for the start."""
     moved: NDArray[np.bool_]
     """(n,) whether any gradient of the image was ever different from zero."""
-    start_activation: NDArray[np.float32]
-    activation: NDArray[np.float32]
-    """(n,) the filter's mean output after ReLU over the recipe's window, for the start and for the final image."""
 
 
 class Programs:
@@ -138,23 +141,30 @@ class Programs:
 
         to_device, to_host = keras.ops.convert_to_tensor, keras.ops.convert_to_numpy
         kernel, bias = self._host[f"{layer.name}/kernel"], self._host[f"{layer.name}/bias"]
-        chosen = list(filters)
-        kernels = to_device(np.ascontiguousarray(kernel[..., chosen].reshape(9, layer.channels, -1).transpose(2, 0, 1)))
-        biases = to_device(bias[chosen])
-        of_steps = [x if self._precision == "float32" else keras.ops.cast(x, self._precision) for x in (kernels, biases)]
-        show = self._program("show", layer, recipe, self._make_show)
+        chosen, dtype = list(filters), None if self._precision == "float32" else self._precision
+        kernels = np.ascontiguousarray(kernel[..., chosen].reshape(9, layer.channels, -1).transpose(2, 0, 1))
+        given = self._given_to_steps, to_device(kernels, dtype), to_device(bias[chosen], dtype)
         state, moved = ascent.first_state(recipe, to_device(start)), keras.ops.zeros(len(chosen), "bool")
-        start_activation = show(self._given, state[0], kernels, biases)[1]
+        _, start_activation = self._show(recipe, layer, chosen, state[0])
         if self._whole_ascents:
             climb = self._program("climb", layer, recipe, self._make_climb)
-            state, moved = climb(self._given_to_steps, state, moved, to_device(schedule), *of_steps)
+            state, moved = climb(given, state, moved, to_device(schedule))
         else:
             step = self._program("step", layer, recipe, self._make_step)
             for number in range(recipe.steps):
                 check()
-                state, moved = step(self._given_to_steps, state, moved, to_device(schedule[:, number]), *of_steps)
-        images, activation = show(self._given, state[0], kernels, biases)
-        return Ascended(to_host(images), to_host(moved), to_host(start_activation), to_host(activation))
+                state, moved = step(given, state, moved, to_device(schedule[:, number]))
+        return Ascended(*self._show(recipe, layer, chosen, state[0]), start_activation, to_host(moved))
+
+    def _show(self, recipe: Recipe, layer: Layer, filters: list[int], parameters: Tensor) -> tuple[NDArray[Any], NDArray[Any]]:
+        """The images of these parameters, and how strongly each excites its own filter."""
+        import keras
+
+        render = self._kept(("render", recipe.digest), lambda: self._make_render(recipe))
+        score = self._program("score", layer, recipe, self._make_score)
+        image, x = render(parameters)
+        scores = keras.ops.convert_to_numpy(score(self._given, x))
+        return keras.ops.convert_to_numpy(image), scores[np.arange(len(filters)), filters]
 
     def score(self, recipe: Recipe, layer: Layer, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Mean post-ReLU output over the recipe's window of every filter of the layer for every 8-bit image, fed with the
@@ -209,32 +219,29 @@ class Programs:
             x = self._activated(given, _pool(x) if each.pooled else x, each)
         return _pool(x) if layer.pooled else x
 
-    def _response(self, given: Given, recipe: Recipe, layer: Layer, image: Tensor, kernels: Tensor, biases: Tensor) -> Tensor:
+    def _response(self, given: ForSteps, recipe: Recipe, layer: Layer, image: Tensor) -> Tensor:
         """Each image's own filter's output before ReLU: (n, height, width), in the image's type, computed in the kernels'."""
         import keras
 
+        network, kernels, biases = given
         x = keras.ops.cast(ascent.preprocess(recipe, self.network, image), kernels.dtype)
-        return keras.ops.cast(convolve_one_filter(self._inputs_of(given, x, layer), kernels, biases), image.dtype)
+        return keras.ops.cast(convolve_one_filter(self._inputs_of(network, x, layer), kernels, biases), image.dtype)
 
-    def _make_show(self, recipe: Recipe, layer: Layer) -> Callable[..., tuple[Tensor, Tensor]]:
-        import keras
+    def _make_render(self, recipe: Recipe) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
 
-        def show(given: Given, parameters: Tensor, kernels: Tensor, biases: Tensor) -> tuple[Tensor, Tensor]:
+        def render(parameters: Tensor) -> tuple[Tensor, Tensor]:
             image = ascent.render(recipe, self.network, parameters)
-            maps = self._response(given, recipe, layer, image, kernels, biases)
-            return image, _window_mean(keras.ops.relu(maps), recipe.window_margin)
+            return image, ascent.preprocess(recipe, self.network, image)
 
-        return show
+        return render
 
     def _make_step(self, recipe: Recipe, layer: Layer) -> Callable[..., tuple[ascent.State, Tensor]]:
         import keras
 
-        def step(
-            given: Given, state: ascent.State, moved: Tensor, now: Tensor, kernels: Tensor, biases: Tensor
-        ) -> tuple[ascent.State, Tensor]:
+        def step(given: ForSteps, state: ascent.State, moved: Tensor, now: Tensor) -> tuple[ascent.State, Tensor]:
             def objective(parameters: Tensor) -> Tensor:
                 image = ascent.render(recipe, self.network, parameters, now)
-                maps = self._response(given, recipe, layer, image, kernels, biases)
+                maps = self._response(given, recipe, layer, image)
                 return _window_mean(ascent.wanted(recipe, maps), recipe.window_margin)
 
             _, gradient = backend.value_and_gradient(objective)(state[0])
@@ -248,11 +255,9 @@ class Programs:
 
         step = self._make_step(recipe, layer)
 
-        def climb(
-            given: Given, state: ascent.State, moved: Tensor, schedule: Tensor, kernels: Tensor, biases: Tensor
-        ) -> tuple[ascent.State, Tensor]:
+        def climb(given: ForSteps, state: ascent.State, moved: Tensor, schedule: Tensor) -> tuple[ascent.State, Tensor]:
             def body(number: Tensor, carried: tuple[ascent.State, Tensor]) -> tuple[ascent.State, Tensor]:
-                return step(given, *carried, keras.ops.take(schedule, number, axis=1), kernels, biases)
+                return step(given, *carried, keras.ops.take(schedule, number, axis=1))
 
             ended: tuple[ascent.State, Tensor] = keras.ops.fori_loop(0, recipe.steps, body, (state, moved))
             return ended
