@@ -193,6 +193,25 @@ def test_jax_makes_the_same_images_without_tensorflow(small: Path, tmp_path: Pat
         assert (apart <= 1).mean() > 0.98
 
 
+def test_jax_finds_compiled_programs_again_unless_they_are_damaged(tmp_path: Path) -> None:
+    one = ("--network", "demo", "--recipe", "original", "--steps", "2", "--layers", "block1_conv1", "--filters", "0")
+
+    def build(name: str, home: Path) -> tuple[dict[str, bytes], set[Path]]:
+        ended = amaxds("build", tmp_path / name / "out", *one, KERAS_BACKEND="jax", XDG_CACHE_HOME=str(home))
+        assert ended.returncode == 0, ended.stderr
+        assert "Warning" not in ended.stderr
+        return files_of(tmp_path / name / "out"), set(home.rglob("*-cache"))
+
+    made, kept = build("made", tmp_path / "home")
+    assert {"jit_step", "jit_score", "jit_render"} <= {path.name.partition("-")[0] for path in kept}
+    assert build("found", tmp_path / "home") == (made, kept)
+    for path in kept:
+        path.write_bytes(path.read_bytes()[:-100])
+    assert build("damaged", tmp_path / "home")[0] == made
+    (tmp_path / "no folder").touch()
+    assert build("not kept", tmp_path / "no folder")[0] == made
+
+
 def test_with_jax_no_module_imports_tensorflow() -> None:
     code = "import sys; from amaxds import backend, build; backend.start(1); print(*sys.modules)"
     ended = subprocess.run(

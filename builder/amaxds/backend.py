@@ -16,6 +16,7 @@ import platform
 import re
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
@@ -60,6 +61,7 @@ def start(workers: int, with_loops: bool = False) -> str:
     os.environ["XLA_FLAGS"] = " ".join([*flags, *(flag for flag in _XLA_FLAGS if flag not in flags)])
     if name == "jax":
         os.environ["JAX_DEFAULT_MATMUL_PRECISION"] = "highest"
+        _keep_programs()
     elif name == "tensorflow":
         _start_tensorflow(workers, pool=workers if with_loops else 1)
     else:
@@ -74,6 +76,22 @@ def start(workers: int, with_loops: bool = False) -> str:
             "Start the build in a fresh process.",
         )
     return name
+
+
+def _keep_programs() -> None:
+    """Have JAX keep compiled programs on disk, under what they were compiled from, with and for, and find them again. Where
+    no folder can be written, or what is kept is damaged, they are compiled anew each time; a folder that the user chose stays.
+
+    TensorFlow could do the same, but finds few again: it looks them up under names that count all functions of the process.
+    """
+    with contextlib.suppress(OSError, RuntimeError):
+        home = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+        folder = home / "amaxds" / "programs"
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+        os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(folder))
+        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+        warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache", UserWarning)
 
 
 def _chosen_backend() -> str:
