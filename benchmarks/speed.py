@@ -28,6 +28,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 BATCH, STEPS, ROUNDS = 4, 8, 3
+BATCH_ON_GPU = 64
 SIDE = 224
 SAMPLE = ("block1_conv2", "block3_conv3", "block5_conv3")
 """The layers of those sides that are not measured on all of them, to save time."""
@@ -45,9 +46,9 @@ def ours(layer: Any, weights: Any) -> Callable[[], int]:
     from amaxds.program import Programs
     from amaxds.recipe import get_recipe
 
-    workers = engine.cores() if backend.device()["kind"] == "cpu" else 1
-    batch = BATCH if backend.device()["kind"] == "cpu" else int(os.environ.get("BATCH", "32"))
-    programs, recipe, filters = Programs(VGG16, weights), get_recipe("original", STEPS), tuple(range(batch))
+    on_cpu = backend.device()["kind"] == "cpu"
+    workers, batch, precision = (engine.cores(), BATCH, "float32") if on_cpu else (2, BATCH_ON_GPU, "bfloat16")
+    programs, recipe, filters = Programs(VGG16, weights, precision), get_recipe("original", STEPS), tuple(range(batch))
     start = np.stack([recipe.start(VGG16, 0, layer.index, filter) for filter in filters])
     schedule = np.stack([recipe.schedule(VGG16, 0, layer.index, filter) for filter in filters])
 
@@ -112,7 +113,7 @@ def torch_batched(layer: Any, weights: Any, compiled: bool = False) -> Callable[
     from amaxds.network import VGG16
 
     device, kind = ("cuda", torch.bfloat16) if torch.cuda.is_available() else ("cpu", torch.float32)
-    batch = BATCH if device == "cpu" else int(os.environ.get("BATCH", "32"))
+    batch = BATCH if device == "cpu" else BATCH_ON_GPU
     modules: list[Any] = []
     for each in VGG16.layers[: layer.index + 1]:
         modules += [torch.nn.MaxPool2d(2)] * each.pooled
@@ -335,8 +336,9 @@ def builds() -> None:
         print(f"| {title} | {_spread(seconds)} | {memory:.2f} |", flush=True)
     if has_gpu():
         for recipe in ("original", "clear"):
-            seconds_, memory = build("--network", "vgg16", "--weights", "random", "--recipe", recipe)
-            print(f"| `--network vgg16 --weights random --recipe {recipe}`, GPU | {seconds_:.1f} | {memory:.2f} |", flush=True)
+            options = ("--network", "vgg16", "--weights", "random", "--recipe", recipe, "--precision", "bfloat16")
+            seconds_, memory = build(*options)
+            print(f"| `{' '.join(options)}`, GPU | {seconds_:.1f} | {memory:.2f} |", flush=True)
     else:
         print("| VGG16 on a GPU | not measured | |")
     print()
@@ -353,7 +355,16 @@ def starting() -> None:
     print("## Starting\n\n| what | seconds (median, spread) |\n|---|---|")
     print(f"| `amaxds --help` | {statistics.median(times):.2f} ({min(times):.2f}-{max(times):.2f}) |")
     one = ("--network", "demo", "--layers", "block1_conv2", "--filters", 0)
-    print(f"| a valid dataset of one image | {_spread([build(*one)[0] for _ in range(3)])} |\n")
+    print(f"| a valid dataset of one image | {_spread([build(*one)[0] for _ in range(3)])} |")
+    if has("jax"):
+        with tempfile.TemporaryDirectory() as homes:
+
+            def on_jax(number: int) -> float:
+                return build(*one, KERAS_BACKEND="jax", XDG_CACHE_HOME=f"{homes}/{number}")[0]
+
+            for title in ("nothing", "everything"):
+                print(f"| the same on JAX, {title} compiled before | {_spread([on_jax(number) for number in range(3)])} |")
+    print()
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from amaxds.errors import UsageError
+from amaxds.memory import batch_size_within, least_bytes
 from amaxds.network import DEMO, NETWORKS, VGG16
 from amaxds.plan import make_plan, make_scope, split_of
 from amaxds.provenance import write_filters
@@ -76,6 +77,19 @@ def test_bad_patterns_are_named_with_what_there_is(layers, filters, words: str) 
 def test_options_out_of_range_are_refused(options: dict[str, int]) -> None:
     with pytest.raises(UsageError, match="out of range"):
         make_plan(DEMO, ["original"], **options)
+
+
+@pytest.mark.parametrize("gigabytes", [4, 8, 24, 48, 141])
+def test_batches_on_a_gpu_are_the_largest_that_surely_fit(gigabytes: int) -> None:
+    """A step takes up to 4.4 times its maps, of which nine tenths are what it needs at the least."""
+
+    def most_bytes(batch_size: int) -> float:
+        units = list(make_plan(VGG16, ["clear"], layers="block5_conv3", batch_size=batch_size).units())
+        return least_bytes(VGG16, units, workers=2) / 0.9 * 4.4
+
+    size = batch_size_within(VGG16, gigabytes * 10**9)
+    assert most_bytes(size) < gigabytes * 1e9
+    assert size == 128 or most_bytes(2 * size) > 0.8 * gigabytes * 1e9
 
 
 def test_unknown_precision_is_refused() -> None:

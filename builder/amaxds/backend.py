@@ -230,6 +230,17 @@ def device() -> dict[str, Any]:
     return {"kind": "cpu"} | _processor()
 
 
+def gpu_bytes() -> int | None:
+    """The GPU memory that programs may take; None on a CPU, and with TensorFlow, which does not say."""
+    import keras
+
+    if keras.backend.backend() != "jax" or device()["kind"] != "gpu":
+        return None
+    import jax
+
+    return int(jax.devices()[0].memory_stats()["bytes_limit"])
+
+
 def _processor() -> dict[str, str]:
     """Model and vector instruction sets of the CPU: they decide how XLA rounds."""
     try:

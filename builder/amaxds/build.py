@@ -76,7 +76,7 @@ def _run(out: Path, plan: Plan, weights: Weights, asked: provenance.Identity, wo
         write_json(work / "build.json", identity)
     build_digest = provenance.digest_of(identity)
     programs = Programs(plan.network, weights, plan.precision)
-    workers = 1 if device["kind"] == "gpu" else workers
+    workers = min(workers, 2) if device["kind"] == "gpu" else workers  # There one runs while another is prepared.
 
     with BuildProgress(plan.images) as progress:
         missing = _missing_units(plan, work / "shards", build_digest, progress)

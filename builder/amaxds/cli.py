@@ -42,18 +42,22 @@ def build_command(
     filters: Annotated[str | None, typer.Option(help="Filters as numbers and ranges: 0-15,40")] = None,
     seed: Annotated[int, typer.Option(help="Seed of all randomness")] = 0,
     steps: Annotated[int | None, typer.Option(help="Steps of the ascent instead of the recipe's own")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images in one program. Default: 8 for demo, 4 for vgg16")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Images in one program. Default: 8 for demo, 4 for vgg16, more on a GPU")
+    ] = None,
     workers: Annotated[int | None, typer.Option(help="Programs side by side. Default: one for each core")] = None,
     precision: Annotated[str, typer.Option(help="float32, or bfloat16 for the steps of the ascent, for a GPU")] = "float32",
     plan: Annotated[bool, typer.Option("--plan", help="Print images, units, work, disk and time; run nothing")] = False,
 ) -> None:
     """Make a dataset. Stopped at any moment, the same command goes on where it was."""
+    from amaxds.memory import batch_size_on_gpu
     from amaxds.network import get_network
     from amaxds.plan import make_plan
     from amaxds.recipe import DEFAULT_RECIPE
 
     chosen = get_network(network)
-    planned = make_plan(chosen, recipe or [DEFAULT_RECIPE], seed, layers, filters, steps, batch_size, workers, precision)
+    size = batch_size_on_gpu(chosen) if batch_size is None else batch_size
+    planned = make_plan(chosen, recipe or [DEFAULT_RECIPE], seed, layers, filters, steps, size, workers, precision)
     if plan:
         _print_plan(planned)
         return

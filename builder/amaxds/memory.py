@@ -12,7 +12,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from amaxds import backend
+from amaxds import backend, engine
+from amaxds.convolution import has_loops
 from amaxds.errors import OutOfMemory
 from amaxds.network import Network
 from amaxds.plan import Unit
@@ -29,12 +30,33 @@ def least_bytes(network: Network, units: Sequence[Unit], workers: int) -> int:
         (
             min(workers, together[unit.recipe.name, unit.layer.name])
             * len(unit.rows)
-            * sum(4 * each.filters * each.outputs(network.canvas) ** 2 for each in network.layers[: unit.layer.index])
+            * _bytes_of_maps(network, unit.layer.index)
             for unit in units
         ),
         default=0,
     )
     return maps * 9 // 10
+
+
+def _bytes_of_maps(network: Network, layers: int) -> int:
+    """Of one image, in the first layers."""
+    return sum(4 * each.filters * each.outputs(network.canvas) ** 2 for each in network.layers[:layers])
+
+
+def batch_size_on_gpu(network: Network) -> int | None:
+    """As many images as `batch_size_within` its memory; None where no GPU is, which is seen without loading a backend."""
+    if not Path("/dev/nvidia0").exists():
+        return None
+    backend.start(engine.cores(), has_loops(network))
+    limit = backend.gpu_bytes()
+    return None if limit is None else batch_size_within(network, limit)
+
+
+def batch_size_within(network: Network, limit: int) -> int:
+    """The most images, a power of two up to 128, for which two programs side by side surely fit into so many bytes: a step
+    takes up to 4.4 times as much as the maps of all layers, so five times as much is given to each."""
+    fitting = limit // (2 * 5 * _bytes_of_maps(network, len(network.layers)))
+    return 1 << (min(max(fitting, 1), 128).bit_length() - 1)
 
 
 def available_bytes() -> int | None:
