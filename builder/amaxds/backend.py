@@ -231,14 +231,15 @@ def device() -> dict[str, Any]:
 
 
 def gpu_bytes() -> int | None:
-    """The GPU memory that programs may take; None on a CPU, and with TensorFlow, which does not say."""
+    """The GPU memory that programs may take; None on a CPU, and where the library does not say, as TensorFlow never does."""
     import keras
 
     if keras.backend.backend() != "jax" or device()["kind"] != "gpu":
         return None
     import jax
 
-    return int(jax.devices()[0].memory_stats()["bytes_limit"])
+    known = jax.devices()[0].memory_stats() or {}
+    return known.get("bytes_limit")
 
 
 def _processor() -> dict[str, str]:
