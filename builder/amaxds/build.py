@@ -6,6 +6,9 @@
     OUT/build.json                      written last: its presence means finished
 
 Until OUT/build.json is there, everything else outside .amaxds may be written again from the shards.
+
+OUT may be in a store. There is no lock there: two builds of the same identity write the same bytes, another is refused. Ranks
+are taken and files are made from a copy of the shards on this machine.
 """
 
 from __future__ import annotations
@@ -19,8 +22,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import filelock
-
 from amaxds import backend, engine, provenance
 from amaxds.convolution import has_loops
 from amaxds.errors import DamagedShard, UsageError
@@ -28,58 +29,62 @@ from amaxds.files import disk_errors, move_whole, write_json
 from amaxds.findings import Report
 from amaxds.image import decode_png
 from amaxds.memory import memory_errors, require_memory
+from amaxds.output import at_hand, locked, name_of, remove, require_usable
 from amaxds.packaging import Begun, write_dataset
 from amaxds.plan import Plan, Unit
 from amaxds.program import Programs
 from amaxds.progress import BuildProgress
 from amaxds.recipe import Recipe
 from amaxds.shard import WORK, Row, read_shard, shard_path, write_shard
+from amaxds.store import Place, near
 from amaxds.synthesis import activation_ranks, layer_scores, synthesise
 from amaxds.validate import validate
 from amaxds.weights import Weights
 
 
-def build(out: Path, plan: Plan, weights: Weights, workers: int | None = None) -> Report:
+def build(out: Place, plan: Plan, weights: Weights, workers: int | None = None) -> Report:
     """Make the dataset of the plan in the folder `out`, or go on where an earlier run of the same build stopped.
 
     Ends by validating the folder, and returns what that found.
 
-    Raises UsageError for a folder that is in use, not writable, holds something else, or holds another build; DiskError where
-    writing fails; OutOfMemory. Finished units stay, whatever ends the build; the same call goes on from them.
+    Raises UsageError for a folder that is in use, not writable, holds something else, or holds another build; DiskError or
+    StoreError where writing fails; OutOfMemory. Finished units stay, whatever ends the build; the same call goes on from them.
     """
     begun, asked = Begun(), provenance.make_identity(plan, weights.source, weights.digest)
-    _require_usable(out)
+    require_usable(out)
     finished, work = out / "build.json", out / WORK
     if not finished.exists():
-        with _locked(work):
+        with locked(work):
             if not finished.exists():
                 threads = workers or engine.cores()
                 with memory_errors(plan.batch_size, threads):
                     _run(out, plan, weights, asked, threads, begun)
-    shutil.rmtree(work, ignore_errors=True)  # Of a finished build nobody needs it, whoever else is looking.
+    remove(work)  # Of a finished build nobody needs it, whoever else is looking.
     stored = _read_json(finished)
     provenance.require_same(out, {key: stored.get(key) for key in asked}, asked)
-    return validate(out)
+    with near(out) as folder:
+        return validate(folder, str(out))
 
 
-def _run(out: Path, plan: Plan, weights: Weights, asked: provenance.Identity, workers: int, begun: Begun) -> None:
+def _run(out: Place, plan: Plan, weights: Weights, asked: provenance.Identity, workers: int, begun: Begun) -> None:
     """Run what is missing and package all."""
     backend.start(workers, has_loops(plan.network))
     device = backend.device()
     identity = asked | {"software": backend.software(), "device": device}
     work = out / WORK
-    if (work / "build.json").exists():
-        stored = _read_json(work / "build.json")
-        provenance.require_same(out, stored, identity)
-        identity = stored
-    else:
-        write_json(work / "build.json", identity)
+    if not (work / "build.json").exists():
+        with contextlib.suppress(FileExistsError):  # In a store, another build may begin at the same moment.
+            write_json(work / "build.json", identity, new=True)
+    stored = _read_json(work / "build.json")
+    provenance.require_same(out, stored, identity)
+    identity = stored
     build_digest = provenance.digest_of(identity)
     programs = Programs(plan.network, weights, plan.precision)
     workers = min(workers, 2) if device["kind"] == "gpu" else workers  # There one runs while another is prepared.
 
     with BuildProgress(plan.images) as progress:
-        missing = _missing_units(plan, work / "shards", build_digest, progress)
+        with at_hand(work) as here:
+            missing = _missing_units(plan, here / "shards", build_digest, progress)
         if device["kind"] == "cpu":
             require_memory(plan.network, missing, plan.batch_size, workers)
 
@@ -89,9 +94,10 @@ def _run(out: Path, plan: Plan, weights: Weights, asked: provenance.Identity, wo
         for unit, _ in engine.run_local(_interleaved(missing, workers), make, workers):
             progress.unit_done(unit)
         progress.stage("ranking")
-        ranked = _Ranked(plan, programs, work / "shards", build_digest, workers)
-        progress.stage("packaging")
-        _package(out, plan, identity, ranked, begun)
+        with at_hand(work) as here:
+            ranked = _Ranked(plan, programs, here / "shards", build_digest, workers)
+            progress.stage("packaging")
+            _package(out, here, plan, identity, ranked, begun)
         progress.say("validating")
 
 
@@ -158,9 +164,9 @@ class _Ranked:
         return found
 
 
-def _package(out: Path, plan: Plan, identity: provenance.Identity, ranked: _Ranked, begun: Begun) -> None:
-    """Write everything beside .amaxds into .amaxds/packaged, then move it into place, build.json last."""
-    packaged, scratch = out / WORK / "packaged", out / WORK / "scratch"
+def _package(out: Place, here: Path, plan: Plan, identity: provenance.Identity, ranked: _Ranked, begun: Begun) -> None:
+    """Write everything beside .amaxds into a folder here, then move it into place, build.json last."""
+    packaged, scratch = here / "packaged", here / "scratch"
     rows = {recipe.name: functools.partial(ranked.rows, recipe) for recipe in plan.recipes}
     beaten = {recipe.name: ranked.beaten(recipe) for recipe in plan.recipes}
     command = provenance.command_of(identity)
@@ -169,7 +175,7 @@ def _package(out: Path, plan: Plan, identity: provenance.Identity, ranked: _Rank
             shutil.rmtree(folder, ignore_errors=True)
             with disk_errors(folder):
                 folder.mkdir()
-        write_dataset(packaged, scratch, out.resolve().name, plan.network, identity, command, rows, beaten, begun)
+        write_dataset(packaged, scratch, name_of(out), plan.network, identity, command, rows, beaten, begun)
         shutil.rmtree(scratch, ignore_errors=True)  # From here on nothing takes room: a disk that was not full yet stays so.
         files = [path.relative_to(packaged) for path in packaged.rglob("*") if path.is_file()]
         for file in sorted(files, key=lambda each: (each.name == "build.json", each)):
@@ -179,53 +185,7 @@ def _package(out: Path, plan: Plan, identity: provenance.Identity, ranked: _Rank
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _require_usable(out: Path) -> None:
-    """UsageError where the folder is a file, has a name that no card can hold, or holds anything that no build put there."""
-    with disk_errors(out):
-        if not out.resolve().name.isprintable():
-            raise UsageError(f"the name of {str(out)!r} has characters that cannot be printed.", "Choose another OUT.")
-        if not out.exists() and not out.is_symlink():
-            return
-        if not out.is_dir():
-            raise UsageError(f"{out} is not a folder.", "Choose another OUT.")
-        # Another build may end meanwhile: build.json is there before .amaxds goes, so it is looked for last.
-        found = sorted(path.name for path in out.iterdir())
-        if (out / WORK).is_file():
-            raise UsageError(
-                f"{out / WORK} is not a folder, so {out} holds no build.", "Choose another OUT, or delete that file."
-            )
-        begun = (out / WORK / "build.json").exists() or found == [WORK]
-        if found and not begun and not (out / "build.json").exists():
-            raise UsageError(
-                f"{out} is not empty and holds no build (it has {found[0]!r}).", "Choose another OUT, or empty it."
-            )
-
-
-@contextlib.contextmanager
-def _locked(work: Path) -> Iterator[None]:
-    """Hold the build's working folder; the operating system lets go of it however the process ends."""
-    try:
-        with disk_errors(work):
-            lock = _lock(work)
-    except filelock.Timeout:
-        raise UsageError(f"another build is running in {work.parent}.", "Wait for it, or choose another OUT.") from None
-    with lock:
-        yield
-
-
-def _lock(work: Path, tries: int = 100) -> contextlib.AbstractContextManager[Any]:
-    """The lock, taken. Another build that ends may remove the folder between its making and the opening of the lock in it."""
-    while True:
-        tries -= 1
-        try:
-            work.mkdir(parents=True, exist_ok=True)
-            return filelock.FileLock(work / "lock", timeout=0).acquire()
-        except (FileNotFoundError, FileExistsError):
-            if not tries or work.is_symlink():
-                raise
-
-
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_json(path: Place) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:

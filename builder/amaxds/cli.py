@@ -29,12 +29,18 @@ app = typer.Typer(
 )
 
 INVALID = 1
-_ANY_FORM = "Dataset folder, bundle as folder or zip, owner/name[@revision] on Hugging Face, or kaggle:owner/name[@version]"
+_ANY_FORM = (
+    "Dataset folder, bundle as folder or zip, URL of one such as s3://bucket/name, owner/name[@revision] on Hugging Face, "
+    "or kaggle:owner/name[@version]"
+)
 
 
 @app.command("build")
 def build_command(
-    out: Annotated[Path | None, typer.Argument(help="Dataset folder. Default: ./<network>-filter-activations")] = None,
+    out: Annotated[
+        str | None,
+        typer.Argument(help="Dataset folder, or a URL such as s3://bucket/name. Default: <network>-filter-activations"),
+    ] = None,
     network: Annotated[str, typer.Option(help="vgg16 or demo")] = "vgg16",
     weights: Annotated[str, typer.Option(help="pretrained, random, or a .safetensors, .weights.h5 or .h5 file")] = "pretrained",
     recipe: Annotated[list[str] | None, typer.Option(help="Recipe; may be given again. Default: clear")] = None,
@@ -54,8 +60,10 @@ def build_command(
     from amaxds.network import get_network
     from amaxds.plan import make_plan
     from amaxds.recipe import DEFAULT_RECIPE
+    from amaxds.store import place_of
 
     chosen = get_network(network)
+    folder = place_of(f"{chosen.name}-filter-activations" if out is None else out)
     size = batch_size_on_gpu(chosen) if batch_size is None else batch_size
     planned = make_plan(chosen, recipe or [DEFAULT_RECIPE], seed, layers, filters, steps, size, workers, precision)
     if plan:
@@ -67,7 +75,6 @@ def build_command(
     from amaxds.build import build
     from amaxds.progress import print_summary
 
-    folder = out or Path(f"{chosen.name}-filter-activations")
     report = build(folder, planned, loaded, workers)
     _print_findings(report)
     print_summary(report.summaries)
@@ -196,18 +203,22 @@ def classify_command(
 
 @app.command("bundle")
 def bundle_command(
-    path: Annotated[Path, typer.Argument(help="Dataset folder")],
+    path: Annotated[str, typer.Argument(help="Dataset folder, or URL of one such as s3://bucket/name")],
     out: Annotated[Path, typer.Argument(help="Folder to write, which must not be there yet")],
     recipe: Annotated[str | None, typer.Option(help="Recipe; by default the dataset's default config")] = None,
     repo: Annotated[str | None, typer.Option(help="owner/name on Kaggle, for dataset-metadata.json")] = None,
 ) -> None:
     """Write one recipe of a dataset as a Kaggle dataset: PNG files, metadata.csv, croissant.json, dataset-metadata.json."""
     from amaxds.bundle import bundle
+    from amaxds.location import dataset_at
     from amaxds.provenance import require_claims
+    from amaxds.store import place_of
     from amaxds.validate import validate
 
-    _print_findings(validate(path))
-    chosen = bundle(path, require_claims(path), out, recipe, repo)
+    place = place_of(path)
+    with dataset_at(place) as folder:
+        _print_findings(validate(folder, str(place)))
+        chosen = bundle(folder, require_claims(folder), out, recipe, repo)
     print(f"{out}: the images of recipe {chosen}")
 
 
@@ -230,7 +241,7 @@ def describe_command(
 
 @app.command("publish")
 def publish_command(
-    path: Annotated[Path, typer.Argument(help="Dataset folder")],
+    path: Annotated[str, typer.Argument(help="Dataset folder, or URL of one such as s3://bucket/name")],
     to: Annotated[list[str], typer.Option(help="huggingface or kaggle; may be given again")],
     repo: Annotated[str, typer.Option(help="owner/name on the hub")],
     public: Annotated[
@@ -244,16 +255,19 @@ def publish_command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done; touch no network")] = False,
 ) -> None:
     """Publish a dataset: validate, show the plan, send what changed, fetch it back and compare."""
+    from amaxds.location import dataset_at
     from amaxds.provenance import require_claims
     from amaxds.publish import get_gallery, get_hub, publish
+    from amaxds.store import place_of
     from amaxds.validate import validate
 
     hubs = [get_hub(name) for name in to]
     if gallery:
         hubs.append(get_gallery(to, dry_run))
-    _print_findings(validate(path))
-    private = None if public is None else not public
-    publish(path, require_claims(path), hubs, repo, private, message, allow_partial, dry_run)
+    private, place = None if public is None else not public, place_of(path)
+    with dataset_at(place) as folder:
+        _print_findings(validate(folder, str(place)))
+        publish(folder, require_claims(folder), hubs, repo, private, message, allow_partial, dry_run, home=place)
 
 
 @app.command("metadata")
