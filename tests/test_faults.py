@@ -524,12 +524,12 @@ def test_of_builds_that_race_for_a_folder_one_runs(tmp_path: Path) -> None:
 LOCKERS = """
 import sys, shutil, time
 from pathlib import Path
-from amaxds.build import _locked
+from amaxds.output import locked
 from amaxds.errors import UsageError
 end, work, taken, refused = time.monotonic() + 4, Path(sys.argv[1]) / ".amaxds", 0, 0
 while time.monotonic() < end:
     try:
-        with _locked(work):
+        with locked(work):
             taken += 1
         shutil.rmtree(work, ignore_errors=True)
     except UsageError:

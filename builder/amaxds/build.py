@@ -57,8 +57,12 @@ def build(out: Place, plan: Plan, weights: Weights, workers: int | None = None) 
         with locked(work):
             if not finished.exists():
                 threads = workers or engine.cores()
-                with memory_errors(plan.batch_size, threads):
-                    _run(out, plan, weights, asked, threads, begun)
+                try:
+                    with memory_errors(plan.batch_size, threads):
+                        _run(out, plan, weights, asked, threads, begun)
+                except DamagedShard:
+                    if not finished.exists():  # In a store, another build may finish, and delete what this one still needs.
+                        raise
     remove(work)  # Of a finished build nobody needs it, whoever else is looking.
     stored = _read_json(finished)
     provenance.require_same(out, {key: stored.get(key) for key in asked}, asked)

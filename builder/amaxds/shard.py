@@ -11,7 +11,7 @@ import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -28,7 +28,7 @@ _MOST_PER_IMAGE = 1_000_000
 _KEY = b"amaxds"
 _ARROW = {"image": pa.binary(), "layer": pa.string(), "status": pa.string(), "string": pa.string()}
 
-Where = TypeVar("Where", Path, Remote)
+Where = TypeVar("Where", bound=Path | Remote)
 Row = dict[str, Any]
 """A record without `activation_rank`, which only the finished layer knows."""
 
@@ -40,7 +40,7 @@ def _schema() -> pa.Schema:
 
 def shard_path(folder: Where, unit: Unit) -> Where:
     """`<folder>/<recipe>/<layer>-<first filter>.parquet`"""
-    return folder / unit.recipe.name / f"{unit.name}.parquet"
+    return cast(Where, folder / unit.recipe.name / f"{unit.name}.parquet")
 
 
 def write_shard(folder: Place, unit: Unit, build_digest: str, rows: Sequence[Row]) -> None:

@@ -1,8 +1,8 @@
 """Stores: folders and files that a URL names, `s3://bucket/name` or any other that fsspec reaches.
 
 A file appears there whole or not at all: a store of objects takes each in one request that it carries out or not; elsewhere
-a file is written under another name and renamed. Nothing is locked and nothing appended, so several machines may write the files
-of one folder, each its own.
+a file is written under another name and renamed. Nothing is locked and nothing appended, so several machines may write the
+files of one folder, each its own.
 """
 
 from __future__ import annotations
@@ -84,8 +84,8 @@ class Remote:
                 try:
                     store.pipe_file(path, data, mode="create")
                     return
-                except OSError as error:
-                    if error.errno != errno.ENOSYS:  # Some stores cannot put a file only where there is none.
+                except OSError as error:  # Some stores cannot put a file only where there is none, or refuse it in other words.
+                    if error.errno not in (errno.ENOSYS, errno.EINVAL):
                         raise
             if new and store.exists(path):
                 raise FileExistsError(self.url)
@@ -148,7 +148,7 @@ class Remote:
     @contextlib.contextmanager
     def _reaching(self, verb: str) -> Iterator[tuple[Any, str]]:
         """The store and this file's name in it. Its errors are those of a dozen libraries."""
-        import fsspec
+        import fsspec  # type: ignore[import-untyped]  # the library has no types
 
         try:
             store, path = fsspec.url_to_fs(self.url)
