@@ -81,7 +81,7 @@ def _run(out: Path, plan: Plan, weights: Weights, asked: provenance.Identity, wo
     with BuildProgress(plan.images) as progress:
         missing = _missing_units(plan, work / "shards", build_digest, progress)
         if device["kind"] == "cpu":
-            require_memory(plan.network, missing, plan.batch_size, workers)
+            require_memory(missing, plan.batch_size, workers)
 
         def make(unit: Unit, check: engine.Check) -> None:
             write_shard(work / "shards", unit, build_digest, synthesise(plan, programs, unit, check))

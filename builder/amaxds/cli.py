@@ -35,8 +35,16 @@ _ANY_FORM = "Dataset folder, bundle as folder or zip, owner/name[@revision] on H
 @app.command("build")
 def build_command(
     out: Annotated[Path | None, typer.Argument(help="Dataset folder. Default: ./<network>-filter-activations")] = None,
-    network: Annotated[str, typer.Option(help="vgg16 or demo")] = "vgg16",
+    network: Annotated[
+        str, typer.Option(help="vgg16, demo, another that `amaxds networks` lists, or a Keras model file")
+    ] = "vgg16",
     weights: Annotated[str, typer.Option(help="pretrained, random, or a .safetensors, .weights.h5 or .h5 file")] = "pretrained",
+    canvas: Annotated[
+        int | None, typer.Option(help="Side of the images that are optimised, for networks with no canvas of their own")
+    ] = None,
+    preprocessing: Annotated[
+        str | None, typer.Option(help="How a model file is fed: none (default: the model does it), tf, torch or caffe")
+    ] = None,
     recipe: Annotated[list[str] | None, typer.Option(help="Recipe; may be given again. Default: clear")] = None,
     layers: Annotated[str | None, typer.Option(help="Layers as names or patterns: block5_conv3,block1_*")] = None,
     filters: Annotated[str | None, typer.Option(help="Filters as numbers and ranges: 0-15,40")] = None,
@@ -50,12 +58,12 @@ def build_command(
     plan: Annotated[bool, typer.Option("--plan", help="Print images, units, work, disk and time; run nothing")] = False,
 ) -> None:
     """Make a dataset. Stopped at any moment, the same command goes on where it was."""
+    from amaxds.graph import find_network
     from amaxds.memory import batch_size_on_gpu
-    from amaxds.network import get_network
     from amaxds.plan import make_plan
     from amaxds.recipe import DEFAULT_RECIPE
 
-    chosen = get_network(network)
+    chosen = find_network(network, canvas, preprocessing)
     size = batch_size_on_gpu(chosen) if batch_size is None else batch_size
     planned = make_plan(chosen, recipe or [DEFAULT_RECIPE], seed, layers, filters, steps, size, workers, precision)
     if plan:
@@ -63,7 +71,7 @@ def build_command(
         return
     from amaxds.weights import load_weights
 
-    loaded = load_weights(chosen, weights, seed)
+    loaded = load_weights(chosen, weights, seed, Path(network))
     from amaxds.build import build
     from amaxds.progress import print_summary
 
@@ -215,14 +223,14 @@ def bundle_command(
 def describe_command(
     folder: Annotated[Path, typer.Argument(help="Folder with <layer>/filter-<n>.png")],
     out: Annotated[Path, typer.Argument(help="Dataset folder to write, which must not be there yet")],
-    network: Annotated[str, typer.Option(help="Whose layers they are: vgg16 or demo")] = "vgg16",
+    network: Annotated[str, typer.Option(help="Whose layers they are: as for `amaxds build`")] = "vgg16",
 ) -> None:
     """Make a dataset folder of images that were made elsewhere: index, hash, and status judged from the pixels."""
     from amaxds.describe import describe
-    from amaxds.network import get_network
+    from amaxds.graph import find_network
     from amaxds.progress import print_summary
 
-    report = describe(folder, out, get_network(network))
+    report = describe(folder, out, find_network(network))
     _print_findings(report)
     print_summary(report.summaries)
     print(f"{out}: look at {out / 'contact-sheet-described.png'}")
@@ -254,6 +262,26 @@ def publish_command(
     _print_findings(validate(path))
     private = None if public is None else not public
     publish(path, require_claims(path), hubs, repo, private, message, allow_partial, dry_run)
+
+
+@app.command("networks")
+def networks_command(
+    name: Annotated[str | None, typer.Argument(help="A network or a Keras model file, whose layers to list")] = None,
+    canvas: Annotated[int | None, typer.Option(help="Side of the images that would be optimised")] = None,
+) -> None:
+    """List the networks that a dataset can be made of; with a name, its layers and what they see, as CSV."""
+    from amaxds.contract import layer_table, network_table
+
+    if name is None:
+        print(network_table(), end="")
+        return
+    from amaxds.graph import find_network
+
+    network = find_network(name, canvas)
+    print(layer_table(network), end="")
+    small = [layer.name for layer in network.layers if not layer.usable]
+    if small:
+        print(f"amaxds: too small on a canvas of {network.canvas}: {', '.join(small)}", file=sys.stderr)
 
 
 @app.command("metadata")

@@ -19,28 +19,16 @@ from amaxds.network import Network
 from amaxds.plan import Unit
 
 
-def least_bytes(network: Network, units: Sequence[Unit], workers: int) -> int:
+def least_bytes(units: Sequence[Unit], workers: int) -> int:
     """What the ascents that run side by side hold at the least.
 
     A gradient needs what it has seen of all maps before the layer at once. By XLA's own account a step takes 0.96 to 4.4 times
     as much as those maps, so nine tenths of them are asked for.
     """
     together = Counter((unit.recipe.name, unit.layer.name) for unit in units)
-    maps = max(
-        (
-            min(workers, together[unit.recipe.name, unit.layer.name])
-            * len(unit.rows)
-            * _bytes_of_maps(network, unit.layer.index)
-            for unit in units
-        ),
-        default=0,
-    )
-    return maps * 9 // 10
-
-
-def _bytes_of_maps(network: Network, layers: int) -> int:
-    """Of one image, in the first layers."""
-    return sum(4 * each.filters * each.outputs(network.canvas) ** 2 for each in network.layers[:layers])
+    side_by_side = (min(workers, together[unit.recipe.name, unit.layer.name]) for unit in units)
+    maps = (count * len(unit.rows) * 4 * unit.layer.values for count, unit in zip(side_by_side, units, strict=True))
+    return max(maps, default=0) * 9 // 10
 
 
 def batch_size_on_gpu(network: Network) -> int | None:
@@ -55,7 +43,7 @@ def batch_size_on_gpu(network: Network) -> int | None:
 def batch_size_within(network: Network, limit: int) -> int:
     """The most images, a power of two up to 128, for which two programs side by side surely fit into so many bytes: a step
     takes up to 4.4 times as much as the maps of all layers, so five times as much is given to each."""
-    fitting = limit // (2 * 5 * _bytes_of_maps(network, len(network.layers)))
+    fitting = limit // (2 * 5 * 4 * max(layer.values for layer in network.layers))
     return 1 << (min(max(fitting, 1), 128).bit_length() - 1)
 
 
@@ -65,9 +53,9 @@ def available_bytes() -> int | None:
     return max(min(known), 0) if known else None
 
 
-def require_memory(network: Network, units: Sequence[Unit], batch_size: int, workers: int) -> None:
+def require_memory(units: Sequence[Unit], batch_size: int, workers: int) -> None:
     """OutOfMemory where the units cannot fit."""
-    least, available = least_bytes(network, units, workers), available_bytes()
+    least, available = least_bytes(units, workers), available_bytes()
     if available is not None and least > available:
         needs = f"needs {least / 1e9:.1f} GB or more, and {available / 1e9:.1f} GB are left"
         raise out_of_memory(needs, batch_size, workers)
