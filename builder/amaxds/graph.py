@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from amaxds import backend, engine
 from amaxds.applications import APPLICATIONS
+from amaxds.depthwise import by_taps, convolve, is_depthwise
 from amaxds.errors import NotFoundOnline, UsageError, WeightsError, in_words
 from amaxds.network import GRAPH_WEIGHTS, LAYER_NAME, LEAST_SIDE, NETWORKS, PREPROCESSING, Layer, Network, get_network
 from amaxds.weights import Weights, random_kernel, reachable, read_tensors
@@ -264,7 +265,7 @@ def _trace(model: Model, canvas: int) -> tuple[Any, list[_Conv]]:
 
     x = keras.Input((canvas, canvas, 3))
     seen = {id(x): _Seen(Fraction(1), (Fraction(1), Fraction(1)), {})}
-    kept = [x]
+    kept, on_cpu = [x], backend.device()["kind"] == "cpu"
     convolutions: dict[str, _Conv] = {}
 
     def called(operation: Any) -> Callable[..., Any]:
@@ -274,7 +275,10 @@ def _trace(model: Model, canvas: int) -> tuple[Any, list[_Conv]]:
 
         def call(*args: Any, **options: Any) -> Any:
             inputs = [each for each in keras.tree.flatten((args, options)) if id(each) in seen]
-            outputs = _pooled(operation, *args) if type(operation) is keras.layers.MaxPooling2D else operation(*args, **options)
+            if type(operation) is keras.layers.MaxPooling2D:
+                outputs = _pooled(operation, *args)
+            else:
+                outputs = (by_taps(operation) if on_cpu and is_depthwise(operation) else operation)(*args, **options)
             kept.extend(keras.tree.flatten(outputs))  # As long as they live, no other has their id.
             for output in keras.tree.flatten(outputs):
                 seen[id(output)] = after = _after(operation, inputs, output, [seen[id(each)] for each in inputs])
@@ -415,7 +419,7 @@ class Graph:
         self._x, traced = _trace(model, network.canvas)
         self._convolutions = {each.layer.name: each for each in traced}
         self._usable = [layer.name for layer in network.usable]
-        self._tensors = weights.tensors
+        self._tensors, self._on_cpu = weights.tensors, backend.device()["kind"] == "cpu"
         self._names = {id(each): name for name, each in _variables(model).items()}
         self._on_device = {name: keras.ops.convert_to_tensor(value) for name, value in weights.tensors.items()}
         self._cut = functools.lru_cache(maxsize=None)(self._cut_at)
@@ -489,6 +493,9 @@ class Graph:
         import keras
 
         layer = self._convolutions[name].layer
+        if self._on_cpu and is_depthwise(layer) and kernel.shape[2] == 1:
+            maps = convolve(x, kernel[:, :, 0], layer.strides, layer.padding, layer.dilation_rate)
+            return maps if bias is None else maps + bias
         options = {"strides": layer.strides, "padding": layer.padding, "dilation_rate": layer.dilation_rate}
         maps = keras.ops.conv(x, kernel, data_format="channels_last", **options)
         return maps if bias is None else maps + bias
