@@ -82,6 +82,49 @@ def build_command(
     print(f"{folder}: look at {folder / f'contact-sheet-{planned.recipes[0].name}.png'}")
 
 
+@app.command("sweep")
+def sweep_command(
+    file: Annotated[Path, typer.Argument(help="TOML file: networks, recipes, seeds, and options of `amaxds build`")],
+    out: Annotated[Path | None, typer.Argument(help="Folder of the datasets. Default: the file's name without .toml")] = None,
+    workers: Annotated[int | None, typer.Option(help="Programs side by side. Default: one for each core")] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Print what it will cost; run nothing")] = False,
+    tflops: Annotated[
+        float, typer.Option(min=0.001, help="With --plan: 10^12 operations per second that one GPU keeps up (assumed)")
+    ] = 100.0,
+    hours: Annotated[float | None, typer.Option(min=0.001, help="With --plan: for how many machines in this time")] = None,
+) -> None:
+    """Make the datasets of many networks, recipes and seeds, one after the other. The same command goes on where it was."""
+    from amaxds.sweep import describe_sweep, read_sweep
+
+    builds = read_sweep(file, out or Path(file.stem))
+    if plan:
+        _print_lines(list(describe_sweep(builds, tflops, hours)))
+        return
+    failed = {}
+    for number, build in enumerate(builds, start=1):
+        print(f"{build.folder} ({number} of {len(builds)})", flush=True)
+        code = _run_build([*build.arguments, *(["--workers", str(workers)] if workers else [])])
+        if code:
+            failed[build.folder] = code
+    print(f"{len(builds) - len(failed)} of {len(builds)} datasets are finished and valid")
+    for folder, code in failed.items():
+        print(f"amaxds: {folder} failed with exit code {code}; run the same command again to go on.", file=sys.stderr)
+    raise typer.Exit(max(failed.values(), default=0))
+
+
+def _run_build(arguments: list[str]) -> int:
+    """`amaxds build` in a process of its own, which takes its memory with it; a signal is passed on, and its end waited for."""
+    import subprocess
+
+    with subprocess.Popen([sys.executable, "-m", "amaxds", "build", *arguments]) as process:
+        try:
+            return process.wait()
+        except _Signalled as stopped:
+            process.send_signal(stopped.number)
+            process.wait()
+            raise
+
+
 @app.command("validate")
 def validate_command(
     path: Annotated[str, typer.Argument(help=_ANY_FORM)],
