@@ -243,7 +243,7 @@ class _Seen:
     field: tuple[Fraction, Fraction] | None
     """Height and width in input pixels of what a place depends on; None where that is not bounded, or not known."""
     behind: Mapping[int, tuple[int, int]]
-    """Each operation before it -> its floating-point operations, and the numbers in its map where that is a convolution's."""
+    """Each operation with a kernel before it -> its floating-point operations, and the numbers in its map."""
 
 
 @dataclass(frozen=True)
@@ -342,17 +342,19 @@ def _after(operation: Any, inputs: list[Any], output: Any, before: list[_Seen]) 
     field = (max(f[0] for f in bounded), max(f[1] for f in bounded)) if bounded and len(bounded) == len(before) else None
     behind = {name: cost for each in before for name, cost in each.behind.items()}
     kind, size = type(operation).__name__, getattr(operation, "kernel_size", None) or getattr(operation, "pool_size", None)
+    if cost := _cost(operation, output):
+        behind[id(operation)] = cost, math.prod(output.shape[1:])
     if len(output.shape) != 4:
-        return _Seen(stride, None, behind | {id(operation): (_cost(operation, output), 0)})
+        return _Seen(stride, None, behind)
     if kind.endswith("Conv2D") or kind in ("MaxPooling2D", "AveragePooling2D"):
         dilation = getattr(operation, "dilation_rate", (1, 1))
         steps = (operation.strides,) * 2 if isinstance(operation.strides, int) else operation.strides
         reach = [(each - 1) * wide * stride for each, wide in zip(size, dilation, strict=True)] if size else [0, 0]
         field = None if field is None else (field[0] + reach[0], field[1] + reach[1])
         stride *= max(steps)
-        behind |= {id(operation): (_cost(operation, output), math.prod(output.shape[1:]) if kind.endswith("Conv2D") else 0)}
-    elif kind == "UpSampling2D" and operation.interpolation == "nearest":
-        stride /= max(operation.size)
+    elif kind in ("UpSampling2D", "Conv2DTranspose"):
+        stride /= max(operation.size if kind == "UpSampling2D" else operation.strides)
+        field = field if getattr(operation, "interpolation", None) == "nearest" else None
     elif kind not in _POINTWISE and not (kind == "LayerNormalization" and operation.axis in (-1, [-1], 3, [3])):
         field = None
     return _Seen(stride, field, behind)
@@ -360,7 +362,7 @@ def _after(operation: Any, inputs: list[Any], output: Any, before: list[_Seen]) 
 
 def _cost(operation: Any, output: Any) -> int:
     """Floating-point operations of one image."""
-    places = math.prod(output.shape[1:-1])
+    places = math.prod(output.shape[1:-1])  # One, of a dense layer's row of numbers.
     kernels = [getattr(operation, name, None) for name in ("kernel", "depthwise_kernel", "pointwise_kernel")]
     return sum(2 * places * math.prod(each.shape) for each in kernels if each is not None)
 

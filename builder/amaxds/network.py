@@ -41,7 +41,7 @@ class Layer:
     operations: int
     """Floating-point operations of one forward pass for one image, cut at the layer, of which one filter is computed."""
     values: int
-    """Numbers in the maps of all convolutions before it, for one image."""
+    """Numbers in the maps of all convolutions, and of what else has a kernel, before it, for one image."""
 
     @property
     def usable(self) -> bool:
