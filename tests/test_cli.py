@@ -49,7 +49,7 @@ def test_plan_prints_costs_and_runs_nothing(tmp_path: Path) -> None:
 
 
 BAD_INPUT = {
-    "network": (("--network", "vgg61"), 2, ("'vgg61'", "demo and vgg16")),
+    "network": (("--network", "vgg61"), 2, ("'vgg61'", "vgg16, demo")),
     "recipe": (("--network", "demo", "--recipe", "blurry"), 2, ("'blurry'", "clear, original")),
     "layer": (("--network", "demo", "--layers", "conv*"), 2, ("'conv*'", "block1_conv1")),
     "filter": (("--network", "demo", "--layers", "block1_conv1", "--filters", "8"), 2, ("filter 8", "0 to 7")),

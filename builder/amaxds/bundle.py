@@ -170,9 +170,9 @@ def kaggle_metadata(stored: Mapping[str, Any], recipe: str, repo: str | None = N
         {"name": name, "description": meaning[name], "type": _KAGGLE_TYPES[kind]} for name, kind in column_types().items()
     ]
     return {
-        "id": repo or f"owner/{network.name}-filter-activations",
-        "title": f"{network.name.upper()} filter activations ({recipe})",
-        "subtitle": f"An image for each filter of {network.name.upper()}, by gradient ascent, with evidence",
+        "id": repo or f"owner/{network.name.replace('_', '-')}-filter-activations",
+        "title": f"{network.name.upper()[:20]} filter activations ({recipe})",
+        "subtitle": f"An image for each filter of {network.name.upper()[:17]}, by gradient ascent, with evidence",
         "description": _description(stored, recipe),
         "licenses": [{"name": licence_of([recipe]).on("kaggle")}],
         "keywords": ["image", "computer vision", "neural networks", "deep learning"],
