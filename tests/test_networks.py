@@ -18,7 +18,7 @@ from conftest import ROOT, amaxds, hashes
 from amaxds.applications import APPLICATIONS
 from amaxds.errors import UsageError, WeightsError
 from amaxds.graph import describe_application, find_network, load_graph_weights
-from amaxds.network import PREPROCESSING, VGG16, Network, description, network_of
+from amaxds.network import DEMO, PREPROCESSING, VGG16, Network, description, network_of
 from amaxds.plan import make_scope
 from amaxds.program import Programs
 from amaxds.recipe import get_recipe
@@ -179,6 +179,15 @@ def test_a_dataset_of_another_network_is_audited_bundled_and_shown(mobilenet: Pa
     assert amaxds("report", mobilenet, tmp_path / "report").returncode == 0
     command = json.loads((mobilenet / "build.json").read_text())["command"]
     assert "--network mobilenet_v2 --canvas 64 --weights random" in command
+
+
+def test_layers_are_summed_up_in_network_order_whatever_their_splits(tmp_path: Path) -> None:
+    """With one filter of each layer, whole layers stand in other splits than those around them."""
+    ended = amaxds("build", tmp_path / "out", "--network", "demo", "--filters", "1", "--steps", 1)
+    assert ended.returncode == 0, ended.stdout
+    card = (tmp_path / "out" / "README.md").read_text()
+    order = [card.index(f"| clear | {layer.name} |") for layer in DEMO.layers]
+    assert order == sorted(order)
 
 
 def test_a_filter_of_another_network_has_its_bits_in_every_subset(mobilenet: Path, tmp_path: Path) -> None:
