@@ -45,30 +45,38 @@ def build_command(
     batch_size: Annotated[
         int | None, typer.Option(help="Images in one program. Default: 8 for demo, 4 for vgg16, more on a GPU")
     ] = None,
-    workers: Annotated[int | None, typer.Option(help="Programs side by side. Default: one for each core")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Programs side by side, in each process. Default: one for each core")
+    ] = None,
+    engine: Annotated[str, typer.Option(help="Where they run: local, or ray for the nodes of a Ray cluster")] = "local",
+    address: Annotated[
+        str | None, typer.Option(help="The running Ray cluster: auto or ip:port. Default: one is started on this machine")
+    ] = None,
     precision: Annotated[str, typer.Option(help="float32, or bfloat16 for the steps of the ascent, for a GPU")] = "float32",
     plan: Annotated[bool, typer.Option("--plan", help="Print images, units, work, disk and time; run nothing")] = False,
 ) -> None:
     """Make a dataset. Stopped at any moment, the same command goes on where it was."""
-    from amaxds.memory import batch_size_on_gpu
+    from amaxds.engine import open_engine
+    from amaxds.memory import with_batch_size_for
     from amaxds.network import get_network
     from amaxds.plan import make_plan
     from amaxds.recipe import DEFAULT_RECIPE
 
     chosen = get_network(network)
-    size = batch_size_on_gpu(chosen) if batch_size is None else batch_size
-    planned = make_plan(chosen, recipe or [DEFAULT_RECIPE], seed, layers, filters, steps, size, workers, precision)
+    planned = make_plan(chosen, recipe or [DEFAULT_RECIPE], seed, layers, filters, steps, batch_size, workers, precision)
     if plan:
-        _print_plan(planned)
+        with open_engine("local", workers) as here:
+            _print_plan(planned if batch_size else with_batch_size_for(here, planned))
         return
     from amaxds.weights import load_weights
 
-    loaded = load_weights(chosen, weights, seed)
-    from amaxds.build import build
-    from amaxds.progress import print_summary
+    with open_engine(engine, workers, address) as there:
+        loaded = load_weights(chosen, weights, seed)
+        from amaxds.build import build
+        from amaxds.progress import print_summary
 
-    folder = out or Path(f"{chosen.name}-filter-activations")
-    report = build(folder, planned, loaded, workers)
+        folder = out or Path(f"{chosen.name}-filter-activations")
+        report = build(folder, planned if batch_size else with_batch_size_for(there, planned), loaded, there)
     _print_findings(report)
     print_summary(report.summaries)
     print(f"{folder}: look at {folder / f'contact-sheet-{planned.recipes[0].name}.png'}")
