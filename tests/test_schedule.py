@@ -123,6 +123,18 @@ def test_tasks_of_a_node_that_went_away_are_not_suspected() -> None:
     assert lost <= {schedule.take("one") for _ in range(4)}
 
 
+def test_what_was_lost_at_a_place_that_turns_out_to_be_gone_is_suspected_no_more() -> None:
+    schedule: Schedule[Task] = Schedule(_loads(a=(4, 1.0)))
+    schedule.join("gone", "there", set())
+    lost = {schedule.take("gone"), schedule.take("gone")}
+    assert schedule.leave("gone", blamed=True) == []
+    schedule.join("one", "here", set())
+    assert not lost & {schedule.take("one") for _ in range(2)}
+    assert schedule.take("one") is None
+    schedule.forgive("there")
+    assert {schedule.take("one"), schedule.take("one")} == lost
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_every_task_is_done_once_however_workers_come_and_go(seed: int) -> None:
     rng = np.random.default_rng(seed)

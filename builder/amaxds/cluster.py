@@ -7,14 +7,20 @@ nodes come, and their tasks are run again when they go. Ray itself restarts noth
 from __future__ import annotations
 
 import contextlib
+import io
+import itertools
 import logging
 import os
+import queue
+import re
 import signal
+import socket
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -27,6 +33,7 @@ from amaxds.schedule import MOST_TRIES, Schedule
 _LOOK_SECONDS = 2.0
 """Between two looks at which nodes there are."""
 _WAIT_SECONDS = 0.5
+_HEAD_SECONDS = 10.0
 _SILENT_SECONDS = 60.0
 _GPU_THREADS = 2
 _STORE_BYTES = 512 << 20
@@ -79,8 +86,8 @@ class _Worker:
     slots: int = 0
     """How many tasks it runs at once; 0 until its site is open."""
     warm: set[Any] = field(default_factory=set)
-    pending: dict[Any, Any] = field(default_factory=dict)
-    """What it was sent and has not answered: reference -> greeting or task."""
+    pending: dict[int, Any] = field(default_factory=dict)
+    """What it was sent and has not answered, greetings and tasks, by number."""
 
 
 class Cluster:
@@ -91,11 +98,16 @@ class Cluster:
     """
 
     def __init__(self, address: str | None = None, workers: int | None = None) -> None:
+        if address is not None and not re.fullmatch(r"auto|[^/\s]+:\d{1,5}", address):
+            raise UsageError(f"--address {address!r} is not that of a cluster.", "On a node of it, give auto or ip:port.")
         self._address, self._threads = address, workers
         self._ray = _import_ray()
         self._started = False
+        self._stack = contextlib.ExitStack()
         self._greeting: _Greeting | None = None
         self._workers: dict[_Place, _Worker] = {}
+        self._numbers = itertools.count()
+        self._answers: queue.SimpleQueue[tuple[_Worker, int, Future[Any]]] = queue.SimpleQueue()
         self._schedule: Schedule[Any] | None = None
         self._given_up: list[Any] = []
         self._refused: dict[str, Exception] = {}
@@ -115,6 +127,7 @@ class Cluster:
             for worker in self._workers.values():
                 self._ray.kill(worker.handle)
             self._ray.shutdown()
+        self._stack.close()
 
     def first(self, ask: Callable[[int], Result]) -> Result:
         self._greet(lambda handle: handle.ask.remote(ask))
@@ -139,7 +152,7 @@ class Cluster:
         while schedule.left:
             for worker in self._workers.values():
                 while len(worker.pending) < worker.slots and (task := schedule.take(worker.place)) is not None:
-                    worker.pending[worker.handle.run.remote(work, task)] = task
+                    self._send(worker, task, worker.handle.run.remote(work, task))
             found = self._next_answer()
             if found is None:
                 continue
@@ -155,7 +168,7 @@ class Cluster:
         if self._given_up:
             names = ", ".join(tasks[task].name for task in self._given_up)
             raise AmaxdsError(
-                f"{len(self._given_up)} of {len(tasks)} tasks are missing, as they ended {MOST_TRIES} workers each: {names}.",
+                f"{len(self._given_up)} of {len(tasks)} units are missing; each was lost with {MOST_TRIES} workers: {names}.",
                 "What is finished is kept: run the same command again to go on with them.",
             )
 
@@ -163,7 +176,11 @@ class Cluster:
         """Start or join a cluster, quietly, and leave this process's signals as they are."""
         if self._started:
             return
+        if self._address not in (None, "auto"):
+            self._require_head(str(self._address), patience=0)
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+        # It prints what it thinks of a lost worker on standard output, and has no setting for that.
+        self._stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
         how: dict[str, Any] = {"address": self._address}
         if self._address is None:
             how = {"address": "local", "num_cpus": self._threads or cores(), "object_store_memory": _STORE_BYTES}
@@ -177,6 +194,7 @@ class Cluster:
                 "Start a cluster with `ray start --head`, or leave --address out to use this machine alone.",
             ) from error
         self._started = True
+        self._head: str = self._ray.get_runtime_context().gcs_address
 
     def _greet(self, send: Callable[[Any], Any]) -> None:
         """Have every actor answer this, those that are there and those that come."""
@@ -184,16 +202,35 @@ class Cluster:
         self._greeting, self._heard = _Greeting(send), time.monotonic()
         for worker in self._workers.values():
             worker.slots = 0
-            worker.pending[send(worker.handle)] = self._greeting
+            self._send(worker, self._greeting, send(worker.handle))
         self._look(now=True)
 
     def _look(self, now: bool = False) -> None:
         """Start actors where there are none."""
         if now or time.monotonic() - self._looked > _LOOK_SECONDS:
+            self._require_head(self._head, _HEAD_SECONDS)
             for place in self._places():
                 if place not in self._workers and place.node not in self._refused:
                     self._begin(place)
             self._looked = time.monotonic()
+
+    @staticmethod
+    def _require_head(address: str, patience: float) -> None:
+        """AmaxdsError where the cluster's head has been away for a while. Asked for anything, Ray would wait a minute for it,
+        and then end this process."""
+        host, _, port = address.rpartition(":")
+        until = time.monotonic() + patience
+        while True:
+            try:
+                socket.create_connection((host.strip("[]"), int(port)), timeout=_HEAD_SECONDS).close()
+                return
+            except OSError as error:
+                if time.monotonic() > until:
+                    raise AmaxdsError(
+                        f"the head of the Ray cluster, {address}, does not answer: {in_words(error)}.",
+                        "What is finished is kept: run the same command again once it is there, to go on.",
+                    ) from error
+            time.sleep(_WAIT_SECONDS)
 
     def _places(self) -> Iterator[_Place]:
         """Every GPU of the nodes that are up; where no node had one when the cluster was first seen, every node with a CPU."""
@@ -221,34 +258,41 @@ class Cluster:
             max_concurrency=place.threads,
         )
         worker = self._workers[place] = _Worker(place, actor.remote(place.threads, backend.environment()))
-        worker.pending[self._greeting.send(worker.handle)] = self._greeting
+        self._send(worker, self._greeting, self._greeting.send(worker.handle))
 
     def _next_answer(self) -> tuple[_Worker, Any, Any] | None:
         """A worker, what it was sent, and what it answers; None where nothing is heard for a moment.
 
         An actor that fails to answer a greeting is refused; another one's error is raised.
         """
-        self._look()
+        self._look(now=not self._workers)
         if not self._workers:
             raise self._nobody_left()
-        waiting = {reference: worker for worker in self._workers.values() for reference in worker.pending}
-        ready, _ = self._ray.wait(list(waiting), num_returns=1, timeout=_WAIT_SECONDS)
-        if not ready:
+        try:
+            worker, number, answer = self._answers.get(timeout=_WAIT_SECONDS)
+        except queue.Empty:
             self._say_if_silent()
             return None
-        worker = waiting[ready[0]]
-        sent = worker.pending.pop(ready[0])
         self._heard = time.monotonic()
+        if self._workers.get(worker.place) is not worker:
+            return None  # It was given up meanwhile.
         try:
-            return worker, sent, self._ray.get(ready[0])
+            result = answer.result()
         except self._ray.exceptions.RayTaskError as error:
-            if not isinstance(sent, _Greeting):
+            if not isinstance(worker.pending[number], _Greeting):
                 raise error.cause from error
             self._refuse(worker, error.cause)
+            return None
         except self._ray.exceptions.RayError:
-            worker.pending[ready[0]] = sent
             self._lose(worker)
-        return None
+            return None
+        return worker, worker.pending.pop(number), result
+
+    def _send(self, worker: _Worker, sent: Any, reference: Any) -> None:
+        """Have the answer put where `_next_answer` waits for it: it waits in Python, where a signal can reach it."""
+        number = next(self._numbers)
+        worker.pending[number] = sent
+        reference.future().add_done_callback(lambda answer: self._answers.put((worker, number, answer)))
 
     def _refuse(self, worker: _Worker, reason: Exception) -> None:
         """Use the node no more, as it is not fit for this build."""
@@ -260,10 +304,13 @@ class Cluster:
     def _lose(self, worker: _Worker) -> None:
         """The actor has ended, or its node has. On a node that is still there, another one begins."""
         place = worker.place
+        self._require_head(self._head, _HEAD_SECONDS)
         up = any(node["Alive"] for node in self._ray.nodes() if node["NodeID"] == place.node)
-        tasks = self._drop(worker, blamed=up)
-        _say(f"node {place.name}: {'its worker ended' if up else 'is gone'}; {tasks} {'task' if tasks == 1 else 'tasks'} lost")
+        lost = self._drop(worker, blamed=up)
+        _say(f"node {place.name} {'lost its worker' if up else 'is gone'}; units to run again: {lost}")
         if not up:
+            if self._schedule is not None:
+                self._schedule.forgive(place.node)
             return
         self._deaths[place.node] += 1
         others = any(each.slots and each.place.node != place.node for each in self._workers.values())

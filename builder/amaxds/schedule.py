@@ -88,11 +88,20 @@ class Schedule(Generic[Task]):
             elif blamed:
                 self._suspects.append(task)
             else:
-                load = self._loads[task]
-                self._groups[load.group].appendleft(task)
-                self._work[load.group] += load.cost
+                self._put_back(task)
         self.left -= len(given_up)
         return given_up
+
+    def forgive(self, place: str) -> None:
+        """The place is gone, so what was last lost there was not the cause."""
+        for task in [task for task in self._suspects if self._lost_at[task][-1] == place]:
+            self._suspects.remove(task)
+            self._put_back(task)
+
+    def _put_back(self, task: Task) -> None:
+        load = self._loads[task]
+        self._groups[load.group].appendleft(task)
+        self._work[load.group] += load.cost
 
     def _end(self, own: _Worker[Task], task: Task) -> None:
         own.running.remove(task)
