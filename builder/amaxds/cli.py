@@ -53,30 +53,38 @@ def build_command(
     batch_size: Annotated[
         int | None, typer.Option(help="Images in one program. Default: 8 for demo, 4 for vgg16, more on a GPU")
     ] = None,
-    workers: Annotated[int | None, typer.Option(help="Programs side by side. Default: one for each core")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Programs side by side, in each process. Default: one for each core")
+    ] = None,
+    engine: Annotated[str, typer.Option(help="Where they run: local, or ray for the nodes of a Ray cluster")] = "local",
+    address: Annotated[
+        str | None, typer.Option(help="The running Ray cluster: auto or ip:port. Default: one is started on this machine")
+    ] = None,
     precision: Annotated[str, typer.Option(help="float32, or bfloat16 for the steps of the ascent, for a GPU")] = "float32",
     plan: Annotated[bool, typer.Option("--plan", help="Print images, units, work, disk and time; run nothing")] = False,
 ) -> None:
     """Make a dataset. Stopped at any moment, the same command goes on where it was."""
+    from amaxds.engine import open_engine
     from amaxds.graph import find_network
-    from amaxds.memory import batch_size_on_gpu
+    from amaxds.memory import with_batch_size_for
     from amaxds.plan import make_plan
     from amaxds.recipe import DEFAULT_RECIPE
 
     chosen = find_network(network, canvas, preprocessing)
-    size = batch_size_on_gpu(chosen) if batch_size is None else batch_size
-    planned = make_plan(chosen, recipe or [DEFAULT_RECIPE], seed, layers, filters, steps, size, workers, precision)
+    planned = make_plan(chosen, recipe or [DEFAULT_RECIPE], seed, layers, filters, steps, batch_size, workers, precision)
     if plan:
-        _print_plan(planned)
+        with open_engine("local", workers) as here:
+            _print_plan(planned if batch_size else with_batch_size_for(here, planned))
         return
     from amaxds.weights import load_weights
 
-    loaded = load_weights(chosen, weights, seed, Path(network))
-    from amaxds.build import build
-    from amaxds.progress import print_summary
+    with open_engine(engine, workers, address) as there:
+        loaded = load_weights(chosen, weights, seed, Path(network))
+        from amaxds.build import build
+        from amaxds.progress import print_summary
 
-    folder = out or Path(f"{chosen.name}-filter-activations")
-    report = build(folder, planned, loaded, workers)
+        folder = out or Path(f"{chosen.name}-filter-activations")
+        report = build(folder, planned if batch_size else with_batch_size_for(there, planned), loaded, there)
     _print_findings(report)
     print_summary(report.summaries)
     print(f"{folder}: look at {folder / f'contact-sheet-{planned.recipes[0].name}.png'}")
@@ -87,6 +95,8 @@ def sweep_command(
     file: Annotated[Path, typer.Argument(help="TOML file: networks, recipes, seeds, and options of `amaxds build`")],
     out: Annotated[Path | None, typer.Argument(help="Folder of the datasets. Default: the file's name without .toml")] = None,
     workers: Annotated[int | None, typer.Option(help="Programs side by side. Default: one for each core")] = None,
+    engine: Annotated[str, typer.Option(help="local, or ray, as `amaxds build` takes it")] = "local",
+    address: Annotated[str | None, typer.Option(help="With --engine ray: the running cluster to join")] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Print what it will cost; run nothing")] = False,
     tflops: Annotated[
         float, typer.Option(min=0.001, help="With --plan: 10^12 operations per second that one GPU keeps up (assumed)")
@@ -100,10 +110,12 @@ def sweep_command(
     if plan:
         _print_lines(list(describe_sweep(builds, tflops, hours)))
         return
+    options = {"workers": workers, "engine": engine, "address": address}
+    shared = [f"--{name}={value}" for name, value in options.items() if value is not None]
     failed = {}
     for number, build in enumerate(builds, start=1):
         print(f"{build.folder} ({number} of {len(builds)})", flush=True)
-        code = _run_build([*build.arguments, *(["--workers", str(workers)] if workers else [])])
+        code = _run_build([*build.arguments, *shared])
         if code:
             failed[build.folder] = code
     print(f"{len(builds) - len(failed)} of {len(builds)} datasets are finished and valid")

@@ -6,17 +6,20 @@ Where a system gives out more memory than it has, nothing can be caught: it kill
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import functools
 import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from amaxds import backend, engine
+from amaxds import backend
 from amaxds.convolution import has_loops
+from amaxds.engine import Engine
 from amaxds.errors import OutOfMemory
 from amaxds.network import Network
-from amaxds.plan import Unit
+from amaxds.plan import Plan, Unit
 
 
 def least_bytes(units: Sequence[Unit], workers: int) -> int:
@@ -31,11 +34,18 @@ def least_bytes(units: Sequence[Unit], workers: int) -> int:
     return max(maps, default=0) * 9 // 10
 
 
-def batch_size_on_gpu(network: Network) -> int | None:
+def with_batch_size_for(engine: Engine, plan: Plan) -> Plan:
+    """The plan with as many images in one program as the memory of the engine's GPU has room for; where it has none, as it
+    is."""
+    size = engine.first(functools.partial(_batch_size_on_gpu, plan.network))
+    return plan if size is None else dataclasses.replace(plan, batch_size=size)
+
+
+def _batch_size_on_gpu(network: Network, threads: int) -> int | None:
     """As many images as `batch_size_within` its memory; None where no GPU is, which is seen without loading a backend."""
     if not Path("/dev/nvidia0").exists():
         return None
-    backend.start(engine.cores(), has_loops(network))
+    backend.start(threads, has_loops(network))
     limit = backend.gpu_bytes()
     return None if limit is None else batch_size_within(network, limit)
 

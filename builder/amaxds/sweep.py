@@ -19,7 +19,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from amaxds.errors import UsageError, in_words
 from amaxds.estimate import Estimate, estimate
 from amaxds.graph import find_network
-from amaxds.memory import batch_size_on_gpu
 from amaxds.plan import Plan, make_plan
 from amaxds.provenance import short
 from amaxds.recipe import DEFAULT_RECIPE
@@ -92,7 +91,6 @@ def _builds(said: _File, home: Path, out: Path) -> Iterator[Build]:
         choice = str(beside) if beside.is_file() else named.name
         network = find_network(choice, options.get("canvas"), options.get("preprocessing"))
         planned = {key: options.get(key) for key in ("layers", "filters", "steps", "batch_size")}
-        planned["batch_size"] = planned["batch_size"] or batch_size_on_gpu(network)
         precision = options.get("precision", "float32")
         for seed in said.seeds:
             plan = make_plan(network, said.recipes, seed, precision=precision, **planned)
