@@ -23,7 +23,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -187,8 +189,20 @@ def measure() -> dict[str, Any]:
     return {"cores": cores(), "engines": engines, "costs": apart("costs"), "end": apart("end")}
 
 
-def simulate(costs: dict[str, dict[str, float]], workers: int, dispatch: float, faster: float) -> tuple[float, float, int]:
-    """Seconds that all units of VGG16 take, the share of its time that a worker computes steps, and programs compiled.
+@dataclass(frozen=True)
+class Ended:
+    """All units of VGG16 on some number of workers."""
+
+    seconds: float
+    steps: float
+    compiling: float
+    besides: float
+    """Shares of the workers' time; in what is left they wait."""
+    compiled: int
+
+
+def simulate(costs: dict[str, dict[str, float]], workers: int, dispatch: float, faster: float) -> Ended:
+    """Follow the engine's schedule in simulated time.
 
     Every unit is handed out by one driver, which takes `dispatch` seconds for each. faster: how many times faster than measured
     a step is; compiling and what a unit takes besides stay as measured.
@@ -201,7 +215,8 @@ def simulate(costs: dict[str, dict[str, float]], workers: int, dispatch: float, 
     has: set[tuple[int, Any]] = set()
     running: list[tuple[float, int, int, Any]] = []
     number = itertools.count()
-    idle, driver, now, stepping = list(range(workers)), 0.0, 0.0, 0.0
+    idle, driver, now = list(range(workers)), 0.0, 0.0
+    spent: Counter[str] = Counter()
     while schedule.left:
         still = []
         for worker in idle:
@@ -213,13 +228,14 @@ def simulate(costs: dict[str, dict[str, float]], workers: int, dispatch: float, 
             compiling = 0.0 if (worker, unit.layer.name) in has else cost["compiling"]
             has.add((worker, unit.layer.name))
             driver = max(driver, now) + dispatch
-            stepping += steps
+            for name, seconds in (("steps", steps), ("compiling", compiling), ("besides", cost["besides"])):
+                spent[name] += seconds / workers
             heapq.heappush(running, (driver + compiling + cost["besides"] + steps, next(number), worker, unit))
         idle = still
         now, _, worker, unit = heapq.heappop(running)
         schedule.done(worker, unit)
         idle.append(worker)
-    return now, stepping / (workers * now), len(has)
+    return Ended(now, **{name: seconds / now for name, seconds in spent.items()}, compiled=len(has))
 
 
 def ranking(costs: dict[str, dict[str, float]], workers: int, faster: float) -> float:
@@ -275,18 +291,21 @@ time that goes into steps. That nodes have to start is left out.
     _table(costs, closing, dispatch, 1.0, "Workers of one thread, as measured:")
     text = f"GPUs, if one did a step {gpu:g} times as fast as a thread here: **not measured**, but given by `--gpu {gpu:g}`."
     _table(costs, closing, dispatch, gpu, f"{text}\nUnits are as small, and what is no step takes as long, as above:")
-    whole = {workers: simulate(costs, workers, dispatch, gpu)[0] for workers in SIMULATED}
+    many = simulate(costs, MANY, dispatch, gpu)
     units = len(list(make_plan(VGG16, ["original"], batch_size=BATCH).units()))
     total = sum(layer.filters / BATCH * costs[layer.name]["bytes"] for layer in VGG16.layers) / 1e6
-    from_here = [workers for workers in SIMULATED if whole[workers] < closing]
+    from_here = [workers for workers in SIMULATED if simulate(costs, workers, dispatch, gpu).seconds < closing]
     print(f"""## Computed: where it ends
 
-With {MANY} such GPUs all units take {whole[MANY]:.0f} s.
+With {MANY} such GPUs all units take {many.seconds:.0f} s.
 
-- Scheduling: {units} units in that time are {units / whole[MANY]:.0f} a second; the driver can hand out {1 / dispatch:.0f}.
-- Storage: {total:.0f} MB of shards in that time are {total / whole[MANY]:.0f} MB/s written, and afterwards twice read, in all.
+- The workers: {many.steps:.0%} of their time goes into steps, {many.compiling:.0%} into compiling,
+  {many.besides:.0%} into what a unit takes besides, on the CPU; for the rest they wait for the last unit. The longest to
+  compile takes {max(each["compiling"] for each in costs.values()):.0f} s.
+- Scheduling: {units} units in that time are {units / many.seconds:.0f} a second; the driver can hand out {1 / dispatch:.0f}.
+- Storage: {total:.0f} MB of shards in that time are {total / many.seconds:.0f} MB/s written, and afterwards twice read, in all.
 - The end: packaging and validating, in one process, take {closing:.0f} s however many workers there are, which is
-  {closing / (closing + whole[MANY]):.0%} of units and end together. {_crossing(from_here)}""")
+  {closing / (closing + many.seconds):.0%} of units and end together. {_crossing(from_here)}""")
 
 
 def _crossing(workers: list[int]) -> str:
@@ -299,8 +318,8 @@ def _table(costs: dict[str, Any], closing: float, dispatch: float, faster: float
     print(f"{text}\n")
     print("| workers | units | efficiency | programs compiled | ranking | packaging, validating |\n|---|---|---|---|---|---|")
     for workers in SIMULATED:
-        seconds, share, compiled = simulate(costs, workers, dispatch, faster)
-        cells = f"{seconds:.0f} s | {share:.0%} | {compiled} | {ranking(costs, workers, faster):.1f} s"
+        found = simulate(costs, workers, dispatch, faster)
+        cells = f"{found.seconds:.0f} s | {found.steps:.0%} | {found.compiled} | {ranking(costs, workers, faster):.1f} s"
         print(f"| {workers} | {cells} | {closing:.0f} s |")
     print()
 
