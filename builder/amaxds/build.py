@@ -6,6 +6,9 @@
     OUT/build.json                      written last: its presence means finished
 
 Until OUT/build.json is there, everything else outside .amaxds may be written again from the shards.
+
+OUT may be in a store. There is no lock there: two builds of the same identity write the same bytes, another is refused. Ranks
+are taken and files are made from a copy of the shards on this machine.
 """
 
 from __future__ import annotations
@@ -19,56 +22,58 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import filelock
-
 from amaxds import backend, provenance
 from amaxds.engine import Engine, Load
 from amaxds.errors import DamagedShard, UsageError
 from amaxds.files import disk_errors, move_whole, write_json
 from amaxds.findings import Report
+from amaxds.output import at_hand, locked, name_of, remove, require_usable
 from amaxds.packaging import Begun, write_dataset
 from amaxds.plan import Plan, Unit, operations_per_step
 from amaxds.progress import BuildProgress
 from amaxds.recipe import Recipe
 from amaxds.shard import WORK, Row, read_shard, shard_path
 from amaxds.site import Job, LayerKey, Ranks, Site, describe, layer_key
+from amaxds.store import Place, near
 from amaxds.validate import validate
 from amaxds.weights import Weights
 
 
-def build(out: Path, plan: Plan, weights: Weights, engine: Engine) -> Report:
+def build(out: Place, plan: Plan, weights: Weights, engine: Engine) -> Report:
     """Make the dataset of the plan in the folder `out`, or go on where an earlier run of the same build stopped.
 
     Ends by validating the folder, and returns what that found.
 
-    Raises UsageError for a folder that is in use, not writable, holds something else, or holds another build; DiskError where
-    writing fails; OutOfMemory; what the engine raises where it cannot go on. Finished units stay, whatever ends the build; the
-    same call goes on from them.
+    Raises UsageError for a folder that is in use, not writable, holds something else, or holds another build; DiskError or
+    StoreError where writing fails; OutOfMemory; what the engine raises where it cannot go on. Finished units stay, whatever
+    ends the build; the same call goes on from them.
     """
     begun, asked = Begun(), provenance.make_identity(plan, weights.source, weights.digest)
-    _require_usable(out)
+    require_usable(out)
     finished, work = out / "build.json", out / WORK
     if not finished.exists():
-        with _locked(work):
+        with locked(work):
             if not finished.exists():
                 _run(out, plan, weights, asked, engine, begun)
-    shutil.rmtree(work, ignore_errors=True)  # Of a finished build nobody needs it, whoever else is looking.
+    remove(work)  # Of a finished build nobody needs it, whoever else is looking.
     stored = _read_json(finished)
     provenance.require_same(out, {key: stored.get(key) for key in asked}, asked)
-    return validate(out)
+    with near(out) as folder:
+        return validate(folder, str(out))
 
 
-def _run(out: Path, plan: Plan, weights: Weights, asked: provenance.Identity, engine: Engine, begun: Begun) -> None:
+def _run(out: Place, plan: Plan, weights: Weights, asked: provenance.Identity, engine: Engine, begun: Begun) -> None:
     """Run what is missing and package all."""
     work = out / WORK
-    if (work / "build.json").exists():
-        identity = _read_json(work / "build.json")
-        provenance.require_same(out, {key: identity.get(key) for key in asked}, asked)
-    else:
+    if not (work / "build.json").exists():
         identity = asked | engine.first(functools.partial(describe, plan.network))
-        write_json(work / "build.json", identity)
-    job = Job(plan, weights, out.absolute(), identity, ())
-    missing, damaged = _missing_units(job)
+        with contextlib.suppress(FileExistsError):  # In a store, another build may begin at the same moment.
+            write_json(work / "build.json", identity, new=True)
+    identity = _read_json(work / "build.json")
+    provenance.require_same(out, {key: identity.get(key) for key in asked}, asked)
+    job = Job(plan, weights, out.absolute() if isinstance(out, Path) else out, identity, ())
+    with at_hand(work) as here:
+        missing, damaged = _missing_units(dataclasses.replace(job, out=here.parent))
     job = dataclasses.replace(job, missing=missing)
     engine.open(functools.partial(Site, job))
     _require_writer(identity)
@@ -83,8 +88,9 @@ def _run(out: Path, plan: Plan, weights: Weights, asked: provenance.Identity, en
         progress.stage("ranking")
         layers = {key: Load(f"ranks of {key[0]} {key[1]}", key, _scoring(plan, units)) for key, units in job.units.items()}
         ranks = dict(engine.run(layers, Site.rank))
-        progress.stage("packaging")
-        _package(out, plan, identity, _Ranked(job, ranks), begun)
+        with at_hand(work) as here:
+            progress.stage("packaging")
+            _package(out, here, plan, identity, _Ranked(dataclasses.replace(job, out=here.parent), ranks), begun)
         progress.say("validating")
 
 
@@ -143,9 +149,9 @@ class _Ranked:
         return found
 
 
-def _package(out: Path, plan: Plan, identity: provenance.Identity, ranked: _Ranked, begun: Begun) -> None:
-    """Write everything beside .amaxds into .amaxds/packaged, then move it into place, build.json last."""
-    packaged, scratch = out / WORK / "packaged", out / WORK / "scratch"
+def _package(out: Place, here: Path, plan: Plan, identity: provenance.Identity, ranked: _Ranked, begun: Begun) -> None:
+    """Write everything beside .amaxds into a folder here, then move it into place, build.json last."""
+    packaged, scratch = here / "packaged", here / "scratch"
     rows = {recipe.name: functools.partial(ranked.rows, recipe) for recipe in plan.recipes}
     beaten = {recipe.name: ranked.beaten(recipe) for recipe in plan.recipes}
     command = provenance.command_of(identity)
@@ -154,7 +160,7 @@ def _package(out: Path, plan: Plan, identity: provenance.Identity, ranked: _Rank
             shutil.rmtree(folder, ignore_errors=True)
             with disk_errors(folder):
                 folder.mkdir()
-        write_dataset(packaged, scratch, out.resolve().name, plan.network, identity, command, rows, beaten, begun)
+        write_dataset(packaged, scratch, name_of(out), plan.network, identity, command, rows, beaten, begun)
         shutil.rmtree(scratch, ignore_errors=True)  # From here on nothing takes room: a disk that was not full yet stays so.
         files = [path.relative_to(packaged) for path in packaged.rglob("*") if path.is_file()]
         for file in sorted(files, key=lambda each: (each.name == "build.json", each)):
@@ -164,53 +170,7 @@ def _package(out: Path, plan: Plan, identity: provenance.Identity, ranked: _Rank
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _require_usable(out: Path) -> None:
-    """UsageError where the folder is a file, has a name that no card can hold, or holds anything that no build put there."""
-    with disk_errors(out):
-        if not out.resolve().name.isprintable():
-            raise UsageError(f"the name of {str(out)!r} has characters that cannot be printed.", "Choose another OUT.")
-        if not out.exists() and not out.is_symlink():
-            return
-        if not out.is_dir():
-            raise UsageError(f"{out} is not a folder.", "Choose another OUT.")
-        # Another build may end meanwhile: build.json is there before .amaxds goes, so it is looked for last.
-        found = sorted(path.name for path in out.iterdir())
-        if (out / WORK).is_file():
-            raise UsageError(
-                f"{out / WORK} is not a folder, so {out} holds no build.", "Choose another OUT, or delete that file."
-            )
-        begun = (out / WORK / "build.json").exists() or found == [WORK]
-        if found and not begun and not (out / "build.json").exists():
-            raise UsageError(
-                f"{out} is not empty and holds no build (it has {found[0]!r}).", "Choose another OUT, or empty it."
-            )
-
-
-@contextlib.contextmanager
-def _locked(work: Path) -> Iterator[None]:
-    """Hold the build's working folder; the operating system lets go of it however the process ends."""
-    try:
-        with disk_errors(work):
-            lock = _lock(work)
-    except filelock.Timeout:
-        raise UsageError(f"another build is running in {work.parent}.", "Wait for it, or choose another OUT.") from None
-    with lock:
-        yield
-
-
-def _lock(work: Path, tries: int = 100) -> contextlib.AbstractContextManager[Any]:
-    """The lock, taken. Another build that ends may remove the folder between its making and the opening of the lock in it."""
-    while True:
-        tries -= 1
-        try:
-            work.mkdir(parents=True, exist_ok=True)
-            return filelock.FileLock(work / "lock", timeout=0).acquire()
-        except (FileNotFoundError, FileExistsError):
-            if not tries or work.is_symlink():
-                raise
-
-
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_json(path: Place) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:

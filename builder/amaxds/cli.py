@@ -29,12 +29,18 @@ app = typer.Typer(
 )
 
 INVALID = 1
-_ANY_FORM = "Dataset folder, bundle as folder or zip, owner/name[@revision] on Hugging Face, or kaggle:owner/name[@version]"
+_ANY_FORM = (
+    "Dataset folder, bundle as folder or zip, URL of one such as s3://bucket/name, owner/name[@revision] on Hugging Face, "
+    "or kaggle:owner/name[@version]"
+)
 
 
 @app.command("build")
 def build_command(
-    out: Annotated[Path | None, typer.Argument(help="Dataset folder. Default: ./<network>-filter-activations")] = None,
+    out: Annotated[
+        str | None,
+        typer.Argument(help="Dataset folder, or a URL such as s3://bucket/name. Default: <network>-filter-activations"),
+    ] = None,
     network: Annotated[
         str, typer.Option(help="vgg16, demo, another that `amaxds networks` lists, or a Keras model file")
     ] = "vgg16",
@@ -69,8 +75,10 @@ def build_command(
     from amaxds.memory import with_batch_size_for
     from amaxds.plan import make_plan
     from amaxds.recipe import DEFAULT_RECIPE
+    from amaxds.store import place_of
 
     chosen = find_network(network, canvas, preprocessing)
+    folder = place_of(f"{chosen.name}-filter-activations" if out is None else out)
     planned = make_plan(chosen, recipe or [DEFAULT_RECIPE], seed, layers, filters, steps, batch_size, workers, precision)
     if plan:
         with open_engine("local", workers) as here:
@@ -83,7 +91,6 @@ def build_command(
         from amaxds.build import build
         from amaxds.progress import print_summary
 
-        folder = out or Path(f"{chosen.name}-filter-activations")
         report = build(folder, planned if batch_size else with_batch_size_for(there, planned), loaded, there)
     _print_findings(report)
     print_summary(report.summaries)
@@ -259,18 +266,22 @@ def classify_command(
 
 @app.command("bundle")
 def bundle_command(
-    path: Annotated[Path, typer.Argument(help="Dataset folder")],
+    path: Annotated[str, typer.Argument(help="Dataset folder, or URL of one such as s3://bucket/name")],
     out: Annotated[Path, typer.Argument(help="Folder to write, which must not be there yet")],
     recipe: Annotated[str | None, typer.Option(help="Recipe; by default the dataset's default config")] = None,
     repo: Annotated[str | None, typer.Option(help="owner/name on Kaggle, for dataset-metadata.json")] = None,
 ) -> None:
     """Write one recipe of a dataset as a Kaggle dataset: PNG files, metadata.csv, croissant.json, dataset-metadata.json."""
     from amaxds.bundle import bundle
+    from amaxds.location import dataset_at
     from amaxds.provenance import require_claims
+    from amaxds.store import place_of
     from amaxds.validate import validate
 
-    _print_findings(validate(path))
-    chosen = bundle(path, require_claims(path), out, recipe, repo)
+    place = place_of(path)
+    with dataset_at(place) as folder:
+        _print_findings(validate(folder, str(place)))
+        chosen = bundle(folder, require_claims(folder), out, recipe, repo)
     print(f"{out}: the images of recipe {chosen}")
 
 
@@ -293,7 +304,7 @@ def describe_command(
 
 @app.command("publish")
 def publish_command(
-    path: Annotated[Path, typer.Argument(help="Dataset folder")],
+    path: Annotated[str, typer.Argument(help="Dataset folder, or URL of one such as s3://bucket/name")],
     to: Annotated[list[str], typer.Option(help="huggingface or kaggle; may be given again")],
     repo: Annotated[str, typer.Option(help="owner/name on the hub")],
     public: Annotated[
@@ -307,16 +318,19 @@ def publish_command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done; touch no network")] = False,
 ) -> None:
     """Publish a dataset: validate, show the plan, send what changed, fetch it back and compare."""
+    from amaxds.location import dataset_at
     from amaxds.provenance import require_claims
     from amaxds.publish import get_gallery, get_hub, publish
+    from amaxds.store import place_of
     from amaxds.validate import validate
 
     hubs = [get_hub(name) for name in to]
     if gallery:
         hubs.append(get_gallery(to, dry_run))
-    _print_findings(validate(path))
-    private = None if public is None else not public
-    publish(path, require_claims(path), hubs, repo, private, message, allow_partial, dry_run)
+    private, place = None if public is None else not public, place_of(path)
+    with dataset_at(place) as folder:
+        _print_findings(validate(folder, str(place)))
+        publish(folder, require_claims(folder), hubs, repo, private, message, allow_partial, dry_run, home=place)
 
 
 @app.command("networks")

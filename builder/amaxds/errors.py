@@ -46,6 +46,10 @@ class HubError(AmaxdsError):
     """A hub refused, could not be reached, or does not hold what was sent."""
 
 
+class StoreError(AmaxdsError):
+    """A store that a URL names refused, or could not be reached."""
+
+
 class DamagedShard(AmaxdsError):
     """A shard that is not what its unit wrote. The build makes it again."""
 

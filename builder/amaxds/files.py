@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: temporary file, fsync, rename."""
+"""Files that appear whole or not at all: temporary file, fsync, rename; in a store as `store` has it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from amaxds.errors import DiskError
+from amaxds.store import Place, Remote
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that, whenever the machine stops, it is there in full or not at all."""
+def write_whole(path: Place, data: bytes, new: bool = False) -> None:
+    """Write a file so that, whenever the machine stops, it is there in full or not at all.
+
+    new: FileExistsError where it is there already.
+    """
+    if isinstance(path, Remote):
+        path.write(data, new)
+        return
+    if new and path.exists():
+        raise FileExistsError(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -33,8 +42,10 @@ def read_text(path: Path, most: int = 16_000_000) -> str:
     return read_bounded(path, most).decode()
 
 
-def read_bounded(path: Path, most: int) -> bytes:
+def read_bounded(path: Place, most: int) -> bytes:
     """A file that is not trusted: OSError or ValueError where it cannot be read or has more than that many bytes."""
+    if isinstance(path, Remote):
+        return path.read(most)
     if not stat.S_ISREG(path.lstat().st_mode):
         raise ValueError("is no regular file")
     with path.open("rb") as file:
@@ -44,12 +55,15 @@ def read_bounded(path: Path, most: int) -> bytes:
     return data
 
 
-def write_json(path: Path, value: Any) -> None:
-    write_whole(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+def write_json(path: Place, value: Any, new: bool = False) -> None:
+    write_whole(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode(), new)
 
 
-def move_whole(source: Path, target: Path) -> None:
-    """Rename a file, replacing the target; both names are on disk before this returns."""
+def move_whole(source: Path, target: Place) -> None:
+    """Rename a file, replacing the target, both names on disk before this returns; or put it into a store."""
+    if isinstance(target, Remote):
+        target.upload(source)
+        return
     with disk_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         with source.open("rb") as file:

@@ -300,7 +300,7 @@ def digest_of(identity: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
-def require_same(folder: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+def require_same(folder: object, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     """UsageError naming the first thing in which the folder's build differs from the wanted one.
 
     Where weights came from does not count as long as they are the same.

@@ -20,6 +20,7 @@ from amaxds.huggingface import HuggingFace
 from amaxds.kaggle import Kaggle
 from amaxds.licence import licence_of
 from amaxds.provenance import Claims
+from amaxds.store import Place
 
 
 def get_hub(name: str) -> Hub:
@@ -50,21 +51,25 @@ def publish(
     allow_partial: bool = False,
     dry_run: bool = False,
     say: Callable[[str], None] = print,
+    home: Place | None = None,
 ) -> None:
     """Publish a dataset folder that was found valid on each hub in turn, and leave a receipt for each in the folder.
 
+    home: where the folder was fetched from, if it was: there the receipts are left.
     private: None keeps what is there, and makes a new repository private. A dry run touches no network: it compares with the
     last receipt. UsageError for what cannot be published on one of them, before anything is sent to any; HubError where a hub
     refuses or cannot be reached, and where what arrived is not what was sent.
     """
     if not claims.stored["scope"]["complete"] and not allow_partial:
-        raise UsageError(f"{folder} is a partial build.", "Build all filters, or publish it as it is with --allow-partial.")
+        raise UsageError(
+            f"{home or folder} is a partial build.", "Build all filters, or publish it as it is with --allow-partial."
+        )
     require_repo(repo)
     for hub in hubs:
         licence_of(claims.recipes).on(hub.site)
         hub.check(repo)
     for hub in hubs:
-        _publish_on(hub, folder, claims, repo, private, message, dry_run, say)
+        _publish_on(hub, folder, claims, repo, private, message, dry_run, say, home or folder)
 
 
 def _publish_on(
@@ -76,6 +81,7 @@ def _publish_on(
     message: str | None,
     dry_run: bool,
     say: Callable[[str], None],
+    home: Place,
 ) -> None:
     receipt = folder / receipt_name(hub.name)
     with tempfile.TemporaryDirectory(prefix="amaxds-") as temporary:
@@ -103,7 +109,7 @@ def _publish_on(
         _require_equal(ours, hashes(back), hub, repo)
         hub.verify(folder, claims, repo, version, scratch)
         write_json(
-            receipt,
+            home / receipt.name,
             {
                 "hub": hub.name,
                 "repo": repo,
@@ -113,7 +119,7 @@ def _publish_on(
                 "files": ours,
             },
         )
-    say(f"{hub.url(repo)}: published and verified; receipt {receipt}")
+    say(f"{hub.url(repo)}: published and verified; receipt {home / receipt.name}")
 
 
 def receipt_name(hub: str) -> str:

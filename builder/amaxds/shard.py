@@ -11,7 +11,7 @@ import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,6 +20,7 @@ from amaxds.errors import DamagedShard
 from amaxds.files import read_bounded, write_whole
 from amaxds.plan import Unit
 from amaxds.record import stored_types
+from amaxds.store import Place, Remote
 
 WORK = ".amaxds"
 """The folder, in that of the dataset, in which a build has its shards until it has finished."""
@@ -27,6 +28,7 @@ _MOST_PER_IMAGE = 1_000_000
 _KEY = b"amaxds"
 _ARROW = {"image": pa.binary(), "layer": pa.string(), "status": pa.string(), "string": pa.string()}
 
+Where = TypeVar("Where", bound=Path | Remote)
 Row = dict[str, Any]
 """A record without `activation_rank`, which only the finished layer knows."""
 
@@ -36,12 +38,12 @@ def _schema() -> pa.Schema:
     return pa.schema([(name, _ARROW.get(kind) or pa.type_for_alias(kind)) for name, kind in columns.items()])
 
 
-def shard_path(folder: Path, unit: Unit) -> Path:
+def shard_path(folder: Where, unit: Unit) -> Where:
     """`<folder>/<recipe>/<layer>-<first filter>.parquet`"""
-    return folder / unit.recipe.name / f"{unit.name}.parquet"
+    return cast(Where, folder / unit.recipe.name / f"{unit.name}.parquet")
 
 
-def write_shard(folder: Path, unit: Unit, build_digest: str, rows: Sequence[Row]) -> None:
+def write_shard(folder: Place, unit: Unit, build_digest: str, rows: Sequence[Row]) -> None:
     table = pa.Table.from_pylist(list(rows), schema=_schema())
     label = _label(unit, build_digest) | {"content": _content_digest(table)}
     buffer = io.BytesIO()
@@ -49,7 +51,7 @@ def write_shard(folder: Path, unit: Unit, build_digest: str, rows: Sequence[Row]
     write_whole(shard_path(folder, unit), buffer.getvalue())
 
 
-def read_shard(folder: Path, unit: Unit, build_digest: str) -> list[Row]:
+def read_shard(folder: Place, unit: Unit, build_digest: str) -> list[Row]:
     """The shard's rows; DamagedShard where the file is not, in full, what this unit of this build wrote."""
     path = shard_path(folder, unit)
     most = _MOST_PER_IMAGE * (1 + len(unit.wanted))

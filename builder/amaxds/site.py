@@ -10,7 +10,6 @@ import functools
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from amaxds import backend, provenance
@@ -23,6 +22,7 @@ from amaxds.network import Network
 from amaxds.plan import Plan, Unit
 from amaxds.program import Programs
 from amaxds.shard import WORK, Row, read_shard, write_shard
+from amaxds.store import Place
 from amaxds.synthesis import activation_ranks, layer_scores, synthesise
 from amaxds.weights import Weights
 
@@ -42,14 +42,14 @@ class Job:
 
     plan: Plan
     weights: Weights
-    out: Path
+    out: Place
     """The dataset folder; absolute, as another process may be somewhere else."""
     identity: provenance.Identity
     missing: Sequence[Unit]
     """The units that are still to be made."""
 
     @property
-    def shards(self) -> Path:
+    def shards(self) -> Place:
         return self.out / WORK / "shards"
 
     @functools.cached_property
