@@ -87,8 +87,8 @@ def validating_all() -> str:
     return f"`amaxds validate`, 4224 images of 224x224 | {'; '.join(said)} | 15 s"
 
 
-def write_noise(folder: Path) -> None:
-    """A valid dataset of the recipe `clear` whose images are noise and whose activations are made up."""
+def write_noise(folder: Path) -> float:
+    """A valid dataset of the recipe `clear` whose images are noise and whose activations are made up; seconds of packaging."""
     from amaxds.image import encode_png, pixels_sha256, uniformity_index
     from amaxds.network import VGG16
     from amaxds.packaging import Begun, write_dataset
@@ -110,8 +110,9 @@ def write_noise(folder: Path) -> None:
             rows.append(record | made | judged)
     for name in ("dataset", "scratch"):
         (folder / name).mkdir()
-    give, command = {"clear": lambda: iter(rows)}, command_of(identity)
+    give, command, began = {"clear": lambda: iter(rows)}, command_of(identity), time.perf_counter()
     write_dataset(folder / "dataset", folder / "scratch", "dataset", VGG16, identity, command, give, {"clear": []}, Begun())
+    return time.perf_counter() - began
 
 
 def describing() -> str:

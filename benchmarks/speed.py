@@ -186,10 +186,7 @@ def measured(name: str, layer_name: str) -> dict[str, Any]:
 
 def work_of(layer: Any) -> float:
     """GFLOP of one step of one image: forward and back to the image, one filter of the last layer."""
-    from amaxds.network import VGG16
-
-    full = [18 * each.channels * each.filters * each.outputs(SIDE) ** 2 for each in VGG16.layers]
-    return 2e-9 * (sum(full[: layer.index]) + 18 * layer.channels * layer.outputs(SIDE) ** 2)
+    return 2e-9 * layer.operations
 
 
 def ceiling() -> float:
@@ -283,7 +280,7 @@ def convolutions() -> None:
     for network, batch in ((DEMO, 8), (VGG16, 4)):
         for layer in network.layers:
             for channels, filters in ((layer.channels, layer.filters), (layer.filters, layer.channels)):
-                size = layer.outputs(network.canvas)
+                size = layer.side
                 if (size, channels, filters) in done:
                     continue
                 done.add((size, channels, filters))

@@ -37,7 +37,9 @@ def amaxds(
     )
 
 
-def start_build(folder: Path, *arguments: object, file_size: int | None = None, **environment: str) -> subprocess.Popen[str]:
+def start_build(
+    folder: Path | str, *arguments: object, file_size: int | None = None, cwd: Path | None = None, **environment: str
+) -> subprocess.Popen[str]:
     """Begin a build; file_size: the largest file in bytes that the operating system lets it write."""
 
     def limit() -> None:
@@ -46,6 +48,7 @@ def start_build(folder: Path, *arguments: object, file_size: int | None = None, 
 
     return subprocess.Popen(
         [sys.executable, "-m", "amaxds", "build", str(folder), *map(str, arguments)],
+        cwd=cwd,
         env=os.environ | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

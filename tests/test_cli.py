@@ -30,6 +30,8 @@ def test_help_names_every_command_and_option() -> None:
         "--seed",
         "--steps",
         "--batch-size",
+        "--engine",
+        "--address",
         "--plan",
     ):
         assert option in text
@@ -49,13 +51,16 @@ def test_plan_prints_costs_and_runs_nothing(tmp_path: Path) -> None:
 
 
 BAD_INPUT = {
-    "network": (("--network", "vgg61"), 2, ("'vgg61'", "demo and vgg16")),
+    "network": (("--network", "vgg61"), 2, ("'vgg61'", "vgg16, demo")),
     "recipe": (("--network", "demo", "--recipe", "blurry"), 2, ("'blurry'", "clear, original")),
     "layer": (("--network", "demo", "--layers", "conv*"), 2, ("'conv*'", "block1_conv1")),
     "filter": (("--network", "demo", "--layers", "block1_conv1", "--filters", "8"), 2, ("filter 8", "0 to 7")),
     "weights": (("--network", "demo", "--weights", "here.h5"), 2, ("'here.h5'", "random")),
     "seed": (("--network", "demo", "--seed", "-3"), 2, ("--seed -3",)),
     "no layer": (("--network", "demo", "--layers", ""), 2, ("matches ''", "block1_conv1")),
+    "engine": (("--engine", "slurm"), 2, ("'slurm'", "local, ray")),
+    "address without Ray": (("--address", "auto"), 2, ("'auto'", "--engine ray")),
+    "address of no cluster": (("--engine", "ray", "--address", "ray://here:10001"), 2, ("'ray://here:10001'", "ip:port")),
     "weights in no home": (("--network", "demo", "--weights", "~nobody-of-that-name/w.h5"), 2, ("~nobody-of-that-name",)),
     "weights with a long name": (("--network", "demo", "--weights", "w" * 300 + ".h5"), 2, ("no weights file",)),
     "weights that are not text": (("--network", "demo", "--weights", "w\udcff.h5"), 2, ("no weights file",)),

@@ -117,13 +117,13 @@ def test_the_definition_of_a_record_is_complete() -> None:
 
 
 def test_summary_counts_the_dead_apart() -> None:
-    common = {"recipe": "r", "layer": "l", "activation_start": 1.0, "activation_rank": 1}
+    common = {"recipe": "r", "layer": "block1_conv1", "activation_start": 1.0, "activation_rank": 1}
     rows = [
         common | {"status": "dead", "activation": 1.0, "uniformity_index": 0.4},
         common | {"status": "alive", "activation": 5.0, "uniformity_index": 0.6},
         common | {"status": "alive", "activation": 3.0, "uniformity_index": 0.5, "activation_rank": 2},
     ]
-    (summary,) = summarise(rows)
+    (summary,) = summarise(rows, DEMO)
     assert (summary.images, summary.dead, summary.ranked_first, summary.median_gain) == (3, 1, 1, 3.0)
     assert summary.mean_index == pytest.approx(0.5)
 

@@ -602,9 +602,9 @@ for network, layer in ((DEMO, "block1_conv2"), (DEMO, "block5_conv3"), (VGG16, "
         now = np.stack([unit.recipe.schedule(network, 0, unit.layer.index, 0)] * 4)[:, 0]
         state = ascent.first_state(unit.recipe, jax.numpy.asarray(start))
         step = jax.jit(programs._make_step(unit.recipe, unit.layer))
-        kernels, biases = np.zeros((4, 9, unit.layer.channels), "float32"), np.zeros(4, "float32")
-        account = step.lower((programs._given, kernels, biases), state, np.zeros(4, bool), now).compile().memory_analysis()
-        print(account.temp_size_in_bytes / least_bytes(network, [unit], 1))
+        given = programs._forward.given(unit.layer), programs._forward.own(unit.layer, [0] * 4)
+        account = step.lower(given, state, np.zeros(4, bool), now).compile().memory_analysis()
+        print(account.temp_size_in_bytes / least_bytes([unit], 1))
 """
 
 

@@ -85,7 +85,7 @@ def test_batches_on_a_gpu_are_the_largest_that_surely_fit(gigabytes: int) -> Non
 
     def most_bytes(batch_size: int) -> float:
         units = list(make_plan(VGG16, ["clear"], layers="block5_conv3", batch_size=batch_size).units())
-        return least_bytes(VGG16, units, workers=2) / 0.9 * 4.4
+        return least_bytes(units, workers=2) / 0.9 * 4.4
 
     size = batch_size_within(VGG16, gigabytes * 10**9)
     assert most_bytes(size) < gigabytes * 1e9

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from amaxds import ascent, backend, convolution
+from amaxds.chain import _pool
 from amaxds.image import decode_png
 from amaxds.network import DEMO, VGG16, Layer, Network
 from amaxds.plan import make_plan
-from amaxds.program import Ascended, Programs, _pool
+from amaxds.program import Ascended, Programs
 from amaxds.recipe import CLEAR, ORIGINAL, RECIPES, Recipe, get_recipe
 from amaxds.synthesis import activation_ranks, layer_scores, synthesise
 from amaxds.weights import Weights, load_weights

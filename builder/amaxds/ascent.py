@@ -75,8 +75,8 @@ def preprocess(recipe: Recipe, network: Network, image: Tensor) -> Tensor:
     if not isinstance(recipe, Clear):
         return image
     ordered = keras.ops.flip(image, axis=-1) if network.channel_order == "bgr" else image
-    mean = np.asarray(network.channel_mean, np.float32)
-    return (ordered * np.float32(255) - mean) / np.float32(network.channel_scale)
+    mean, scale = (np.asarray(each, np.float32) for each in (network.channel_mean, network.channel_scale))
+    return (ordered * np.float32(255) - mean) / scale
 
 
 def wanted(recipe: Recipe, maps: Tensor) -> Tensor:

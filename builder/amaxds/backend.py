@@ -257,6 +257,11 @@ def _processor() -> dict[str, str]:
     }
 
 
+def environment() -> dict[str, str]:
+    """The settings of this process that decide which library runs, and how it rounds; another process can be given them."""
+    return {name: os.environ[name] for name in ("KERAS_BACKEND", *_ROUNDING_SETTINGS) if name in os.environ}
+
+
 PIXEL_SOFTWARE = ("backend", "amaxds", "keras", "tensorflow", "jax", "jaxlib", "numpy", "settings")
 """What of `software` an image's bits depend on; the rest only writes files."""
 
@@ -269,14 +274,15 @@ def software() -> dict[str, Any]:
     libraries = ("jax", "jaxlib") if backend == "jax" else ("tensorflow",)
     names = ("amaxds", "keras", *libraries, "numpy", "pillow", "pyarrow", "datasets", "huggingface_hub", "jinja2", "pyyaml")
     settings = {name: os.environ[name] for name in _ROUNDING_SETTINGS if name in os.environ}
-    versions = {name: _version(name) for name in names}
+    versions = {name: version_of(name) for name in names}
     return {"python": platform.python_version(), "backend": backend} | versions | {"settings": settings}
 
 
-def _version(name: str) -> str:
+def version_of(name: str) -> str:
+    """The version of an installed library; "unknown" where there is none."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         if name == "tensorflow":
-            return _version("tensorflow-cpu")
+            return version_of("tensorflow-cpu")
         return "unknown"

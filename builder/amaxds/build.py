@@ -14,41 +14,39 @@ are taken and files are made from a copy of the shards on this machine.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
-import itertools
 import json
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from amaxds import backend, engine, provenance
-from amaxds.convolution import has_loops
+from amaxds import backend, provenance
+from amaxds.engine import Engine, Load
 from amaxds.errors import DamagedShard, UsageError
 from amaxds.files import disk_errors, move_whole, write_json
 from amaxds.findings import Report
-from amaxds.image import decode_png
-from amaxds.memory import memory_errors, require_memory
 from amaxds.output import at_hand, locked, name_of, remove, require_usable
 from amaxds.packaging import Begun, write_dataset
-from amaxds.plan import Plan, Unit
-from amaxds.program import Programs
+from amaxds.plan import Plan, Unit, operations_per_step
 from amaxds.progress import BuildProgress
 from amaxds.recipe import Recipe
-from amaxds.shard import WORK, Row, read_shard, shard_path, write_shard
+from amaxds.shard import WORK, Row, read_shard, shard_path
+from amaxds.site import Job, LayerKey, Ranks, Site, describe, layer_key
 from amaxds.store import Place, near
-from amaxds.synthesis import activation_ranks, layer_scores, synthesise
 from amaxds.validate import validate
 from amaxds.weights import Weights
 
 
-def build(out: Place, plan: Plan, weights: Weights, workers: int | None = None) -> Report:
+def build(out: Place, plan: Plan, weights: Weights, engine: Engine) -> Report:
     """Make the dataset of the plan in the folder `out`, or go on where an earlier run of the same build stopped.
 
     Ends by validating the folder, and returns what that found.
 
     Raises UsageError for a folder that is in use, not writable, holds something else, or holds another build; DiskError or
-    StoreError where writing fails; OutOfMemory. Finished units stay, whatever ends the build; the same call goes on from them.
+    StoreError where writing fails; OutOfMemory; what the engine raises where it cannot go on. Finished units stay, whatever
+    ends the build; the same call goes on from them.
     """
     begun, asked = Begun(), provenance.make_identity(plan, weights.source, weights.digest)
     require_usable(out)
@@ -56,13 +54,7 @@ def build(out: Place, plan: Plan, weights: Weights, workers: int | None = None) 
     if not finished.exists():
         with locked(work):
             if not finished.exists():
-                threads = workers or engine.cores()
-                try:
-                    with memory_errors(plan.batch_size, threads):
-                        _run(out, plan, weights, asked, threads, begun)
-                except DamagedShard:
-                    if not finished.exists():  # In a store, another build may finish, and delete what this one still needs.
-                        raise
+                _run(out, plan, weights, asked, engine, begun)
     remove(work)  # Of a finished build nobody needs it, whoever else is looking.
     stored = _read_json(finished)
     provenance.require_same(out, {key: stored.get(key) for key in asked}, asked)
@@ -70,92 +62,81 @@ def build(out: Place, plan: Plan, weights: Weights, workers: int | None = None) 
         return validate(folder, str(out))
 
 
-def _run(out: Place, plan: Plan, weights: Weights, asked: provenance.Identity, workers: int, begun: Begun) -> None:
+def _run(out: Place, plan: Plan, weights: Weights, asked: provenance.Identity, engine: Engine, begun: Begun) -> None:
     """Run what is missing and package all."""
-    backend.start(workers, has_loops(plan.network))
-    device = backend.device()
-    identity = asked | {"software": backend.software(), "device": device}
     work = out / WORK
     if not (work / "build.json").exists():
+        identity = asked | engine.first(functools.partial(describe, plan.network))
         with contextlib.suppress(FileExistsError):  # In a store, another build may begin at the same moment.
             write_json(work / "build.json", identity, new=True)
-    stored = _read_json(work / "build.json")
-    provenance.require_same(out, stored, identity)
-    identity = stored
-    build_digest = provenance.digest_of(identity)
-    programs = Programs(plan.network, weights, plan.precision)
-    workers = min(workers, 2) if device["kind"] == "gpu" else workers  # There one runs while another is prepared.
+    identity = _read_json(work / "build.json")
+    provenance.require_same(out, {key: identity.get(key) for key in asked}, asked)
+    job = Job(plan, weights, out.absolute() if isinstance(out, Path) else out, identity, ())
+    with at_hand(work) as here:
+        missing, damaged = _missing_units(dataclasses.replace(job, out=here.parent))
+    job = dataclasses.replace(job, missing=missing)
+    engine.open(functools.partial(Site, job))
+    _require_writer(identity)
 
     with BuildProgress(plan.images) as progress:
-        with at_hand(work) as here:
-            missing = _missing_units(plan, here / "shards", build_digest, progress)
-        if device["kind"] == "cpu":
-            require_memory(plan.network, missing, plan.batch_size, workers)
-
-        def make(unit: Unit, check: engine.Check) -> None:
-            write_shard(work / "shards", unit, build_digest, synthesise(plan, programs, unit, check))
-
-        for unit, _ in engine.run_local(_interleaved(missing, workers), make, workers):
+        for each in damaged:
+            progress.say(f"{each.problem} It is made again.")
+        progress.kept(plan.images - sum(len(unit.wanted) for unit in missing))
+        loads = {unit: Load(f"{unit.recipe.name} {unit.name}", layer_key(unit), plan.operations(unit)) for unit in missing}
+        for unit, _ in engine.run(loads, Site.make):
             progress.unit_done(unit)
         progress.stage("ranking")
+        layers = {key: Load(f"ranks of {key[0]} {key[1]}", key, _scoring(plan, units)) for key, units in job.units.items()}
+        ranks = dict(engine.run(layers, Site.rank))
         with at_hand(work) as here:
-            ranked = _Ranked(plan, programs, here / "shards", build_digest, workers)
             progress.stage("packaging")
-            _package(out, here, plan, identity, ranked, begun)
+            _package(out, here, plan, identity, _Ranked(dataclasses.replace(job, out=here.parent), ranks), begun)
         progress.say("validating")
 
 
-def _missing_units(plan: Plan, shards: Path, build_digest: str, progress: BuildProgress) -> list[Unit]:
-    missing, kept = [], 0
-    for unit in plan.units():
-        if shard_path(shards, unit).exists():
+def _missing_units(job: Job) -> tuple[list[Unit], list[DamagedShard]]:
+    """The units that have no whole shard, and what is wrong with those shards that are there."""
+    missing, damaged = [], []
+    for unit in job.plan.units():
+        if shard_path(job.shards, unit).exists():
             try:
-                read_shard(shards, unit, build_digest)
-                kept += len(unit.wanted)
+                read_shard(job.shards, unit, job.digest)
                 continue
             except DamagedShard as damage:
-                progress.say(f"{damage.problem} It is made again.")
+                damaged.append(damage)
         missing.append(unit)
-    progress.kept(kept)
-    return missing
+    return missing, damaged
 
 
-def _interleaved(units: Iterable[Unit], workers: int) -> Iterator[Unit]:
-    """The units of as many layers as there are workers in turn: so workers compile side by side, each another layer."""
-    layers = [list(group) for _, group in itertools.groupby(units, key=lambda unit: (unit.recipe.name, unit.layer.name))]
-    for first in range(0, len(layers), workers):
-        for turn in itertools.zip_longest(*layers[first : first + workers]):
-            yield from filter(None, turn)
+def _scoring(plan: Plan, units: Sequence[Unit]) -> float:
+    """Floating-point operations of ranking a layer, about: a forward pass for each image."""
+    return sum(len(unit.wanted) for unit in units) * operations_per_step(units[0].layer) / 2
+
+
+def _require_writer(identity: provenance.Identity) -> None:
+    """UsageError where this process, which writes the dataset's files, has other libraries for that than the build."""
+    software = identity.get("software")
+    if not isinstance(software, Mapping):
+        return  # Every site refuses it.
+    for name in ("amaxds", *(each for each in software if each not in (*backend.PIXEL_SOFTWARE, "python"))):
+        if (here := backend.version_of(name)) != software[name]:
+            raise UsageError(
+                f"{name} is {here} here, and {software[name]} where the images are made.",
+                "This process writes the dataset's files: install the same version.",
+            )
 
 
 class _Ranked:
     """All rows of a finished plan with their ranks, read from the shards again at every pass: memory stays bounded."""
 
-    def __init__(self, plan: Plan, programs: Programs, shards: Path, build_digest: str, workers: int) -> None:
-        self._plan, self._shards, self._build_digest = plan, shards, build_digest
-        self._units: dict[tuple[str, str], list[Unit]] = {}
-        for unit in plan.units():
-            self._units.setdefault((unit.recipe.name, unit.layer.name), []).append(unit)
-
-        def rank(key: tuple[str, str], check: engine.Check) -> dict[int, tuple[int, int]]:
-            recipe, layer = self._units[key][0].recipe, self._units[key][0].layer
-            rows = list(self._rows_of(key))
-            filters, images = [row["filter"] for row in rows], [decode_png(row["image"]) for row in rows]
-            scores = layer_scores(programs, recipe, layer, filters, images, plan.batch_size, check)
-            ranks = activation_ranks(scores)
-            return {filter: (rank, filters[best]) for filter, (rank, best) in zip(filters, ranks, strict=True)}
-
-        self._ranks = dict(engine.run_local(self._units, rank, workers))
-
-    def _rows_of(self, key: tuple[str, str]) -> Iterator[Row]:
-        for unit in self._units[key]:
-            yield from read_shard(self._shards, unit, self._build_digest)
+    def __init__(self, job: Job, ranks: Mapping[LayerKey, Ranks]) -> None:
+        self._job, self._ranks = job, ranks
 
     def rows(self, recipe: Recipe) -> Iterator[Row]:
         """Complete records of one recipe in (layer, filter) order."""
-        for key in self._units:
+        for key in self._job.units:
             if key[0] == recipe.name:
-                for row in self._rows_of(key):
+                for row in self._job.rows_of(key):
                     yield row | {"activation_rank": self._ranks[key][row["filter"]][0]}
 
     def beaten(self, recipe: Recipe) -> list[dict[str, Any]]:

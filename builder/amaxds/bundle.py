@@ -23,12 +23,15 @@ from amaxds.errors import UsageError
 from amaxds.files import disk_errors, rename_folder, write_json, write_whole
 from amaxds.hub import require_repo
 from amaxds.licence import licence_of
-from amaxds.network import get_network
+from amaxds.network import network_of
 from amaxds.provenance import BUILD_FILE, Claims, command_of
 from amaxds.record import descriptions
 
 IMAGES, TABLE, KAGGLE_FILE = "filterActivations", "metadata.csv", "dataset-metadata.json"
 _KAGGLE_TYPES = {"sc:Text": "string", "sc:Integer": "integer", "sc:Float": "number"}
+_VGG16 = (
+    "VGG16 is K. Simonyan and A. Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition, arXiv:1409.1556"
+)
 _FILE_MEANING = "The image's path in this dataset."
 _SPLIT_MEANING = "train, validation or test: decided by layer and filter alone, the same for every recipe and seed."
 
@@ -161,15 +164,15 @@ def render_bundle_croissant(stored: Mapping[str, Any], rows: Sequence[Mapping[st
 
 def kaggle_metadata(stored: Mapping[str, Any], recipe: str, repo: str | None = None) -> dict[str, Any]:
     """dataset-metadata.json: what Kaggle shows of the dataset, of every top-level file and of every column."""
-    network = get_network(stored["network"]["name"])
+    network = network_of(stored["network"])
     meaning = {"file": _FILE_MEANING, "split": _SPLIT_MEANING} | descriptions()
     fields = [
         {"name": name, "description": meaning[name], "type": _KAGGLE_TYPES[kind]} for name, kind in column_types().items()
     ]
     return {
-        "id": repo or f"owner/{network.name}-filter-activations",
-        "title": f"{network.name.upper()} filter activations ({recipe})",
-        "subtitle": f"An image for each filter of {network.name.upper()}, by gradient ascent, with evidence",
+        "id": repo or f"owner/{network.name.replace('_', '-')}-filter-activations",
+        "title": f"{network.name.upper()[:20]} filter activations ({recipe})",
+        "subtitle": f"An image for each filter of {network.name.upper()[:17]}, by gradient ascent, with evidence",
         "description": _description(stored, recipe),
         "licenses": [{"name": licence_of([recipe]).on("kaggle")}],
         "keywords": ["image", "computer vision", "neural networks", "deep learning"],
@@ -182,8 +185,9 @@ def kaggle_metadata(stored: Mapping[str, Any], recipe: str, repo: str | None = N
 
 
 def _description(stored: Mapping[str, Any], recipe: str) -> str:
-    network = get_network(stored["network"]["name"])
+    network = network_of(stored["network"])
     scope = "" if stored["scope"]["complete"] else " This is a partial build: not every filter of the network is in it."
+    source = f"The network is {network.model}" if network.model else _VGG16
     return f"""What do the filters of `{network.name}` look for? Each image was made by gradient ascent on one filter, from
 noise drawn with a fixed seed, with the recipe `{recipe}`.{scope}
 
@@ -194,7 +198,7 @@ noise drawn with a fixed seed, with the recipe `{recipe}`.{scope}
   `{command_of(stored)}`
 
 One image per filter is one answer out of many: another seed gives another image. Licence: {licence_of([recipe]).name}.
-VGG16 is K. Simonyan and A. Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition, arXiv:1409.1556;
-the layout, the method and the uniformity index are those of the study that first published an image for every filter of it.
+{source};
+the layout, the method and the uniformity index are those of the study that first published an image for every filter of VGG16.
 Made with amaxds.
 """

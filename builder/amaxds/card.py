@@ -12,7 +12,7 @@ from datasets.utils.metadata import MetadataConfigs
 from huggingface_hub import DatasetCardData
 
 from amaxds.licence import licence_of
-from amaxds.network import get_network
+from amaxds.network import network_of
 from amaxds.provenance import DESCRIBE_COMMAND, Identity, command_of
 from amaxds.recipe import DEFAULT_RECIPE, DESCRIBED
 from amaxds.record import descriptions, stored_types
@@ -56,7 +56,7 @@ def render_card(
     summaries: Sequence[LayerSummary],
 ) -> str:
     """The whole of README.md. The same build gives the same text: no time and no machine is in it."""
-    network = get_network(identity["network"]["name"])
+    network = network_of(identity["network"])
     default = default_config([recipe["name"] for recipe in identity["recipes"]])
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, trim_blocks=True)
     template = environment.from_string((resources.files("amaxds") / "dataset_card.md").read_text("utf-8"))

@@ -41,8 +41,16 @@ def build_command(
         str | None,
         typer.Argument(help="Dataset folder, or a URL such as s3://bucket/name. Default: <network>-filter-activations"),
     ] = None,
-    network: Annotated[str, typer.Option(help="vgg16 or demo")] = "vgg16",
+    network: Annotated[
+        str, typer.Option(help="vgg16, demo, another that `amaxds networks` lists, or a Keras model file")
+    ] = "vgg16",
     weights: Annotated[str, typer.Option(help="pretrained, random, or a .safetensors, .weights.h5 or .h5 file")] = "pretrained",
+    canvas: Annotated[
+        int | None, typer.Option(help="Side of the images that are optimised, for networks with no canvas of their own")
+    ] = None,
+    preprocessing: Annotated[
+        str | None, typer.Option(help="How a model file is fed: none (default: the model does it), tf, torch or caffe")
+    ] = None,
     recipe: Annotated[list[str] | None, typer.Option(help="Recipe; may be given again. Default: clear")] = None,
     layers: Annotated[str | None, typer.Option(help="Layers as names or patterns: block5_conv3,block1_*")] = None,
     filters: Annotated[str | None, typer.Option(help="Filters as numbers and ranges: 0-15,40")] = None,
@@ -51,34 +59,89 @@ def build_command(
     batch_size: Annotated[
         int | None, typer.Option(help="Images in one program. Default: 8 for demo, 4 for vgg16, more on a GPU")
     ] = None,
-    workers: Annotated[int | None, typer.Option(help="Programs side by side. Default: one for each core")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Programs side by side, in each process. Default: one for each core")
+    ] = None,
+    engine: Annotated[str, typer.Option(help="Where they run: local, or ray for the nodes of a Ray cluster")] = "local",
+    address: Annotated[
+        str | None, typer.Option(help="The running Ray cluster: auto or ip:port. Default: one is started on this machine")
+    ] = None,
     precision: Annotated[str, typer.Option(help="float32, or bfloat16 for the steps of the ascent, for a GPU")] = "float32",
     plan: Annotated[bool, typer.Option("--plan", help="Print images, units, work, disk and time; run nothing")] = False,
 ) -> None:
     """Make a dataset. Stopped at any moment, the same command goes on where it was."""
-    from amaxds.memory import batch_size_on_gpu
-    from amaxds.network import get_network
+    from amaxds.engine import open_engine
+    from amaxds.graph import find_network
+    from amaxds.memory import with_batch_size_for
     from amaxds.plan import make_plan
     from amaxds.recipe import DEFAULT_RECIPE
     from amaxds.store import place_of
 
-    chosen = get_network(network)
+    chosen = find_network(network, canvas, preprocessing)
     folder = place_of(f"{chosen.name}-filter-activations" if out is None else out)
-    size = batch_size_on_gpu(chosen) if batch_size is None else batch_size
-    planned = make_plan(chosen, recipe or [DEFAULT_RECIPE], seed, layers, filters, steps, size, workers, precision)
+    planned = make_plan(chosen, recipe or [DEFAULT_RECIPE], seed, layers, filters, steps, batch_size, workers, precision)
     if plan:
-        _print_plan(planned)
+        with open_engine("local", workers) as here:
+            _print_plan(planned if batch_size else with_batch_size_for(here, planned))
         return
     from amaxds.weights import load_weights
 
-    loaded = load_weights(chosen, weights, seed)
-    from amaxds.build import build
-    from amaxds.progress import print_summary
+    with open_engine(engine, workers, address) as there:
+        loaded = load_weights(chosen, weights, seed, Path(network))
+        from amaxds.build import build
+        from amaxds.progress import print_summary
 
-    report = build(folder, planned, loaded, workers)
+        report = build(folder, planned if batch_size else with_batch_size_for(there, planned), loaded, there)
     _print_findings(report)
     print_summary(report.summaries)
     print(f"{folder}: look at {folder / f'contact-sheet-{planned.recipes[0].name}.png'}")
+
+
+@app.command("sweep")
+def sweep_command(
+    file: Annotated[Path, typer.Argument(help="TOML file: networks, recipes, seeds, and options of `amaxds build`")],
+    out: Annotated[Path | None, typer.Argument(help="Folder of the datasets. Default: the file's name without .toml")] = None,
+    workers: Annotated[int | None, typer.Option(help="Programs side by side. Default: one for each core")] = None,
+    engine: Annotated[str, typer.Option(help="local, or ray, as `amaxds build` takes it")] = "local",
+    address: Annotated[str | None, typer.Option(help="With --engine ray: the running cluster to join")] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Print what it will cost; run nothing")] = False,
+    tflops: Annotated[
+        float, typer.Option(min=0.001, help="With --plan: 10^12 operations per second that one GPU keeps up (assumed)")
+    ] = 100.0,
+    hours: Annotated[float | None, typer.Option(min=0.001, help="With --plan: for how many machines in this time")] = None,
+) -> None:
+    """Make the datasets of many networks, recipes and seeds, one after the other. The same command goes on where it was."""
+    from amaxds.sweep import describe_sweep, read_sweep
+
+    builds = read_sweep(file, out or Path(file.stem))
+    if plan:
+        _print_lines(list(describe_sweep(builds, tflops, hours)))
+        return
+    options = {"workers": workers, "engine": engine, "address": address}
+    shared = [f"--{name}={value}" for name, value in options.items() if value is not None]
+    failed = {}
+    for number, build in enumerate(builds, start=1):
+        print(f"{build.folder} ({number} of {len(builds)})", flush=True)
+        code = _run_build([*build.arguments, *shared])
+        if code:
+            failed[build.folder] = code
+    print(f"{len(builds) - len(failed)} of {len(builds)} datasets are finished and valid")
+    for folder, code in failed.items():
+        print(f"amaxds: {folder} failed with exit code {code}; run the same command again to go on.", file=sys.stderr)
+    raise typer.Exit(max(failed.values(), default=0))
+
+
+def _run_build(arguments: list[str]) -> int:
+    """`amaxds build` in a process of its own, which takes its memory with it; a signal is passed on, and its end waited for."""
+    import subprocess
+
+    with subprocess.Popen([sys.executable, "-m", "amaxds", "build", *arguments]) as process:
+        try:
+            return process.wait()
+        except _Signalled as stopped:
+            process.send_signal(stopped.number)
+            process.wait()
+            raise
 
 
 @app.command("validate")
@@ -226,14 +289,14 @@ def bundle_command(
 def describe_command(
     folder: Annotated[Path, typer.Argument(help="Folder with <layer>/filter-<n>.png")],
     out: Annotated[Path, typer.Argument(help="Dataset folder to write, which must not be there yet")],
-    network: Annotated[str, typer.Option(help="Whose layers they are: vgg16 or demo")] = "vgg16",
+    network: Annotated[str, typer.Option(help="Whose layers they are: as for `amaxds build`")] = "vgg16",
 ) -> None:
     """Make a dataset folder of images that were made elsewhere: index, hash, and status judged from the pixels."""
     from amaxds.describe import describe
-    from amaxds.network import get_network
+    from amaxds.graph import find_network
     from amaxds.progress import print_summary
 
-    report = describe(folder, out, get_network(network))
+    report = describe(folder, out, find_network(network))
     _print_findings(report)
     print_summary(report.summaries)
     print(f"{out}: look at {out / 'contact-sheet-described.png'}")
@@ -268,6 +331,26 @@ def publish_command(
     with dataset_at(place) as folder:
         _print_findings(validate(folder, str(place)))
         publish(folder, require_claims(folder), hubs, repo, private, message, allow_partial, dry_run, home=place)
+
+
+@app.command("networks")
+def networks_command(
+    name: Annotated[str | None, typer.Argument(help="A network or a Keras model file, whose layers to list")] = None,
+    canvas: Annotated[int | None, typer.Option(help="Side of the images that would be optimised")] = None,
+) -> None:
+    """List the networks that a dataset can be made of; with a name, its layers and what they see, as CSV."""
+    from amaxds.contract import layer_table, network_table
+
+    if name is None:
+        print(network_table(), end="")
+        return
+    from amaxds.graph import find_network
+
+    network = find_network(name, canvas)
+    print(layer_table(network), end="")
+    small = [layer.name for layer in network.layers if not layer.usable]
+    if small:
+        print(f"amaxds: too small on a canvas of {network.canvas}: {', '.join(small)}", file=sys.stderr)
 
 
 @app.command("metadata")

@@ -41,8 +41,8 @@ def choose(side: int, channels: int, filters: int) -> Form:
 
 def has_loops(network: Network) -> bool:
     """Whether a form chosen for the network on a CPU takes its maps in a loop."""
-    sizes = [(layer.outputs(network.canvas), layer.channels, layer.filters) for layer in network.layers]
-    return any(choose(*size) is WINOGRAD and winograd.in_strips(size[0], *size) for size in sizes)
+    sizes = [(layer.side, layer.channels, layer.filters) for layer in network.layers]
+    return network.model is None and any(choose(*size) is WINOGRAD and winograd.in_strips(size[0], *size) for size in sizes)
 
 
 def turned(kernel: Kernel) -> Kernel:

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 from amaxds.dataset import split_files
 from amaxds.licence import licence_of
-from amaxds.network import get_network
+from amaxds.network import network_of
 from amaxds.record import STATUSES, descriptions, stored_types
 
 CROISSANT_FILE = "croissant.json"
@@ -50,10 +50,10 @@ _TYPES = {
     "float32": "sc:Float",
     "float64": "sc:Float",
 }
-_CITE_AS = (
-    "K. Simonyan and A. Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition, arXiv:1409.1556; "
-    "and the study that first published an image for every filter of VGG16's convolutional layers."
+_CITE_VGG16 = (
+    "K. Simonyan and A. Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition, arXiv:1409.1556"
 )
+_CITE_STUDY = "the study that first published an image for every filter of VGG16's convolutional layers"
 _RAI = {
     "rai:dataCollection": "Synthesised by gradient ascent on single filters of a convolutional network, from noise drawn with "
     "a fixed seed. No picture of the world is in it.",
@@ -104,7 +104,7 @@ def render_croissant(stored: Mapping[str, Any], folder: Path) -> str:
 
 def document(stored: Mapping[str, Any], distribution: Sequence[Entry], record_sets: Sequence[Entry]) -> str:
     """The JSON-LD of a dataset with these files and record sets."""
-    network = get_network(stored["network"]["name"])
+    network = network_of(stored["network"])
     licence = licence_of(each["name"] for each in stored["recipes"])
     made = licence.url is not None
     how = (
@@ -112,7 +112,8 @@ def document(stored: Mapping[str, Any], distribution: Sequence[Entry], record_se
         if made
         else f"said to be of {network.name}, made elsewhere"
     )
-    known = {"license": licence.url, "citeAs": _CITE_AS, "creator": {"@type": "Organization", "name": "amaxds"}, **_RAI}
+    cite = f"{network.model or _CITE_VGG16}; and {_CITE_STUDY}."
+    known = {"license": licence.url, "citeAs": cite, "creator": {"@type": "Organization", "name": "amaxds"}, **_RAI}
     return (
         json.dumps(
             {
@@ -160,7 +161,7 @@ def column_types() -> dict[str, str]:
 
 
 def _layer_names(stored: Mapping[str, Any]) -> list[str]:
-    return [layer.name for layer in get_network(stored["network"]["name"]).layers]
+    return [layer.name for layer in network_of(stored["network"]).layers]
 
 
 def _classes(name: str, labels: Sequence[str]) -> Entry:

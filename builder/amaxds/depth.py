@@ -63,7 +63,11 @@ def draw_depth(recipes: Mapping[str, Sequence[LayerMeasures]], published: Mappin
         shares += values
     panels[-1].set_ylabel("share in %")
     panels[-1].set_ylim(0, max(5, 118 * max(shares)))
-    panels[-1].set_xticks(range(len(names)), [name.replace("_", "_\n") for name in names])
+    if len(names) <= 16:
+        panels[-1].set_xticks(range(len(names)), [name.replace("_", "_\n") for name in names])
+    else:  # No more than fit: every second or third, where there are very many.
+        shown = range(0, len(names), -(-len(names) // 80))
+        panels[-1].set_xticks(shown, [names[place] for place in shown], rotation=90, fontsize=min(7.0, 400 / len(shown)))
     panels[-1].set_xlim(-0.5, len(names) - 0.5)
     looks = {recipe: LOOKS[recipe] for recipe in recipes}
     handles: list[Any] = [
@@ -118,6 +122,8 @@ def _bars(panel: Axes, recipes: Mapping[str, Sequence[LayerMeasures]], share: Ca
                 (place, height),
                 (0, 1),
                 textcoords="offset points",
+                rotation=0 if len(found) <= 32 else 90,
+                fontsize=None if len(found) <= 32 else 3,
                 ha="center",
                 va="bottom",
                 color=look.colour,

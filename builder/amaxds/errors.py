@@ -5,6 +5,9 @@ A message is one or two lines: what was wrong with its value, then what to do ne
 
 from __future__ import annotations
 
+import copyreg
+from typing import Any
+
 
 def printable(text: str) -> str:
     """Text in which names and values from outside cannot break a line or steer a terminal."""
@@ -19,6 +22,10 @@ class AmaxdsError(Exception):
     def __init__(self, problem: str, remedy: str) -> None:
         self.problem, self.remedy = printable(problem), printable(remedy)
         super().__init__(f"{self.problem}\n{self.remedy}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Carried from one process to another as it is, whatever a subclass was made of."""
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class UsageError(AmaxdsError):

@@ -9,9 +9,11 @@ import numpy as np
 
 from amaxds.plan import Plan
 
-# The share of the matrix-product ceiling that the ascent reaches, by the width of the last block; the seconds that a program
+# The share of the matrix-product ceiling that the ascent reaches, by network; the seconds that a program
 # takes to compile; and those of start, packaging and validation. `benchmarks/limits.py plan` holds them against real builds.
-_EFFICIENCY = {64: 0.22, 512: 1.2}
+_EFFICIENCY = {"demo": 0.22, "vgg16": 1.2}
+_EFFICIENCY_OF_OTHERS = 0.3
+"""Less where convolutions are depthwise, more where they are not: a guess within a factor of four."""
 _COMPILE_SECONDS = 0.5
 _FIXED_SECONDS = 8.0
 # Noise-like images hardly compress; while packaging, shards and dataset are both there.
@@ -38,7 +40,7 @@ def estimate(plan: Plan) -> Estimate:
     operations = sum(plan.operations(unit) for unit in units)
     programs = len({(unit.recipe.name, unit.layer.name) for unit in units})
     values = sum(len(unit.wanted) * 3 * unit.recipe.image_side(plan.network) ** 2 for unit in units)
-    efficiency = _EFFICIENCY[plan.network.layers[-1].filters]
+    efficiency = _EFFICIENCY.get(plan.network.name, _EFFICIENCY_OF_OTHERS)
     return Estimate(
         images=plan.images,
         units=len(units),

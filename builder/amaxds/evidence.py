@@ -47,6 +47,8 @@ def _check_row(row: Row, claims: Claims, recipe: Recipe) -> tuple[Problems, Tile
     for name, due in (("network", claims.network.name), ("recipe", recipe.name), ("seed", claims.stored["seed"])):
         if row[name] != due:
             problems.append(("record", f"{name} is {row[name]!r}, build.json says {due!r}"))
+    if row["layer"] not in {layer.name for layer in claims.network.layers}:
+        problems.append(("record", f"layer is {short(row['layer'])}, which {claims.network.name} does not have"))
     dead = row["status"] == "dead"
     if dead and row["activation"] != row["activation_start"]:
         problems.append(("status", f"dead, but its activation went from {row['activation_start']} to {row['activation']}"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from amaxds import backend, engine
 from amaxds.convolution import has_loops
 from amaxds.errors import NotFoundOnline, UsageError
 from amaxds.image import Pixels
-from amaxds.plan import DEFAULT_BATCH_SIZE
+from amaxds.plan import default_batch_size
 from amaxds.program import Programs
 from amaxds.provenance import Claims
 from amaxds.weights import Weights, load_weights
@@ -28,10 +29,15 @@ def own_weights(claims: Claims, choice: str | None = None) -> Weights:
     """
     said = claims.stored["network"]
     if said["weights_sha256"] is None:
-        return load_weights(claims.network, choice or "pretrained", 0)
-    if choice is None and said["weights"] not in ("pretrained", "random"):
+        return load_weights(claims.network, choice or "pretrained", 0, Path(choice or ""))
+    from_file = claims.network.from_file
+    if choice is None and (from_file or said["weights"] not in ("pretrained", "random")):
         raise UsageError(f"the dataset was built with a weights file, {said['weights']}.", "Give it with --weights FILE.")
-    weights = load_weights(claims.network, choice or said["weights"], claims.stored["seed"])
+    if from_file:
+        kind = "random" if said["weights"] == "random" else "pretrained"
+        weights = load_weights(claims.network, kind, claims.stored["seed"], Path(str(choice)))
+    else:
+        weights = load_weights(claims.network, choice or said["weights"], claims.stored["seed"])
     if weights.digest != said["weights_sha256"]:
         raise UsageError(
             f"{weights.source}: these weights have the digest {weights.digest}, the build's {said['weights_sha256']}.",
@@ -64,7 +70,7 @@ def network_features(
     """
     workers = workers or engine.cores()
     backend.start(workers, has_loops(claims.network))
-    programs, size = Programs(claims.network, weights), DEFAULT_BATCH_SIZE[claims.network.name]
+    programs, size = Programs(claims.network, weights), default_batch_size(claims.network)
     found = np.zeros((len(images), claims.network.filters), np.float32)
 
     def block(first: int, check: engine.Check) -> Features:

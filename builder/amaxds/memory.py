@@ -6,48 +6,46 @@ Where a system gives out more memory than it has, nothing can be caught: it kill
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import functools
 import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from amaxds import backend, engine
+from amaxds import backend
 from amaxds.convolution import has_loops
+from amaxds.engine import Engine
 from amaxds.errors import OutOfMemory
 from amaxds.network import Network
-from amaxds.plan import Unit
+from amaxds.plan import Plan, Unit
 
 
-def least_bytes(network: Network, units: Sequence[Unit], workers: int) -> int:
+def least_bytes(units: Sequence[Unit], workers: int) -> int:
     """What the ascents that run side by side hold at the least.
 
     A gradient needs what it has seen of all maps before the layer at once. By XLA's own account a step takes 0.96 to 4.4 times
     as much as those maps, so nine tenths of them are asked for.
     """
     together = Counter((unit.recipe.name, unit.layer.name) for unit in units)
-    maps = max(
-        (
-            min(workers, together[unit.recipe.name, unit.layer.name])
-            * len(unit.rows)
-            * _bytes_of_maps(network, unit.layer.index)
-            for unit in units
-        ),
-        default=0,
-    )
-    return maps * 9 // 10
+    side_by_side = (min(workers, together[unit.recipe.name, unit.layer.name]) for unit in units)
+    maps = (count * len(unit.rows) * 4 * unit.layer.values for count, unit in zip(side_by_side, units, strict=True))
+    return max(maps, default=0) * 9 // 10
 
 
-def _bytes_of_maps(network: Network, layers: int) -> int:
-    """Of one image, in the first layers."""
-    return sum(4 * each.filters * each.outputs(network.canvas) ** 2 for each in network.layers[:layers])
+def with_batch_size_for(engine: Engine, plan: Plan) -> Plan:
+    """The plan with as many images in one program as the memory of the engine's GPU has room for; where it has none, as it
+    is."""
+    size = engine.first(functools.partial(_batch_size_on_gpu, plan.network))
+    return plan if size is None else dataclasses.replace(plan, batch_size=size)
 
 
-def batch_size_on_gpu(network: Network) -> int | None:
+def _batch_size_on_gpu(network: Network, threads: int) -> int | None:
     """As many images as `batch_size_within` its memory; None where no GPU is, which is seen without loading a backend."""
     if not Path("/dev/nvidia0").exists():
         return None
-    backend.start(engine.cores(), has_loops(network))
+    backend.start(threads, has_loops(network))
     limit = backend.gpu_bytes()
     return None if limit is None else batch_size_within(network, limit)
 
@@ -55,7 +53,7 @@ def batch_size_on_gpu(network: Network) -> int | None:
 def batch_size_within(network: Network, limit: int) -> int:
     """The most images, a power of two up to 128, for which two programs side by side surely fit into so many bytes: a step
     takes up to 4.4 times as much as the maps of all layers, so five times as much is given to each."""
-    fitting = limit // (2 * 5 * _bytes_of_maps(network, len(network.layers)))
+    fitting = limit // (2 * 5 * 4 * max(layer.values for layer in network.layers))
     return 1 << (min(max(fitting, 1), 128).bit_length() - 1)
 
 
@@ -65,9 +63,9 @@ def available_bytes() -> int | None:
     return max(min(known), 0) if known else None
 
 
-def require_memory(network: Network, units: Sequence[Unit], batch_size: int, workers: int) -> None:
+def require_memory(units: Sequence[Unit], batch_size: int, workers: int) -> None:
     """OutOfMemory where the units cannot fit."""
-    least, available = least_bytes(network, units, workers), available_bytes()
+    least, available = least_bytes(units, workers), available_bytes()
     if available is not None and least > available:
         needs = f"needs {least / 1e9:.1f} GB or more, and {available / 1e9:.1f} GB are left"
         raise out_of_memory(needs, batch_size, workers)

@@ -48,7 +48,7 @@ def write_dataset(
             tiles.setdefault(row["layer"], []).append(sheet.make_tile(decode_png(row["image"]), row["status"] == "dead"))
             records.append({key: value for key, value in row.items() if key != "image"})
         write_whole(folder / f"contact-sheet-{recipe}.png", sheet.contact_sheet(tiles))
-    summaries = summary.summarise(records)
+    summaries = summary.summarise(records, network)
     stored = _build_file(identity, name, command, summaries, begun) | {"beaten": beaten}
     write_whole(folder / "README.md", card.render_card(identity, name, infos, summaries).encode())
     write_whole(folder / CROISSANT_FILE, render_croissant(stored, folder).encode())

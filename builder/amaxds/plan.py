@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from amaxds.errors import UsageError
-from amaxds.network import Layer, Network
+from amaxds.network import LEAST_SIDE, Layer, Network
 from amaxds.recipe import RECIPES, Recipe, get_recipe
 
 PRECISIONS = ("float32", "bfloat16")
@@ -79,23 +79,20 @@ class Plan:
     def operations(self, unit: Unit) -> float:
         """Floating-point operations of one unit."""
         evaluations = unit.recipe.steps + 1
-        return len(unit.rows) * evaluations * operations_per_step(self.network, unit.layer)
+        return len(unit.rows) * evaluations * operations_per_step(unit.layer)
 
 
-def operations_per_step(network: Network, layer: Layer) -> float:
+def operations_per_step(layer: Layer) -> float:
     """Multiplications and additions of one forward and one gradient pass for one image, cut at the layer.
 
     A convolution costs as much again for the gradient to its input. Of the last layer only one filter is computed.
     """
-    total = 0.0
-    for each in network.layers[: layer.index + 1]:
-        filters = 1 if each is layer else each.filters
-        total += 2 * 2 * 9 * each.channels * filters * each.outputs(network.canvas) ** 2
-    return total
+    return 2.0 * layer.operations
 
 
-DEFAULT_BATCH_SIZE = {"demo": 8, "vgg16": 4}
-"""Images in one program on a CPU: small enough for two programs to share the caches of two cores."""
+def default_batch_size(network: Network) -> int:
+    """Images in one program on a CPU: small enough for two programs to share the caches of two cores."""
+    return 8 if network.name == "demo" else 4
 
 
 def make_plan(
@@ -112,7 +109,7 @@ def make_plan(
     """The plan that the options of `amaxds build` describe; UsageError for any that cannot be carried out."""
     if not 0 <= seed < 2**63:
         raise UsageError(f"--seed {seed} is out of range.", "Give a number from 0 to 2^63 - 1.")
-    size = DEFAULT_BATCH_SIZE[network.name] if batch_size is None else batch_size
+    size = default_batch_size(network) if batch_size is None else batch_size
     for option, value in (("--batch-size", size), ("--workers", 1 if workers is None else workers)):
         if not 1 <= value <= 4096:
             raise UsageError(f"{option} {value} is out of range.", "Give a number from 1 to 4096.")
@@ -143,13 +140,20 @@ def make_scope(network: Network, layers: str | None = None, filters: str | None 
 
 def _match_layers(network: Network, patterns: str) -> list[Layer]:
     matched: set[str] = set()
-    names = [layer.name for layer in network.layers]
+    names, too_small = [layer.name for layer in network.usable], {layer.name for layer in network.layers if not layer.usable}
     for pattern in (part.strip() for part in patterns.split(",")):
+        if pattern in too_small:
+            raise UsageError(
+                f"the canvas of {network.canvas} is too small for layer {pattern} of {network.name}: "
+                f"it gives {network.layer(pattern).side} places a side, {LEAST_SIDE} are needed.",
+                "Choose other layers, or a larger --canvas.",
+            )
         hits = fnmatch.filter(names, pattern)
         if not hits:
+            shown = ", ".join(names) if len(names) <= 20 else f"{', '.join(names[:20])}, … ({len(names)} in all)"
             raise UsageError(
                 f"no layer of {network.name} matches {pattern!r}.",
-                f"Its layers: {', '.join(names)}; patterns such as 'block5_*' may be used.",
+                f"Its layers: {shown}; patterns such as 'block5_*' may be used.",
             )
         matched.update(hits)
     return [layer for layer in network.layers if layer.name in matched]

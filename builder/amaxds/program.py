@@ -1,7 +1,6 @@
-"""Compiled programs: the network cut at a layer, the step that climbs one filter per image, and the scoring pass.
+"""Compiled programs: the step that climbs one filter per image, and the scoring pass, each cut at a layer of the network.
 
-Nothing past the asked-for layer is computed, and of that layer only the asked-for filters. All functions here are pure;
-tensors are channels last.
+All functions here are pure; tensors are channels last.
 """
 
 from __future__ import annotations
@@ -15,55 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amaxds import ascent, backend
-from amaxds.convolution import DIRECT, Form, choose, convolve_one_filter, turned
+from amaxds.chain import Chain
+from amaxds.graph import Graph
 from amaxds.network import Layer, Network
 from amaxds.recipe import Recipe
 from amaxds.weights import Weights
 
 Tensor = Any
-Given = dict[str, tuple[Tensor, ...]]
-"""Layer -> kernel, turned kernel and bias, in the forms that its convolution wants. Programs take them as an argument: JAX
-would write them into every compiled program otherwise."""
+Given = Any
+"""The weights, in the form that the network's computation wants. Programs take them as an argument: JAX would write them into
+every compiled program otherwise."""
 
-ForSteps = tuple[Given, Tensor, Tensor]
-"""The same, and the kernel (9, c) and bias of each image's own filter."""
-
-
-def _pool(x: Tensor) -> Tensor:
-    """2x2 max pooling that drops an odd last row and column.
-
-    Elementwise, with its gradient said: that of a window reduction costs more than a convolution on a CPU. Equal maxima of a
-    window share its gradient.
-    """
-    import keras
-
-    n, height, width, channels = x.shape
-    down, across = height // 2, width // 2
-
-    @keras.ops.custom_gradient  # type: ignore[untyped-decorator]
-    def pool(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-        windows = keras.ops.reshape(x[:, : 2 * down, : 2 * across], (n, down, 2, across, 2, channels))
-        rows = keras.ops.maximum(windows[:, :, 0], windows[:, :, 1])
-        most = keras.ops.maximum(rows[:, :, :, 0], rows[:, :, :, 1])
-
-        def gradient(upstream: Tensor) -> Tensor:
-            wide = (n, down, 1, across, 1, channels)
-            equal = [windows[:, :, row, :, column] == most for row in (0, 1) for column in (0, 1)]
-            share = upstream / sum(keras.ops.cast(each, upstream.dtype) for each in equal)
-            found = keras.ops.where(windows == keras.ops.reshape(most, wide), keras.ops.reshape(share, wide), 0.0)
-            found = keras.ops.reshape(found, (n, 2 * down, 2 * across, channels))
-            return keras.ops.pad(found, ((0, 0), (0, height - 2 * down), (0, width - 2 * across), (0, 0)))
-
-        return most, gradient
-
-    found: Tensor = pool(x)
-    return found
-
-
-def _dtype(x: Tensor) -> str:
-    import keras
-
-    return str(keras.backend.standardize_dtype(x.dtype))
+ForSteps = tuple[Given, tuple[Tensor, Tensor]]
+"""The same, and kernel and bias of each image's own filter."""
 
 
 def _window_mean(maps: Tensor, margin: int) -> Tensor:
@@ -97,31 +60,12 @@ class Programs:
         the weights. whole_ascents: all steps in one program; by default on a GPU only.
         """
         self.network = network
-        self._host = weights.tensors
-        self._precision = precision
-        on_gpu = backend.device()["kind"] == "gpu"
-        self._forms: dict[tuple[str, str], tuple[Form, Form]] = {}
-        self._given = self._prepare(on_gpu)
-        self._given_to_steps = self._given if precision == "float32" else self._prepare(True, precision)
-        self._whole_ascents = on_gpu if whole_ascents is None else whole_ascents
+        compute: Callable[..., Chain | Graph] = Chain if network.model is None else Graph
+        self._forward = compute(network, weights)
+        self._forward_in_steps = self._forward if precision == "float32" else compute(network, weights, precision)
+        self._whole_ascents = backend.device()["kind"] == "gpu" if whole_ascents is None else whole_ascents
         self._lock = threading.Lock()
         self._made: dict[tuple[str, ...], Callable[..., Any]] = {}
-
-    def _prepare(self, all_direct: bool, dtype: str | None = None) -> Given:
-        """Every layer's tensors for the forms of convolution that it takes from now on in this type."""
-        import keras
-
-        given: Given = {}
-        for each in self.network.layers:
-            kernel, bias = (self._host[f"{each.name}/{part}"] for part in ("kernel", "bias"))
-            side = each.outputs(self.network.canvas)
-            there, back = choose(side, each.channels, each.filters), choose(side, each.filters, each.channels)
-            if all_direct:
-                there = back = DIRECT
-            prepared = there.prepare(kernel), back.prepare(turned(kernel)), bias
-            given[each.name] = tuple(keras.ops.convert_to_tensor(part, dtype) for part in prepared)
-            self._forms[each.name, _dtype(given[each.name][0])] = there, back
-        return given
 
     def ascend(
         self,
@@ -140,10 +84,8 @@ class Programs:
         import keras
 
         to_device, to_host = keras.ops.convert_to_tensor, keras.ops.convert_to_numpy
-        kernel, bias = self._host[f"{layer.name}/kernel"], self._host[f"{layer.name}/bias"]
-        chosen, dtype = list(filters), None if self._precision == "float32" else self._precision
-        kernels = np.ascontiguousarray(kernel[..., chosen].reshape(9, layer.channels, -1).transpose(2, 0, 1))
-        given = self._given_to_steps, to_device(kernels, dtype), to_device(bias[chosen], dtype)
+        chosen = list(filters)
+        given = self._forward_in_steps.given(layer), self._forward_in_steps.own(layer, chosen)
         state, moved = ascent.first_state(recipe, to_device(start)), keras.ops.zeros(len(chosen), "bool")
         _, start_activation = self._show(recipe, layer, chosen, state[0])
         if self._whole_ascents:
@@ -163,7 +105,7 @@ class Programs:
         render = self._kept(("render", recipe.digest), lambda: self._make_render(recipe))
         score = self._program("score", layer, recipe, self._make_score)
         image, x = render(parameters)
-        scores = keras.ops.convert_to_numpy(score(self._given, x))
+        scores = keras.ops.convert_to_numpy(score(self._forward.given(layer), x))
         return keras.ops.convert_to_numpy(image), scores[np.arange(len(filters)), filters]
 
     def score(self, recipe: Recipe, layer: Layer, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -173,7 +115,9 @@ class Programs:
 
         program = self._program("score", layer, recipe, self._make_score)
         return np.asarray(
-            keras.ops.convert_to_numpy(program(self._given, keras.ops.convert_to_tensor(self.network.preprocess(images))))
+            keras.ops.convert_to_numpy(
+                program(self._forward.given(layer), keras.ops.convert_to_tensor(self.network.preprocess(images)))
+            )
         )
 
     def embed(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -183,7 +127,9 @@ class Programs:
 
         program = self._kept(("embed",), self._make_embed)
         return np.asarray(
-            keras.ops.convert_to_numpy(program(self._given, keras.ops.convert_to_tensor(self.network.preprocess(images))))
+            keras.ops.convert_to_numpy(
+                program(self._forward.given(), keras.ops.convert_to_tensor(self.network.preprocess(images)))
+            )
         )
 
     def _program(
@@ -197,35 +143,13 @@ class Programs:
                 self._made[key] = backend.compiled(make())
             return self._made[key]
 
-    def _activated(self, given: Given, x: Tensor, layer: Layer) -> Tensor:
-        """The layer's output after ReLU, for its convolution's input.
-
-        The gradient is said to be the convolution with the turned kernel, so that its form can be chosen too.
-        """
-        import keras
-
-        kernel, turned, bias = given[layer.name]
-        forward, backward = self._forms[layer.name, _dtype(kernel)]
-
-        @keras.ops.custom_gradient  # type: ignore[untyped-decorator]
-        def convolve(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-            return forward.convolve(x, kernel), lambda upstream: backward.convolve(upstream, turned)
-
-        return keras.ops.relu(convolve(x) + bias)
-
-    def _inputs_of(self, given: Given, x: Tensor, layer: Layer) -> Tensor:
-        """What the layer's convolution is given, for network input x."""
-        for each in self.network.layers[: layer.index]:
-            x = self._activated(given, _pool(x) if each.pooled else x, each)
-        return _pool(x) if layer.pooled else x
-
     def _response(self, given: ForSteps, recipe: Recipe, layer: Layer, image: Tensor) -> Tensor:
-        """Each image's own filter's output before ReLU: (n, height, width), in the image's type, computed in the kernels'."""
+        """Each image's own filter's output before ReLU: (n, height, width), in the image's type, computed in the weights'."""
         import keras
 
-        network, kernels, biases = given
-        x = keras.ops.cast(ascent.preprocess(recipe, self.network, image), kernels.dtype)
-        return keras.ops.cast(convolve_one_filter(self._inputs_of(network, x, layer), kernels, biases), image.dtype)
+        weights, own = given
+        x = ascent.preprocess(recipe, self.network, image)
+        return keras.ops.cast(self._forward_in_steps.response(weights, own, layer, x), image.dtype)
 
     def _make_render(self, recipe: Recipe) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
 
@@ -267,8 +191,7 @@ class Programs:
     def _make_score(self, recipe: Recipe, layer: Layer) -> Callable[[Given, Tensor], Tensor]:
 
         def score(given: Given, x: Tensor) -> Tensor:
-            x = self._inputs_of(given, x, layer)
-            return _window_mean(self._activated(given, x, layer), recipe.window_margin)
+            return _window_mean(self._forward.activated(given, layer, x), recipe.window_margin)
 
         return score
 
@@ -276,10 +199,7 @@ class Programs:
         import keras
 
         def embed(given: Given, x: Tensor) -> Tensor:
-            means = []
-            for layer in self.network.layers:
-                x = self._activated(given, _pool(x) if layer.pooled else x, layer)
-                means.append(_window_mean(x, 0))
+            means = [_window_mean(maps, 0) for maps in self._forward.all_activated(given, x)]
             return keras.ops.concatenate(means, axis=1)
 
         return embed

@@ -19,9 +19,10 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from amaxds.applications import APPLICATIONS
 from amaxds.errors import AmaxdsError, UsageError, in_words
 from amaxds.files import read_text
-from amaxds.network import Network, get_network
+from amaxds.network import LAYER_NAME, PREPROCESSING, Network, description, network_of
 from amaxds.plan import Plan, make_scope
 from amaxds.recipe import DESCRIBED, RECIPES, Recipe, get_recipe, recipe_of
 
@@ -32,6 +33,8 @@ Scope = Mapping[str, tuple[int, ...]]
 Identity = dict[str, Any]
 _Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 _Words = Annotated[str, Field(min_length=1)]
+_Count = Annotated[int, Field(ge=1)]
+_Colour = Annotated[list[float], Field(min_length=3, max_length=3)]
 
 
 def _moment(text: str) -> str:
@@ -46,11 +49,44 @@ class _Part(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class LayerEntry(_Part):
+    """A Conv2D layer, as `network.Layer` says."""
+
+    name: Annotated[str, Field(pattern=LAYER_NAME, max_length=200)]
+    channels: _Count
+    filters: Annotated[int, Field(ge=1, le=65536)]
+    stride: _Count
+    receptive_field: _Count | None
+    side: _Count
+    operations: _Count
+    values: Annotated[int, Field(ge=0)]
+
+
+class DescribedNetwork(_Part):
+    """A network that this tool does not know by heart."""
+
+    model: _Words
+    """Where its Keras model is from: `keras.applications.<Name>`, or the name of a file."""
+    channel_order: Literal["rgb", "bgr"]
+    channel_mean: _Colour
+    channel_scale: _Colour
+    layers: Annotated[list[LayerEntry], Field(min_length=1, max_length=4096)]
+
+    @pydantic.model_validator(mode="after")
+    def _bounded(self) -> DescribedNetwork:
+        if len({layer.name for layer in self.layers}) < len(self.layers):
+            raise ValueError("two layers have one name")
+        if sum(layer.filters for layer in self.layers) > 1_000_000:
+            raise ValueError("more than a million filters")
+        return self
+
+
 class NetworkEntry(_Part):
-    name: str
-    canvas: int
+    name: _Words
+    canvas: Annotated[int, Field(ge=1, le=4096)]
     weights: _Words
     weights_sha256: _Sha256 | None
+    described: DescribedNetwork | None = None
 
 
 class ScopeEntry(_Part):
@@ -140,6 +176,7 @@ def make_identity(plan: Plan, weights_source: str, weights_digest: str) -> Ident
             "canvas": plan.network.canvas,
             "weights": weights_source,
             "weights_sha256": weights_digest,
+            **description(plan.network),
         },
         "recipes": [recipe.settings() | {"image_side": recipe.image_side(plan.network)} for recipe in plan.recipes],
         "scope": {
@@ -209,7 +246,7 @@ def parse_identity(text: str) -> tuple[Identity, Plan]:
 
 def _meant(said: IdentityFile) -> tuple[Network, tuple[Recipe, ...], Scope]:
     """What the file names, in the program's own terms. ValueError or AmaxdsError where there is no such thing."""
-    network = get_network(said.network.name)
+    network = network_of(said.network.model_dump())
     scope = {name: make_scope(network, network.layer(name).name, kept)[name] for name, kept in said.scope.layers.items()}
     return network, tuple(recipe_of({key: each[key] for key in each if key != "image_side"}) for each in said.recipes), scope
 
@@ -227,7 +264,13 @@ def _expected(said: BuildFile, network: Network, recipes: tuple[Recipe, ...], sc
 def described_identity(network: Network, recipe: Recipe, scope: Scope) -> Identity:
     """The same part for images that were made elsewhere: what is not known is null."""
     return {
-        "network": {"name": network.name, "canvas": network.canvas, "weights": "not known", "weights_sha256": None},
+        "network": {
+            "name": network.name,
+            "canvas": network.canvas,
+            "weights": "not known",
+            "weights_sha256": None,
+            **description(network),
+        },
         "recipes": [recipe.settings() | {"image_side": recipe.image_side(network)}],
         "seed": None,
         "scope": {
@@ -319,8 +362,8 @@ def write_filters(filters: Iterable[int]) -> str:
 
 def command_of(identity: Mapping[str, Any]) -> str:
     """The command that makes this build again."""
-    network = get_network(identity["network"]["name"])
-    words = ["amaxds", "build", "--network", network.name, "--weights", identity["network"]["weights"]]
+    network = network_of(identity["network"])
+    words = ["amaxds", "build", *_network_options(network), "--weights", identity["network"]["weights"]]
     for recipe in identity["recipes"]:
         words += ["--recipe", recipe["name"]]
     words += ["--seed", str(identity["seed"]), "--batch-size", str(identity["batch_size"])]
@@ -330,9 +373,20 @@ def command_of(identity: Mapping[str, Any]) -> str:
     if any(recipe["steps"] != RECIPES[recipe["name"]].steps for recipe in identity["recipes"]):
         words += ["--steps", str(steps)]
     layers = identity["scope"]["layers"]
-    if list(layers) != [layer.name for layer in network.layers]:
+    if list(layers) != [layer.name for layer in network.usable]:
         words += ["--layers", ",".join(layers)]
     filters = set(layers.values())
     if any(kept != f"0-{network.layer(name).filters - 1}" for name, kept in layers.items()) and len(filters) == 1:
         words += ["--filters", filters.pop()]
     return shlex.join(words)
+
+
+def _network_options(network: Network) -> list[str]:
+    if network.model is None:
+        return ["--network", network.name]
+    if network.name in APPLICATIONS:
+        canvas = network.canvas if network.canvas != APPLICATIONS[network.name].canvas else None
+        return ["--network", network.name, *(["--canvas", str(canvas)] if canvas else [])]
+    fed = (network.channel_order, network.channel_mean, network.channel_scale)
+    mode = next((name for name, each in PREPROCESSING.items() if each == fed), "none")
+    return ["--network", network.model, "--canvas", str(network.canvas), *(["--preprocessing", mode] if mode != "none" else [])]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
-from amaxds.network import VGG16, Network
+from amaxds.network import LAYER_NAME, Network
 from amaxds.recipe import DESCRIBED
 
 if TYPE_CHECKING:
@@ -54,8 +54,10 @@ class Record(BaseModel):
     layer: Annotated[
         str,
         Stored("layer"),
-        *_one_of(tuple(layer.name for layer in VGG16.layers)),
-        Field(description="The layer's Keras name. As a class label, layers are numbered in network order."),
+        Field(
+            pattern=LAYER_NAME,
+            description="The layer's Keras name. As a class label, layers are numbered in network order.",
+        ),
     ]
     filter: Annotated[int, Stored("int32"), Field(ge=0, description="The filter: the layer's output channel, from 0.")]
     recipe: Annotated[str, Stored("string"), Field(description="The name of the recipe; build.json holds it in full.")]

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from amaxds.network import Network
+
 
 @dataclass(frozen=True)
 class LayerSummary:
@@ -23,12 +25,17 @@ class LayerSummary:
     """Living images that excite their filter as much as any image of the layer does; None where ranks are not known."""
 
 
-def summarise(rows: Sequence[Mapping[str, Any]]) -> list[LayerSummary]:
-    """Per recipe and layer, in the order of the rows."""
-    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+def summarise(rows: Sequence[Mapping[str, Any]], network: Network) -> list[LayerSummary]:
+    """Per recipe, in the order of the rows, and layer, in that of the network."""
+    groups: dict[str, dict[str, list[Mapping[str, Any]]]] = {}
     for row in rows:
-        groups.setdefault((row["recipe"], row["layer"]), []).append(row)
-    return [_summary(recipe, layer, group) for (recipe, layer), group in groups.items()]
+        groups.setdefault(row["recipe"], {}).setdefault(row["layer"], []).append(row)
+    return [
+        _summary(recipe, layer.name, found[layer.name])
+        for recipe, found in groups.items()
+        for layer in network.layers
+        if layer.name in found
+    ]
 
 
 def _summary(recipe: str, layer: str, group: Sequence[Mapping[str, Any]]) -> LayerSummary:

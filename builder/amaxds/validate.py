@@ -54,7 +54,7 @@ def _validate_folder(path: Path, report: Report) -> None:
         _check_records(claims, rows, report)
         check_descriptions(path, claims, rows, report)
         if report.valid:
-            report.summaries = summarise(rows)
+            report.summaries = summarise(rows, claims.network)
 
 
 def _validate_bundle(tree: Tree, report: Report) -> None:
@@ -64,7 +64,7 @@ def _validate_bundle(tree: Tree, report: Report) -> None:
         _check_records(claims, rows, report)
         check_bundle_descriptions(tree, claims, rows, report)
         if report.valid:
-            report.summaries = summarise(rows)
+            report.summaries = summarise(rows, claims.network)
 
 
 def _check_records(claims: Claims, rows: Sequence[Row], report: Report) -> None:

@@ -228,7 +228,7 @@ def _check_card(path: Path, claims: Claims, rows: Sequence[Row], report: Report)
     for at, claimed, expected in differences(found, wanted):
         report.add("card", place, f"{at} is {short(claimed)}, expected {short(expected)}")
     if report.valid and claims.stored["software"]["amaxds"] == version("amaxds"):
-        due = render_card(claims.stored, claims.stored["dataset"], infos, summarise(rows))
+        due = render_card(claims.stored, claims.stored["dataset"], infos, summarise(rows, claims.network))
         pairs = zip_longest(text.split("\n"), due.split("\n"))
         for number, (line, expected) in enumerate(pairs, start=1):
             if line != expected:

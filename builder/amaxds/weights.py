@@ -43,7 +43,10 @@ class Weights:
     source: str
     """`pretrained`, `random`, or the name of a file."""
     tensors: Tensors
-    """`<layer>/kernel` (3, 3, in, out) and `<layer>/bias` (out,) for every layer, float32."""
+    """float32; of a chain `<layer>/kernel` (3, 3, in, out) and `<layer>/bias` (out,) for every layer, of a Keras model all its
+    variables by their paths."""
+    model: str | None = None
+    """The Keras model that they belong to, as Keras writes it to JSON; None for a chain."""
 
     @property
     def digest(self) -> str:
@@ -55,12 +58,17 @@ class Weights:
         return digest.hexdigest()
 
 
-def load_weights(network: Network, choice: str, seed: int) -> Weights:
-    """What `--weights` names: `pretrained`, `random` (from the build's seed), or a file.
+def load_weights(network: Network, choice: str, seed: int, file: Path | None = None) -> Weights:
+    """What `--weights` names: `pretrained`, `random` (from the build's seed), or a file; `file` is the network's own, where
+    it is from a model file.
 
-    WeightsError for a file that is missing, unreadable or of another network; NotFoundOnline where VGG16's pretrained file
-    is neither on this machine nor to be downloaded.
+    WeightsError for a file that is missing, unreadable or of another network; NotFoundOnline where a pretrained file is
+    neither on this machine nor to be downloaded.
     """
+    if network.model is not None:
+        from amaxds.graph import load_graph_weights
+
+        return load_graph_weights(network, choice, seed, file)
     if choice == "random":
         return Weights("random", random_tensors(network, seed))
     if choice == "pretrained":
@@ -74,19 +82,24 @@ def load_weights(network: Network, choice: str, seed: int) -> Weights:
 
 def at_hand(network: Network, choice: str) -> bool:
     """Whether `load_weights` has no need to download anything."""
-    return choice != "pretrained" or network.name == "demo" or os.path.isfile(_imagenet_path())
+    return choice != "pretrained" or network.name == "demo" or (network.model is None and os.path.isfile(_imagenet_path()))
 
 
 def random_tensors(network: Network, seed: int) -> dict[str, NDArray[np.float32]]:
-    """He-normal kernels (arXiv 1502.01852; standard deviation √(2 / 9·in)), a generator per layer, and zero biases."""
+    """He-normal kernels, a generator per layer, and zero biases."""
     tensors: dict[str, NDArray[np.float32]] = {}
     for layer in network.layers:
-        sequence = np.random.SeedSequence(entropy=seed, spawn_key=(layer.index,))
-        rng = np.random.Generator(np.random.Philox(sequence))
-        kernel = rng.standard_normal((3, 3, layer.channels, layer.filters), dtype=np.float32)
-        tensors[f"{layer.name}/kernel"] = kernel * np.float32(np.sqrt(2.0 / (9 * layer.channels)))
+        shape = 3, 3, layer.channels, layer.filters
+        tensors[f"{layer.name}/kernel"] = random_kernel(seed, layer.index, shape, 9 * layer.channels)
         tensors[f"{layer.name}/bias"] = np.zeros(layer.filters, np.float32)
     return tensors
+
+
+def random_kernel(seed: int, place: int, shape: tuple[int, ...], inputs: int) -> NDArray[np.float32]:
+    """He-normal values (arXiv 1502.01852; standard deviation √(2 / inputs)), from the generator of that place."""
+    sequence = np.random.SeedSequence(entropy=seed, spawn_key=(place,))
+    values = np.random.Generator(np.random.Philox(sequence)).standard_normal(shape, dtype=np.float32)
+    return values * np.float32(np.sqrt(2.0 / inputs))
 
 
 def read_tensors(path: Path) -> dict[str, NDArray[Any]]:
@@ -178,7 +191,7 @@ def _download(path: Path) -> None:
     import keras
     from keras.src.applications.vgg16 import WEIGHTS_PATH_NO_TOP as URL
 
-    if not _reachable(URL):
+    if not reachable(URL):
         raise _not_found(path)
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_STALL_SECONDS)
@@ -199,7 +212,7 @@ def _not_found(path: Path) -> NotFoundOnline:
     )
 
 
-def _reachable(url: str) -> bool:
+def reachable(url: str) -> bool:
     """Whether the address answers within a few seconds; a resolver may hang for longer than any socket time-out."""
     answered = threading.Event()
 
