@@ -157,3 +157,11 @@ def test_a_store_that_does_not_answer_is_given_up(assert_error: Check) -> None:
 
 def test_a_file_url_is_a_path(local: Path) -> None:
     assert amaxds("validate", f"file://{local}").returncode == 0
+
+
+def test_a_sweep_goes_to_a_store(bucket: str, tmp_path: Path) -> None:
+    file = tmp_path / "one.toml"
+    file.write_text('networks = ["demo"]\nrecipes = ["original"]\nsteps = 3\nlayers = "block1_conv1"\nfilters = "0-3"\n')
+    ended = amaxds("sweep", file, f"s3://{bucket}/many")
+    assert ended.returncode == 0, ended.stderr
+    assert amaxds("validate", f"s3://{bucket}/many/demo-filter-activations").returncode == 0

@@ -100,7 +100,9 @@ def build_command(
 @app.command("sweep")
 def sweep_command(
     file: Annotated[Path, typer.Argument(help="TOML file: networks, recipes, seeds, and options of `amaxds build`")],
-    out: Annotated[Path | None, typer.Argument(help="Folder of the datasets. Default: the file's name without .toml")] = None,
+    out: Annotated[
+        str | None, typer.Argument(help="Folder of the datasets, or its URL. Default: the file's name without .toml")
+    ] = None,
     workers: Annotated[int | None, typer.Option(help="Programs side by side. Default: one for each core")] = None,
     engine: Annotated[str, typer.Option(help="local, or ray, as `amaxds build` takes it")] = "local",
     address: Annotated[str | None, typer.Option(help="With --engine ray: the running cluster to join")] = None,
@@ -111,9 +113,10 @@ def sweep_command(
     hours: Annotated[float | None, typer.Option(min=0.001, help="With --plan: for how many machines in this time")] = None,
 ) -> None:
     """Make the datasets of many networks, recipes and seeds, one after the other. The same command goes on where it was."""
+    from amaxds.store import place_of
     from amaxds.sweep import describe_sweep, read_sweep
 
-    builds = read_sweep(file, out or Path(file.stem))
+    builds = read_sweep(file, place_of(out or file.stem))
     if plan:
         _print_lines(list(describe_sweep(builds, tflops, hours)))
         return

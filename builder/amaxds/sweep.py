@@ -22,6 +22,7 @@ from amaxds.graph import find_network
 from amaxds.plan import Plan, make_plan
 from amaxds.provenance import short
 from amaxds.recipe import DEFAULT_RECIPE
+from amaxds.store import Place
 
 
 class _Options(BaseModel):
@@ -53,13 +54,13 @@ class _File(_Options):
 class Build:
     """One dataset of a sweep."""
 
-    folder: Path
+    folder: Place
     plan: Plan
     arguments: tuple[str, ...]
     """Those of the `amaxds build` that makes it."""
 
 
-def read_sweep(file: Path, out: Path) -> list[Build]:
+def read_sweep(file: Path, out: Place) -> list[Build]:
     """The builds of a sweep in the order of the file, their folders below `out`; nothing is made yet.
 
     UsageError for a file that cannot be read, a key that is unknown, and any build that could not be begun.
@@ -82,7 +83,7 @@ def read_sweep(file: Path, out: Path) -> list[Build]:
     return found
 
 
-def _builds(said: _File, home: Path, out: Path) -> Iterator[Build]:
+def _builds(said: _File, home: Path, out: Place) -> Iterator[Build]:
     shared = said.model_dump(include=set(_Options.model_fields), exclude_none=True)
     for each in said.networks:
         named = each if isinstance(each, _OneNetwork) else _OneNetwork(name=each)
@@ -98,7 +99,7 @@ def _builds(said: _File, home: Path, out: Path) -> Iterator[Build]:
             yield Build(out / name, plan, tuple(_arguments(out / name, choice, said.recipes, seed, options)))
 
 
-def _arguments(folder: Path, network: str, recipes: Sequence[str], seed: int, options: dict[str, Any]) -> Iterator[str]:
+def _arguments(folder: Place, network: str, recipes: Sequence[str], seed: int, options: dict[str, Any]) -> Iterator[str]:
     yield from (str(folder), "--network", network, "--seed", str(seed))
     for recipe in recipes:
         yield from ("--recipe", recipe)
