@@ -54,7 +54,11 @@ def build(out: Place, plan: Plan, weights: Weights, engine: Engine) -> Report:
     if not finished.exists():
         with locked(work):
             if not finished.exists():
-                _run(out, plan, weights, asked, engine, begun)
+                try:
+                    _run(out, plan, weights, asked, engine, begun)
+                except DamagedShard:
+                    if not finished.exists():  # In a store, another build may finish, and delete what this one still needs.
+                        raise
     remove(work)  # Of a finished build nobody needs it, whoever else is looking.
     stored = _read_json(finished)
     provenance.require_same(out, {key: stored.get(key) for key in asked}, asked)
