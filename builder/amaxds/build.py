@@ -62,7 +62,7 @@ def build(out: Place, plan: Plan, weights: Weights, engine: Engine) -> Report:
     remove(work)  # Of a finished build nobody needs it, whoever else is looking.
     stored = _read_json(finished)
     provenance.require_same(out, {key: stored.get(key) for key in asked}, asked)
-    with near(out) as folder:
+    with near(out, without=WORK) as folder:  # In a store, another build of the same may still have shards there.
         return validate(folder, str(out))
 
 

@@ -96,8 +96,8 @@ class Remote:
         with self._writing() as (store, path):
             _put(store, path, lambda target: store.put_file(str(file), target))
 
-    def fetch(self, target: Path) -> None:
-        """Fetch the file, or all that is in the folder, to that path, where nothing is yet.
+    def fetch(self, target: Path, without: str | None = None) -> None:
+        """Fetch the file, or all that is in the folder but one of its folders, to that path, where nothing is yet.
 
         The store is not trusted: UsageError for names that lead elsewhere, and for more than any dataset has.
         """
@@ -107,6 +107,8 @@ class Remote:
             if found[root]["type"] != "file":
                 target.mkdir()
                 found = self._files(store, root)
+                if without is not None:
+                    found = {name: each for name, each in found.items() if not name.startswith(f"{root}/{without}/")}
                 local = {name: target / self._inside(root, name) for name in found}
             size = sum(each["size"] or 0 for each in found.values())
             if len(found) > _MOST_FILES or size > _MOST_BYTES:
@@ -114,6 +116,8 @@ class Remote:
                     f"{self} has {len(found)} files of {size / 1e9:.1f} GB in all, more than any dataset of this tool.",
                     "Check the URL.",
                 )
+            for path in local.values():
+                path.parent.mkdir(parents=True, exist_ok=True)  # Not every store does.
             store.get(list(local), list(map(str, local.values())))
 
     def remove(self) -> None:
@@ -213,14 +217,17 @@ def place_of(text: str) -> Place:
 
 
 @contextlib.contextmanager
-def near(place: Place) -> Iterator[Path]:
-    """A path as it is; what a URL names is fetched for as long as it is used. UsageError where nothing is there."""
+def near(place: Place, without: str | None = None) -> Iterator[Path]:
+    """A path as it is; what a URL names is fetched for as long as it is used, but for one of its folders.
+
+    UsageError where nothing is there.
+    """
     if isinstance(place, Path):
         yield place
         return
     with tempfile.TemporaryDirectory(prefix="amaxds-") as folder:
         try:
-            place.fetch(Path(folder) / place.name)
+            place.fetch(Path(folder) / place.name, without)
         except FileNotFoundError as error:
             raise UsageError(f"nothing is at {place} ({in_words(error)}).", "Check the URL.") from error
         yield Path(folder) / place.name
