@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -138,3 +139,26 @@ def test_vgg16_with_random_weights_from_the_last_layer(tmp_path: Path) -> None:
     (row,) = pq.read_table(file).to_pylist()
     assert decode_png(row["image"]["bytes"]).shape == (174, 174, 3)
     assert load_weights(VGG16, "random", 3).digest in (tmp_path / "out" / "build.json").read_text()
+
+
+_STOPPED = """
+import os, signal, sys, time
+from amaxds import cli
+
+@cli.app.command("stop")
+def stop() -> None:
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+    finally:
+        os.close(12345)
+
+sys.argv = ["amaxds", "stop"]
+cli.main()
+"""
+
+
+def test_an_error_on_the_way_out_of_a_signal_gives_way_to_it() -> None:
+    ended = subprocess.run([sys.executable, "-c", _STOPPED], capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 128 + signal.SIGTERM
+    assert ended.stderr.startswith("amaxds: terminated.")

@@ -458,7 +458,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        code: Any = app(standalone_mode=False)
+        code: Any = _run_app()
     except typer.Exit as ended:
         code = ended.exit_code
     except AmaxdsError as error:
@@ -487,6 +487,19 @@ def main() -> None:
     except OSError as error:
         code = _no_output(error)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _run_app() -> Any:
+    """Run the command. What else went wrong while a signal was on its way out, a file closed twice, say, gives way to it."""
+    try:
+        return app(standalone_mode=False)
+    except Exception as error:
+        before = error.__context__
+        while before is not None and not isinstance(before, _Signalled):
+            before = before.__context__
+        if before is None:
+            raise
+        raise before from error
 
 
 def _unexpected(error: Exception) -> int:
