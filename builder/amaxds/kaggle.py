@@ -136,7 +136,7 @@ class Kaggle:
 
 
 def _client() -> Any:
-    """Kaggle's client, which raises where a file cannot be uploaded, and heeds KAGGLE_API_ENVIRONMENT."""
+    """Kaggle's client, which names a file that cannot be uploaded, and heeds KAGGLE_API_ENVIRONMENT."""
     import kagglesdk
     from kaggle.api.kaggle_api_extended import KaggleApi
 
@@ -150,10 +150,10 @@ def _client() -> Any:
             )
 
         def _upload_file(self, file_name: str, *rest: Any, **options: Any) -> Any:
-            sent = super()._upload_file(file_name, *rest, **options)
-            if sent is None:
-                raise HubError(f"Kaggle did not take the file {file_name}.", _AGAIN)
-            return sent
+            try:
+                return super()._upload_file(file_name, *rest, **options)
+            except ValueError as error:
+                raise HubError(f"Kaggle did not take the file {file_name}.", _AGAIN) from error
 
     client = Client()
     client.authenticate()
