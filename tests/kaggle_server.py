@@ -182,6 +182,11 @@ class Handler(BaseHTTPRequestHandler):
         return sink.getvalue()
 
 
+def turn() -> filelock.BaseFileLock:
+    """Held by whoever has the server's port, or needs it to be free."""
+    return filelock.FileLock(Path(tempfile.gettempdir()) / "amaxds-kaggle-server.lock", timeout=300)
+
+
 class KaggleServer(ThreadingHTTPServer):
     """Use as a context manager; it listens on port 7777, one at a time on a machine, and takes one name and key."""
 
@@ -190,7 +195,7 @@ class KaggleServer(ThreadingHTTPServer):
     username, key = "owner", "secret-key"
 
     def __init__(self) -> None:
-        self.turn = filelock.FileLock(Path(tempfile.gettempdir()) / "amaxds-kaggle-server.lock", timeout=300)
+        self.turn = turn()
         self.turn.acquire()
         super().__init__(("127.0.0.1", 7777), type("Bound", (Handler,), {"kaggle": self}))
         self.lock = threading.RLock()

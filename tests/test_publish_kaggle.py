@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from conftest import amaxds, hashes
-from kaggle_server import KaggleServer
+from kaggle_server import KaggleServer, turn
 
 from amaxds.network import DEMO
 
@@ -161,5 +161,7 @@ def test_names_logins_and_titles_that_do_not_fit(kaggle: KaggleServer, publish: 
 
 
 def test_without_network_nothing_changes(dataset: Path, tmp_path: Path, assert_error: Check) -> None:
-    assert_error(_publish(dataset, tmp_path), 3, "could not be reached", "run the same command again")
+    with turn():
+        ended = _publish(dataset, tmp_path)
+    assert_error(ended, 3, "could not be reached", "run the same command again")
     assert not (dataset / "published-kaggle.json").exists()
