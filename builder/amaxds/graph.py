@@ -26,7 +26,7 @@ from amaxds import backend, engine
 from amaxds.applications import APPLICATIONS
 from amaxds.depthwise import by_taps, convolve, is_depthwise
 from amaxds.errors import NotFoundOnline, UsageError, WeightsError, in_words
-from amaxds.network import GRAPH_WEIGHTS, LAYER_NAME, LEAST_SIDE, NETWORKS, PREPROCESSING, Layer, Network, get_network
+from amaxds.network import GRAPH_WEIGHTS, LAYER_NAME, LEAST_SIDE, NETWORKS, PREPROCESSING, Fed, Layer, Network, get_network
 from amaxds.weights import Weights, random_kernel, reachable, read_tensors
 
 Tensor = Any
@@ -91,14 +91,13 @@ def load_graph_weights(network: Network, choice: str, seed: int, file: Path | No
     source = choice
     if not network.from_file:
         builder = str(network.model).rpartition(".")[2]
-        model = _application(builder, network.canvas, pretrained=choice == "pretrained")
-        again = describe_application(network.name, builder, network.canvas)
+        model, fed = _application(builder, network.canvas, pretrained=choice == "pretrained"), _fed(builder)
     elif file is None or choice not in ("pretrained", "random"):
         raise UsageError(f"the weights of {network.name} are in {network.model}.", "Choose those, or random.")
     else:
-        model, source = _from_file(file), str(network.model) if choice == "pretrained" else choice
-        again = _described(model, network.name, str(network.model), network.canvas, None, like=network)
-    if again != network:
+        model, fed = _from_file(file), network.fed
+        source = str(network.model) if choice == "pretrained" else choice
+    if _described(model, network.name, str(network.model), network.canvas, fed) != network:
         raise WeightsError(f"{file or network.model} is another network than {network.name}.", "Give the one it was made from.")
     if choice == "random":
         tensors = _random_tensors(model, seed)
@@ -145,7 +144,7 @@ def _application(builder: str, canvas: int, pretrained: bool = False) -> Model:
         socket.setdefaulttimeout(before)
 
 
-def _fed(builder: str) -> tuple[str, tuple[float, ...], tuple[float, ...]]:
+def _fed(builder: str) -> Fed:
     """How an application is fed, found by asking its own preprocessing: it is known to take each channel by itself."""
     import keras
 
@@ -156,8 +155,8 @@ def _fed(builder: str) -> tuple[str, tuple[float, ...], tuple[float, ...]]:
     order = [int(np.argmax(np.abs(other - black))) for other in others]
     gain = np.array([(other - black)[place] for place, other in zip(order, others, strict=True)])[order] / 255.0
     known = {"rgb": [0, 1, 2], "bgr": [2, 1, 0]}
-    mean, scale = tuple((0.0 - black / gain).round(6).tolist()), tuple((1.0 / gain).round(6).tolist())
-    return next(name for name, places in known.items() if places == order), mean, scale
+    (red, green, blue), scale = (0.0 - black / gain).round(6).tolist(), (1.0 / gain).round(6).tolist()
+    return next(name for name, places in known.items() if places == order), (red, green, blue), tuple(scale)
 
 
 def _from_file(path: Path) -> Model:
@@ -173,12 +172,6 @@ def _from_file(path: Path) -> Model:
             f"{path} cannot be read as a Keras model: {in_words(error)}.",
             "Give a .keras file, or a .h5 file with the whole model, without layers of its own code.",
         ) from error
-
-
-def _rebuilt(config: str) -> Model:
-    import keras
-
-    return keras.models.model_from_json(config)
 
 
 def _variables(model: Model) -> dict[str, Any]:
@@ -367,16 +360,8 @@ def _cost(operation: Any, output: Any) -> int:
     return sum(2 * places * math.prod(each.shape) for each in kernels if each is not None)
 
 
-def _described(
-    model: Model,
-    name: str,
-    origin: str,
-    canvas: int,
-    fed: tuple[str, tuple[float, ...], tuple[float, ...]] | None,
-    like: Network | None = None,
-) -> Network:
-    """The network that the model is on that canvas, fed in that way, or as another one is."""
-    order, mean, scale = fed or (like.channel_order, like.channel_mean, like.channel_scale)  # type: ignore[union-attr]
+def _described(model: Model, name: str, origin: str, canvas: int, fed: Fed) -> Network:
+    """The network that the model is on that canvas, fed in that way."""
     layers = []
     for index, each in enumerate(_trace(model, canvas)[1]):
         if not re.match(LAYER_NAME, each.layer.name):
@@ -396,7 +381,7 @@ def _described(
                 values=sum(values for _, values in before),
             )
         )
-    found = Network(name, tuple(layers), canvas, order, mean, scale, GRAPH_WEIGHTS, origin)  # type: ignore[arg-type]
+    found = Network(name, tuple(layers), canvas, *fed, GRAPH_WEIGHTS, origin)
     if not found.usable:
         raise UsageError(
             f"{name} has no Conv2D layer with an output of {LEAST_SIDE} or more on a canvas of {canvas}.",
@@ -417,7 +402,7 @@ class Graph:
 
         if precision != "float32":
             raise UsageError(f"{network.name} cannot be computed in {precision}.", "Leave out --precision.")
-        model = _rebuilt(weights.model or "")
+        model = keras.models.model_from_json(weights.model or "")
         self._x, traced = _trace(model, network.canvas)
         self._convolutions = {each.layer.name: each for each in traced}
         self._usable = [layer.name for layer in network.usable]

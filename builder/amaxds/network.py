@@ -20,6 +20,9 @@ LAYER_NAME = "^[A-Za-z0-9_][A-Za-z0-9_.-]*$"
 """What a layer may be called: the name becomes that of files and folders."""
 LEAST_SIDE = 5
 """Of a layer's output: recipes leave out two rows and columns at each side of the window that they average."""
+Colour = tuple[float, float, float]
+Fed = tuple[str, Colour, float | Colour]
+"""`Network.channel_order`, `channel_mean` and `channel_scale`."""
 
 
 @dataclass(frozen=True)
@@ -64,14 +67,18 @@ class Network:
     """Side in pixels of the image that is optimised."""
     channel_order: str
     """`rgb` or `bgr`: the order in which the network takes an image's channels."""
-    channel_mean: tuple[float, float, float]
+    channel_mean: Colour
     """Subtracted from 8-bit values, in the network's channel order."""
-    channel_scale: float | tuple[float, float, float]
+    channel_scale: float | Colour
     """Divides what is left."""
     weights_choices: str
     """What `--weights` takes, for messages."""
     model: str | None = None
     """Where its Keras model is from: `keras.applications.<Name>`, or the name of a file. None: a chain."""
+
+    @property
+    def fed(self) -> Fed:
+        return self.channel_order, self.channel_mean, self.channel_scale
 
     @property
     def from_file(self) -> bool:
@@ -125,7 +132,7 @@ def _vgg_layers(canvas: int, widths: tuple[int, ...]) -> tuple[Layer, ...]:
     return tuple(layers)
 
 
-PREPROCESSING = {
+PREPROCESSING: dict[str, Fed] = {
     "none": ("rgb", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
     "tf": ("rgb", (127.5, 127.5, 127.5), (127.5, 127.5, 127.5)),
     "torch": ("rgb", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),

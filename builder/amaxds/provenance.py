@@ -387,6 +387,5 @@ def _network_options(network: Network) -> list[str]:
     if network.name in APPLICATIONS:
         canvas = network.canvas if network.canvas != APPLICATIONS[network.name].canvas else None
         return ["--network", network.name, *(["--canvas", str(canvas)] if canvas else [])]
-    fed = (network.channel_order, network.channel_mean, network.channel_scale)
-    mode = next((name for name, each in PREPROCESSING.items() if each == fed), "none")
+    mode = next((name for name, each in PREPROCESSING.items() if each == network.fed), "none")
     return ["--network", network.model, "--canvas", str(network.canvas), *(["--preprocessing", mode] if mode != "none" else [])]
