@@ -258,12 +258,12 @@ def test_a_signal_that_a_library_swallows_is_not_lost(tmp_path: Path) -> None:
 
 INTERRUPTED_IMPORT = """
 import signal, sys, time
-from amaxds import cli
-signal.signal(signal.SIGINT, cli._on_signal)
+from amaxds import ending
+signal.signal(signal.SIGINT, ending.on_signal)
 try:
     import interrupted
     time.sleep(60)
-except cli._Signalled as signalled:
+except ending.Signalled as signalled:
     print(sys.modules["interrupted"].done, signalled.number)
 """
 

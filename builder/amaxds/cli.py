@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import errno
-import io
 import json
 import os
-import signal
 import sys
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.exceptions import TyperException
 
-from amaxds.errors import AmaxdsError
+from amaxds import ending
 
 if TYPE_CHECKING:
     from amaxds.findings import Report
@@ -33,6 +28,12 @@ _ANY_FORM = (
     "Dataset folder, bundle as folder or zip, URL of one such as s3://bucket/name, owner/name[@revision] on Hugging Face, "
     "or kaggle:owner/name[@version]"
 )
+_Workers = Annotated[int | None, typer.Option(help="Programs side by side, in each process. Default: one for each core")]
+_Engine = Annotated[str, typer.Option(help="Where they run: local, or ray for the nodes of a Ray cluster")]
+_Address = Annotated[
+    str | None, typer.Option(help="The running Ray cluster: auto or ip:port. Default: one is started on this machine")
+]
+_WeightsFile = Annotated[str | None, typer.Option(help="The weights file, where the dataset was built with one")]
 
 
 @app.command("build")
@@ -59,13 +60,9 @@ def build_command(
     batch_size: Annotated[
         int | None, typer.Option(help="Images in one program. Default: 8 for demo, 4 for vgg16, more on a GPU")
     ] = None,
-    workers: Annotated[
-        int | None, typer.Option(help="Programs side by side, in each process. Default: one for each core")
-    ] = None,
-    engine: Annotated[str, typer.Option(help="Where they run: local, or ray for the nodes of a Ray cluster")] = "local",
-    address: Annotated[
-        str | None, typer.Option(help="The running Ray cluster: auto or ip:port. Default: one is started on this machine")
-    ] = None,
+    workers: _Workers = None,
+    engine: _Engine = "local",
+    address: _Address = None,
     precision: Annotated[str, typer.Option(help="float32, or bfloat16 for the steps of the ascent, for a GPU")] = "float32",
     plan: Annotated[bool, typer.Option("--plan", help="Print images, units, work, disk and time; run nothing")] = False,
 ) -> None:
@@ -103,9 +100,9 @@ def sweep_command(
     out: Annotated[
         str | None, typer.Argument(help="Folder of the datasets, or its URL. Default: the file's name without .toml")
     ] = None,
-    workers: Annotated[int | None, typer.Option(help="Programs side by side. Default: one for each core")] = None,
-    engine: Annotated[str, typer.Option(help="local, or ray, as `amaxds build` takes it")] = "local",
-    address: Annotated[str | None, typer.Option(help="With --engine ray: the running cluster to join")] = None,
+    workers: _Workers = None,
+    engine: _Engine = "local",
+    address: _Address = None,
     plan: Annotated[bool, typer.Option("--plan", help="Print what it will cost; run nothing")] = False,
     tflops: Annotated[
         float, typer.Option(min=0.001, help="With --plan: 10^12 operations per second that one GPU keeps up (assumed)")
@@ -141,7 +138,7 @@ def _run_build(arguments: list[str]) -> int:
     with subprocess.Popen([sys.executable, "-m", "amaxds", "build", *arguments]) as process:
         try:
             return process.wait()
-        except _Signalled as stopped:
+        except ending.Signalled as stopped:
             process.send_signal(stopped.number)
             process.wait()
             raise
@@ -170,8 +167,8 @@ def audit_command(
     path: Annotated[str, typer.Argument(help=_ANY_FORM)],
     sample: Annotated[int, typer.Option(help="How many images to make again")] = 13,
     seed: Annotated[int | None, typer.Option(help="Seed of the sample. Default: a new one each time, printed")] = None,
-    weights: Annotated[str | None, typer.Option(help="The weights file, where the dataset was built with one")] = None,
-    workers: Annotated[int | None, typer.Option(help="Programs side by side. Default: one for each core")] = None,
+    weights: _WeightsFile = None,
+    workers: _Workers = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON")] = False,
 ) -> None:
     """Make a sample of a dataset's images again and compare. Exit code 0: it is what it says, 1: it is not."""
@@ -219,8 +216,8 @@ def report_command(
     neighbours: Annotated[
         bool | None, typer.Option(help="Show the images most alike. Default: where the network's weights can be had")
     ] = None,
-    weights: Annotated[str | None, typer.Option(help="The weights file, where the dataset was built with one")] = None,
-    workers: Annotated[int | None, typer.Option(help="Programs side by side. Default: one for each core")] = None,
+    weights: _WeightsFile = None,
+    workers: _Workers = None,
 ) -> None:
     """Write a page with every image, and figures: index, gain, ranks, dead filters, histograms and spectra by layer."""
     from amaxds.location import located
@@ -244,9 +241,9 @@ def classify_command(
     model: Annotated[
         list[str] | None, typer.Option(help="cnn or linear; default: both, linear where the network's weights can be had")
     ] = None,
-    weights: Annotated[str | None, typer.Option(help="The weights file, where the dataset was built with one")] = None,
+    weights: _WeightsFile = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the CNN's weights, order and flips")] = 0,
-    workers: Annotated[int | None, typer.Option(help="Programs side by side. Default: one for each core")] = None,
+    workers: _Workers = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print classification.json instead of a table")] = False,
 ) -> None:
     """Can a model tell which layer an image came from? Two baselines, trained and judged on the dataset's splits."""
@@ -418,104 +415,6 @@ def _print_lines(report: dict[str, Any] | list[str]) -> None:
     print(json.dumps(report, indent=2) if isinstance(report, dict) else "\n".join(report))
 
 
-class _Signalled(BaseException):
-    """SIGINT or SIGTERM arrived. (Typer would end a KeyboardInterrupt without a word.)"""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-
-def _on_signal(number: int, frame: FrameType | None) -> None:
-    """Raise _Signalled; in the middle of an import only after it: raised there, it can be lost and leave imports locked."""
-    caller = frame
-    while caller is not None:
-        if caller.f_code.co_filename.startswith("<frozen importlib") and hasattr(signal, "setitimer"):
-            _signal_soon(number)
-            return
-        caller = caller.f_back
-    raise _Signalled(number)
-
-
-def _signal_soon(number: int) -> None:
-    signal.signal(signal.SIGALRM, lambda _, frame: _on_signal(number, frame))
-    signal.setitimer(signal.ITIMER_REAL, 0.02)
-
-
-def _on_unraisable(lost: sys.UnraisableHookArgs) -> None:
-    """Raise _Signalled again where it was lost: in a library's callback, say, out of which no exception comes."""
-    if isinstance(lost.exc_value, _Signalled) and hasattr(signal, "setitimer"):
-        _signal_soon(lost.exc_value.number)
-    else:
-        sys.__unraisablehook__(lost)
-
-
 def main() -> None:
-    """Entry point: run the command; errors as two lines on stderr and the exit code of their kind."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _on_signal)
-    sys.unraisablehook = _on_unraisable
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-    try:
-        code: Any = _run_app()
-    except typer.Exit as ended:
-        code = ended.exit_code
-    except AmaxdsError as error:
-        code = _fail(error, str(error), error.exit_code)
-    except _Signalled as stopped:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_DFL)  # Another one ends what is still being waited for, at once.
-        name = "interrupted" if stopped.number == signal.SIGINT else "terminated"
-        message = f"{name}.\nWhat is finished is kept: run the same command again to go on."
-        code = _fail(stopped, message, 128 + stopped.number)
-    except MemoryError as error:
-        code = _fail(error, "out of memory.\nClose other programs, or use a machine with more memory.", 3)
-    except TyperException as error:
-        code = _fail(error, f"{error.format_message()}\nSee `amaxds --help`, or `amaxds COMMAND --help`.", error.exit_code)
-    except OSError as error:
-        # All files are written with their names in the error: without one, it was what is printed.
-        if error.filename is not None or error.errno not in (errno.EPIPE, errno.ENOSPC, errno.EIO):
-            code = _unexpected(error)
-        else:
-            code = _no_output(error)
-    except Exception as error:
-        code = _unexpected(error)
-    try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except OSError as error:
-        code = _no_output(error)
-    sys.exit(code if isinstance(code, int) else 0)
-
-
-def _run_app() -> Any:
-    """Run the command. What else went wrong while a signal was on its way out, a file closed twice, say, gives way to it."""
-    try:
-        return app(standalone_mode=False)
-    except Exception as error:
-        before = error.__context__
-        while before is not None and not isinstance(before, _Signalled):
-            before = before.__context__
-        if before is None:
-            raise
-        raise before from error
-
-
-def _unexpected(error: Exception) -> int:
-    problem = f"unexpected {type(error).__name__}: {' '.join(str(error).split())[:300]}"
-    return _fail(error, f"{problem}\nPlease report it with what `amaxds --debug COMMAND ...` shows.", 3)
-
-
-def _no_output(error: OSError) -> int:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # What is left in the buffer has nowhere to go.
-    return _fail(error, "standard output cannot be written.\nGive it somewhere to go; what was done is done.", 3)
-
-
-def _fail(error: BaseException, message: str, code: int) -> int:
-    if os.environ.get("AMAXDS_DEBUG"):
-        import traceback
-
-        traceback.print_exception(error)
-    print(f"amaxds: {message}", file=sys.stderr)
-    return code
+    """Run the command that the arguments name."""
+    ending.run(app)
