@@ -13,7 +13,7 @@ from amaxds.plan import Plan
 # takes to compile; and those of start, packaging and validation. `benchmarks/limits.py plan` holds them against real builds.
 _EFFICIENCY = {"demo": 0.22, "vgg16": 1.2}
 _EFFICIENCY_OF_OTHERS = 0.3
-"""Less where convolutions are depthwise, more where they are not: a guess within a factor of four."""
+"""A guess: less where convolutions are depthwise, more where they are not."""
 _COMPILE_SECONDS = 0.5
 _FIXED_SECONDS = 8.0
 # Noise-like images hardly compress; while packaging, shards and dataset are both there.
