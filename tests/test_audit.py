@@ -103,8 +103,16 @@ FORGERIES: dict[str, tuple[Callable[[list[Row]], None], str, int]] = {
 """What is changed, what the audit says of it, and for how many images: under `clear` all ranks were 1 before."""
 
 
-@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
-@pytest.mark.parametrize("forgery", FORGERIES)
+@pytest.mark.parametrize(
+    ("forgery", "backend"),
+    [
+        *(("activation", "tensorflow"), ("start", "jax"), ("ranks", "tensorflow")),
+        *(
+            pytest.param(*each, marks=pytest.mark.long)
+            for each in (("activation", "jax"), ("start", "tensorflow"), ("ranks", "jax"))
+        ),
+    ],
+)
 def test_forged_evidence_is_found_on_the_same_software_and_on_other(
     both: Path, tmp_path: Path, forgery: str, backend: str
 ) -> None:

@@ -74,11 +74,18 @@ def _killed_and_resumed(undisturbed: Undisturbed, arguments: tuple[str, ...], un
 
 @pytest.mark.parametrize("undisturbed", [SMALL], ids=["small"], indirect=True)
 def test_a_build_killed_at_random_moments_goes_on_to_the_same_bytes(undisturbed: Undisturbed, tmp_path: Path) -> None:
-    for number, share in enumerate(_moments(4, seed=1)):
+    for number, share in enumerate(_moments(3, seed=1)):
         _killed_and_resumed(undisturbed, SMALL, 3, share, tmp_path / str(number) / undisturbed.folder.name)
 
 
-@pytest.mark.parametrize(("stage", "delay"), [("ranking", 0.1), ("packaging", 0.03), ("packaging", 0.08), ("packaging", 0.14)])
+@pytest.mark.parametrize(
+    ("stage", "delay"),
+    [
+        ("ranking", 0.1),
+        ("packaging", 0.08),
+        *(pytest.param("packaging", each, marks=pytest.mark.long) for each in (0.03, 0.14)),
+    ],
+)
 def test_a_build_killed_after_its_last_unit_goes_on_to_the_same_bytes(
     stage: str, delay: float, unfinished: Path, tmp_path: Path, small: Path
 ) -> None:

@@ -56,7 +56,7 @@ def _model(weights: Weights, until: str, then: Callable[..., Any] = keras.ops.re
     return keras.Model(whole.input, then(found[0].output))
 
 
-LONG = ("inception_v3", "nasnet_mobile")
+LONG = ("inception_v3", "nasnet_mobile", "densenet121")
 
 
 @pytest.mark.parametrize("name", [pytest.param(each, marks=[pytest.mark.long] * (each in LONG)) for each in ARCHITECTURES])
@@ -96,7 +96,10 @@ def test_a_chain_and_its_graph_compute_the_same() -> None:
     np.testing.assert_allclose(ours.score(recipe, layer, images), theirs.score(recipe, layer, images), rtol=1e-3, atol=1e-2)
 
 
-@pytest.mark.parametrize("name", ["resnet50", "mobilenet_v2", "convnext_tiny", "densenet121"])
+@pytest.mark.parametrize(
+    "name",
+    ["resnet50", "mobilenet_v2", *(pytest.param(each, marks=pytest.mark.long) for each in ("convnext_tiny", "densenet121"))],
+)
 def test_an_output_depends_on_its_receptive_field_and_no_more(name: str) -> None:
     network, weights = _network(name, 160)
     for chosen in ARCHITECTURES[name][:3]:
