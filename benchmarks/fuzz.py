@@ -38,7 +38,7 @@ def work(dataset: Path, name: str, first: int, seconds: float, log: Path) -> Non
             began = time.monotonic()
             try:
                 found = "accepted" if target.run(data) else "refused"
-            except Exception:
+            except Exception:  # Whatever is raised beyond a refusal is what is looked for.
                 found = "unexpected"
                 keep(name, seed, data, traceback.format_exc())
             lines.write(f"{found} {time.monotonic() - began:.4f}\n")

@@ -87,7 +87,7 @@ class Chain:
         kernel, turned, bias = given[layer.name]
         forward, backward = self._forms[layer.name]
 
-        @keras.ops.custom_gradient  # type: ignore[untyped-decorator]
+        @keras.ops.custom_gradient  # type: ignore[untyped-decorator]  # the library has no types
         def convolve(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
             return forward.convolve(x, kernel), lambda upstream: backward.convolve(upstream, turned)
 
@@ -105,7 +105,7 @@ def _pool(x: Tensor) -> Tensor:
     n, height, width, channels = x.shape
     down, across = height // 2, width // 2
 
-    @keras.ops.custom_gradient  # type: ignore[untyped-decorator]
+    @keras.ops.custom_gradient  # type: ignore[untyped-decorator]  # the library has no types
     def pool(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         windows = keras.ops.reshape(x[:, : 2 * down, : 2 * across], (n, down, 2, across, 2, channels))
         rows = keras.ops.maximum(windows[:, :, 0], windows[:, :, 1])

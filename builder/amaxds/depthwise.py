@@ -30,7 +30,7 @@ def convolve(x: Tensor, kernel: Tensor, strides: Pair, padding: str, dilation: P
     if strides != (1, 1):
         return _added(x, kernel, strides, dilation, before, outputs)
 
-    @keras.ops.custom_gradient  # type: ignore[untyped-decorator]
+    @keras.ops.custom_gradient  # type: ignore[untyped-decorator]  # the library has no types
     def with_gradient(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         behind = [each - first for each, first in zip(reach, before, strict=True)]
         turned = keras.ops.flip(kernel, axis=(0, 1))

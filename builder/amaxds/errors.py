@@ -25,7 +25,7 @@ class AmaxdsError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Carried from one process to another as it is, whatever a subclass was made of."""
-        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]  # not in typeshed
 
 
 class UsageError(AmaxdsError):
