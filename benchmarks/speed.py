@@ -1,12 +1,14 @@
 """How fast images are made: this tool against the original study's loop, tf-keras-vis and PyTorch, in one run.
 
 `python benchmarks/speed.py > benchmarks/speed.md` measures everything: some forty minutes on 2 cores. It needs the extras
-`test` and `bench`. On a machine with a GPU the same command, with KERAS_BACKEND=jax and PyTorch, leaves out what is not
-installed and times the whole VGG16 build. With `convolutions` or `depthwise` it compares the forms of those alone.
+`test` and `bench`. With one of the names of its parts, such as `layers` or `convolutions`, it measures that alone.
 
-Each side runs in a process of its own with all cores; sides take turns, layer by layer. VGG16, random weights, 224x224,
-recipe `original`. We make whole ascents of 30 steps, the scores of their starts and ends included; the others' loops take
-fewer, and no scores.
+On a machine with a GPU the same command, with KERAS_BACKEND=jax and PyTorch, leaves out what is not installed or of a CPU
+alone, and times the whole VGG16 builds.
+
+Each side runs in a process of its own with all cores; sides take turns, on a CPU layer by layer. VGG16, random weights,
+224x224, recipe `original`. We make whole ascents of 30 steps, the scores of their starts and ends included; the others' loops
+take fewer, and no scores.
 """
 
 from __future__ import annotations
@@ -120,6 +122,8 @@ def torch_batched(layer: Any, weights: Any, compiled: bool = False) -> Callable[
         modules += [torch.nn.MaxPool2d(2)] * each.pooled
         if each != layer:
             modules += [torch.nn.Conv2d(each.channels, each.filters, 3, padding=1), torch.nn.ReLU(inplace=True)]
+    torch.backends.cudnn.benchmark = True
+    torch.compiler.reset()  # Otherwise it stops compiling after eight layers.
     network = torch.nn.Sequential(*modules).to(device, kind, memory_format=torch.channels_last).requires_grad_(False)
     kernel = torch.randn(batch, layer.channels, 3, 3).to(device, kind, memory_format=torch.channels_last)
 
@@ -154,8 +158,9 @@ SIDES: dict[str, tuple[Side, tuple[str, ...], dict[str, str]]] = {
 }
 
 
-def side(name: str, layer_name: str) -> None:
-    """In a process of its own: milliseconds per image and step, ROUNDS times, and the seconds of the first call."""
+def side(name: str, *layer_names: str) -> None:
+    """In a process of its own: milliseconds per image and step, ROUNDS times, and the seconds of the first call; a line for
+    each layer."""
     from amaxds.network import VGG16
     from amaxds.weights import load_weights
 
@@ -164,24 +169,28 @@ def side(name: str, layer_name: str) -> None:
         from amaxds import backend, engine
 
         backend.start(engine.cores(), with_loops=True)
-    run = make(VGG16.layer(layer_name), load_weights(VGG16, "random", 0))
-    begun = time.perf_counter()
-    run()
-    first, found = time.perf_counter() - begun, []
-    for _ in range(ROUNDS):
+    weights = load_weights(VGG16, "random", 0)
+    for layer_name in layer_names:
+        run = make(VGG16.layer(layer_name), weights)
         begun = time.perf_counter()
-        steps = run()
-        found.append(1e3 * (time.perf_counter() - begun) / steps)
-    print(json.dumps({"ms": found, "first": first}))
+        run()
+        first, found = time.perf_counter() - begun, []
+        for _ in range(ROUNDS):
+            begun = time.perf_counter()
+            steps = run()
+            found.append(1e3 * (time.perf_counter() - begun) / steps)
+        print(json.dumps({"layer": layer_name, "ms": found, "first": first}))
 
 
-def measured(name: str, layer_name: str) -> dict[str, Any]:
-    command = [sys.executable, __file__, "side", name, layer_name]
+def measured(name: str, layer_names: list[str]) -> dict[str, dict[str, Any]]:
+    """What `side` prints, by layer."""
+    command = [sys.executable, __file__, "side", name, *layer_names]
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"} | SIDES[name][2]
     ended = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
     if ended.returncode:
-        raise SystemExit(f"{name} failed on {layer_name}: run {' '.join(command[1:])}")
-    return dict(json.loads(ended.stdout.strip().splitlines()[-1]))
+        raise SystemExit(f"{name} failed on {', '.join(layer_names)}: run {' '.join(command[1:])}")
+    rows = [json.loads(line) for line in ended.stdout.splitlines() if line.startswith('{"layer"')]
+    return {row["layer"]: row for row in rows}
 
 
 def work_of(layer: Any) -> float:
@@ -223,11 +232,13 @@ def layers() -> None:
 
     names = [name for name, (_, needs, _) in SIDES.items() if has(*needs)]
     found: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in names}
-    for layer in VGG16.layers:
+    every = [layer.name for layer in VGG16.layers]
+    for group in [every] if has_gpu() else [[each] for each in every]:
         for name in names:
-            if name not in SAMPLED or layer.name in SAMPLE or has_gpu():
-                found[name][layer.name] = measured(name, layer.name)
-                print(f"{layer.name} {name} {found[name][layer.name]}", file=sys.stderr)
+            chosen = group if has_gpu() else [each for each in group if name not in SAMPLED or each in SAMPLE]
+            rows = measured(name, chosen) if chosen else {}
+            found[name] |= rows
+            print(name, rows, file=sys.stderr)
     top = ceiling()
     print("## Milliseconds per image and step\n")
     print(f"Median of {ROUNDS} (and spread): our whole ascents, {STEPS} steps of the others.")
@@ -383,7 +394,7 @@ def builds() -> None:
             for layers in ("block3_*", "block[34]_*", "*")
         ),
     )
-    for title, times, arguments in chosen:
+    for title, times, arguments in [] if has_gpu() else chosen:
         runs = [build("--network", "demo", *arguments) for _ in range(times)]
         seconds, memory = [each[0] for each in runs], max(each[1] for each in runs)
         print(f"| {title} | {_spread(seconds)} | {memory:.2f} |", flush=True)
@@ -432,7 +443,8 @@ def main() -> None:
         "depthwise": depthwise,
     }
     print("# Speed\n\n`python benchmarks/speed.py`\n")
-    for name in sys.argv[1:] or parts:
+    on_cpu = ("convolutions", "depthwise")
+    for name in sys.argv[1:] or [each for each in parts if each not in on_cpu or not has_gpu()]:
         parts[name]()
     machine = next(
         line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -82,9 +83,44 @@ def test_loops_on_a_pool_of_any_size_give_the_same_bits() -> None:
     assert len(found.pop().split()) == 1
 
 
-def _output_of(script: str, *arguments: str) -> str:
+_SIDE_BY_SIDE = """
+import hashlib
+import sys
+import numpy as np
+from amaxds import backend, engine
+from amaxds.network import DEMO
+from amaxds.program import Programs
+from amaxds.recipe import get_recipe
+from amaxds.weights import load_weights
+
+workers, recipe, filters = int(sys.argv[1]), get_recipe("original", 3), (0, 1, 2, 3)
+backend.start(workers)
+programs = Programs(DEMO, load_weights(DEMO, "pretrained", 0), on_gpu=True)
+
+def work(task, check):
+    layer = DEMO.layer(task[0])
+    start = np.stack([recipe.start(DEMO, 0, layer.index, filter) for filter in filters])
+    schedule = np.stack([recipe.schedule(DEMO, 0, layer.index, filter) for filter in filters])
+    found = programs.ascend(recipe, layer, filters, start, schedule)
+    return hashlib.sha256(found.images.tobytes() + found.activation.tobytes()).hexdigest()
+
+tasks = [(name, number) for number in range(2) for name in ("block1_conv2", "block2_conv1", "block3_conv1")]
+print(*sorted({f"{name}={found}" for (name, _), found in engine.run_local(tasks, work, workers)}))
+"""
+
+
+@pytest.mark.parametrize("name", ["tensorflow", "jax"])
+def test_programs_that_are_compiled_side_by_side_and_run_in_turn_give_the_same_bits(name: str) -> None:
+    """As on a GPU, here on the CPU."""
+    found = {_output_of(_SIDE_BY_SIDE, str(workers), KERAS_BACKEND=name) for workers in (1, 5)}
+    assert len(found) == 1
+    assert len(found.pop().split()) == 3
+
+
+def _output_of(script: str, *arguments: str, **environment: str) -> str:
     command = [sys.executable, "-c", script, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
+    ended = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=True, timeout=300)
+    return ended.stdout
 
 
 def test_the_gradient_of_pooling_is_that_of_max_pooling_and_shared_by_equals() -> None:
@@ -219,7 +255,7 @@ def test_dead_filters_keep_their_starting_noise(programs: Programs) -> None:
 def test_loop_inside_one_program_takes_the_same_steps(weights: Weights, name: str) -> None:
     """What a GPU runs, here on the CPU: the same numbers, though not the same bits."""
     layer, filters, recipe = DEMO.layer("block3_conv2"), (0, 1, 2, 3), get_recipe(name, 3)
-    stepwise, looped = Programs(DEMO, weights), Programs(DEMO, weights, whole_ascents=True)
+    stepwise, looped = Programs(DEMO, weights), Programs(DEMO, weights, on_gpu=True)
     start = _starts(DEMO, layer.index, filters, recipe)
     one, other = (_climb(each, recipe, layer, filters, start) for each in (stepwise, looped))
     np.testing.assert_allclose(one.images, other.images, rtol=0, atol=1e-4)
@@ -227,12 +263,10 @@ def test_loop_inside_one_program_takes_the_same_steps(weights: Weights, name: st
     assert np.array_equal(one.moved, other.moved)
 
 
-@pytest.mark.parametrize("whole_ascents", [False, True])
-def test_reduced_precision_climbs_as_high_and_its_evidence_is_exact(
-    programs: Programs, weights: Weights, whole_ascents: bool
-) -> None:
+@pytest.mark.parametrize("on_gpu", [False, True])
+def test_reduced_precision_climbs_as_high_and_its_evidence_is_exact(programs: Programs, weights: Weights, on_gpu: bool) -> None:
     layer, filters, recipe = DEMO.layer("block4_conv2"), (0, 1, 2, 3), get_recipe("clear", 16)
-    reduced = Programs(DEMO, weights, "bfloat16", whole_ascents)
+    reduced = Programs(DEMO, weights, "bfloat16", on_gpu)
     start = _starts(DEMO, layer.index, filters, recipe)
     exact, found = (_climb(each, recipe, layer, filters, start) for each in (programs, reduced))
     assert np.array_equal(found.start_activation, exact.start_activation)

@@ -212,6 +212,21 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return with_tensorflow
 
 
+def compiled_for(program: Callable[..., Any], arguments: Callable[[], tuple[Any, ...]]) -> Callable[..., Any]:
+    """A `compiled` program, compiled here and now for such arguments; neither they nor their results are computed.
+
+    TensorFlow can do no such thing: there it is still compiled by its first call.
+    """
+    import keras
+
+    if keras.backend.backend() != "jax":
+        return program
+    import jax
+
+    ahead: Callable[..., Any] = program.lower(*jax.eval_shape(arguments)).compile()  # type: ignore[attr-defined]
+    return ahead
+
+
 def device() -> dict[str, Any]:
     """The device that programs run on, as build.json holds it: kind, model and instruction sets."""
     import keras

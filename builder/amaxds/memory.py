@@ -20,6 +20,7 @@ from amaxds.engine import Engine
 from amaxds.errors import OutOfMemory
 from amaxds.network import Network
 from amaxds.plan import Plan, Unit
+from amaxds.program import PROGRAMS_ON_GPU
 
 
 def least_bytes(units: Sequence[Unit], workers: int) -> int:
@@ -51,9 +52,9 @@ def _batch_size_on_gpu(network: Network, threads: int) -> int | None:
 
 
 def batch_size_within(network: Network, limit: int) -> int:
-    """The most images, a power of two up to 128, for which two programs side by side surely fit into so many bytes: a step
+    """The most images, a power of two up to 128, for which the programs that run at once surely fit into so many bytes: a step
     takes up to 4.4 times as much as the maps of all layers, so five times as much is given to each."""
-    fitting = limit // (2 * 5 * 4 * max(layer.values for layer in network.layers))
+    fitting = limit // (PROGRAMS_ON_GPU * 5 * 4 * max(layer.values for layer in network.layers))
     return 1 << (min(max(fitting, 1), 128).bit_length() - 1)
 
 

@@ -5,8 +5,9 @@ All functions here are pure; tensors are channels last.
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,22 +51,34 @@ class Ascended:
     """(n,) whether any gradient of the image was ever different from zero."""
 
 
+PROGRAMS_ON_GPU = 2
+"""How many run at once on a GPU, so that its queue never empties. Its memory is shared out between them."""
+
+
+class _Made:
+    """A program, once it is made, and the lock to make it under."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.program: Callable[..., Any] | None = None
+
+
 class Programs:
     """The compiled programs of one network with its weights, each made at first use and kept. Safe to use from threads."""
 
-    def __init__(
-        self, network: Network, weights: Weights, precision: str = "float32", whole_ascents: bool | None = None
-    ) -> None:
+    def __init__(self, network: Network, weights: Weights, precision: str = "float32", on_gpu: bool | None = None) -> None:
         """precision: of the network's arithmetic in the steps of an ascent, one of plan.PRECISIONS; all else is as precise as
-        the weights. whole_ascents: all steps in one program; by default on a GPU only.
+        the weights. on_gpu: work as on a GPU, all steps in one program, and each compiled before its thread waits for one of
+        PROGRAMS_ON_GPU turns, so that threads compile side by side what then runs in turn; by default where there is one.
         """
         self.network = network
         compute: Callable[..., Chain | Graph] = Chain if network.model is None else Graph
         self._forward = compute(network, weights)
         self._forward_in_steps = self._forward if precision == "float32" else compute(network, weights, precision)
-        self._whole_ascents = backend.device()["kind"] == "gpu" if whole_ascents is None else whole_ascents
+        self._on_gpu = backend.device()["kind"] == "gpu" if on_gpu is None else on_gpu
+        self._turn = threading.Semaphore(PROGRAMS_ON_GPU) if self._on_gpu else contextlib.nullcontext()
         self._lock = threading.Lock()
-        self._made: dict[tuple[str, ...], Callable[..., Any]] = {}
+        self._made: dict[Hashable, _Made] = {}
 
     def ascend(
         self,
@@ -84,64 +97,80 @@ class Programs:
         import keras
 
         to_device, to_host = keras.ops.convert_to_tensor, keras.ops.convert_to_numpy
-        chosen = list(filters)
-        given = self._forward_in_steps.given(layer), self._forward_in_steps.own(layer, chosen)
-        state, moved = ascent.first_state(recipe, to_device(start)), keras.ops.zeros(len(chosen), "bool")
-        _, start_activation = self._show(recipe, layer, chosen, state[0])
-        if self._whole_ascents:
-            climb = self._program("climb", layer, recipe, self._make_climb)
-            state, moved = climb(given, state, moved, to_device(schedule))
-        else:
-            step = self._program("step", layer, recipe, self._make_step)
-            for number in range(recipe.steps):
-                check()
-                state, moved = step(given, state, moved, to_device(schedule[:, number]))
-        return Ascended(*self._show(recipe, layer, chosen, state[0]), start_activation, to_host(moved))
+        count, side = len(filters), self.network.canvas
+        given = self._forward_in_steps.given(layer), self._forward_in_steps.own(layer, list(filters))
 
-    def _show(self, recipe: Recipe, layer: Layer, filters: list[int], parameters: Tensor) -> tuple[NDArray[Any], NDArray[Any]]:
-        """The images of these parameters, and how strongly each excites its own filter."""
-        import keras
+        def begun() -> tuple[Any, ...]:
+            return given, ascent.first_state(recipe, to_device(start)), keras.ops.zeros(count, "bool")
 
-        render = self._kept(("render", recipe.digest), lambda: self._make_render(recipe))
-        score = self._program("score", layer, recipe, self._make_score)
-        image, x = render(parameters)
-        scores = keras.ops.convert_to_numpy(score(self._forward.given(layer), x))
-        return keras.ops.convert_to_numpy(image), scores[np.arange(len(filters)), filters]
+        render = self._program("render", recipe, None, start.shape, self._make_render, lambda: (to_device(start),))
+        score = self._score_program(recipe, layer, (count, side, side, 3), start.dtype)
+
+        def shown(parameters: Tensor) -> tuple[NDArray[Any], NDArray[Any]]:
+            """The images of these parameters, and how strongly each excites its own filter."""
+            image, x = render(parameters)
+            scores = to_host(score(self._forward.given(layer), x))
+            return to_host(image), scores[np.arange(count), list(filters)]
+
+        kind, make = ("climb", self._make_climb) if self._on_gpu else ("step", self._make_step)
+        advance = self._program(kind, recipe, layer, start.shape, make, lambda: (*begun(), to_device(schedule)))
+        with self._turn:
+            _, state, moved = begun()
+            _, start_activation = shown(state[0])
+            if self._on_gpu:
+                state, moved = advance(given, state, moved, to_device(schedule))
+            else:
+                for number in range(recipe.steps):
+                    check()
+                    state, moved = advance(given, state, moved, to_device(schedule[:, number]))
+            return Ascended(*shown(state[0]), start_activation, to_host(moved))
 
     def score(self, recipe: Recipe, layer: Layer, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Mean post-ReLU output over the recipe's window of every filter of the layer for every 8-bit image, fed with the
         network's own preprocessing: (n, h, w, 3) uint8 -> (n, filters)."""
-        import keras
-
-        program = self._program("score", layer, recipe, self._make_score)
-        return np.asarray(
-            keras.ops.convert_to_numpy(
-                program(self._forward.given(layer), keras.ops.convert_to_tensor(self.network.preprocess(images)))
-            )
-        )
+        x = self.network.preprocess(images)
+        return self._on_host(self._score_program(recipe, layer, x.shape, x.dtype), self._forward.given(layer), x)
 
     def embed(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Mean post-ReLU output of every filter of every layer, in network order, for every 8-bit image, fed with the
         network's own preprocessing: (n, h, w, 3) uint8 -> (n, filters)."""
+        x, given = self.network.preprocess(images), self._forward.given()
+        return self._on_host(self._program("embed", None, None, x.shape, self._make_embed, lambda: (given, x)), given, x)
+
+    def _on_host(self, program: Callable[..., Any], given: Given, x: NDArray[Any]) -> NDArray[np.float32]:
         import keras
 
-        program = self._kept(("embed",), self._make_embed)
-        return np.asarray(
-            keras.ops.convert_to_numpy(
-                program(self._forward.given(), keras.ops.convert_to_tensor(self.network.preprocess(images)))
-            )
-        )
+        with self._turn:
+            return np.asarray(keras.ops.convert_to_numpy(program(given, keras.ops.convert_to_tensor(x))))
+
+    def _score_program(self, recipe: Recipe, layer: Layer, shape: tuple[int, ...], dtype: Any) -> Callable[..., Any]:
+        import keras
+
+        def arguments() -> tuple[Any, ...]:
+            return self._forward.given(layer), keras.ops.zeros(shape, str(dtype))
+
+        return self._program("score", recipe, layer, shape, self._make_score, arguments)
 
     def _program(
-        self, kind: str, layer: Layer, recipe: Recipe, make: Callable[[Recipe, Layer], Callable[..., Any]]
+        self,
+        kind: str,
+        recipe: Recipe | None,
+        layer: Layer | None,
+        shape: tuple[int, ...],
+        make: Callable[..., Callable[..., Any]],
+        arguments: Callable[[], tuple[Any, ...]],
     ) -> Callable[..., Any]:
-        return self._kept((kind, layer.name, recipe.digest), lambda: make(recipe, layer))
-
-    def _kept(self, key: tuple[str, ...], make: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
+        """The program that `make` makes for recipe and layer, kept for the shape of its images. As on a GPU it is compiled
+        here, for such arguments; else at its first call."""
+        of = [each for each in (recipe, layer) if each is not None]
+        key = kind, recipe and recipe.digest, layer and layer.name, shape
         with self._lock:
-            if key not in self._made:
-                self._made[key] = backend.compiled(make())
-            return self._made[key]
+            made = self._made.setdefault(key, _Made())
+        with made.lock:
+            if made.program is None:
+                program = backend.compiled(make(*of))
+                made.program = backend.compiled_for(program, arguments) if self._on_gpu else program
+            return made.program
 
     def _response(self, given: ForSteps, recipe: Recipe, layer: Layer, image: Tensor) -> Tensor:
         """Each image's own filter's output before ReLU: (n, height, width), in the image's type, computed in the weights'."""

@@ -28,6 +28,8 @@ from amaxds.weights import Weights
 
 LayerKey = tuple[str, str]
 """Recipe and layer."""
+_THREADS_OF_GPU = 8
+"""Beside the programs that run, as many more draw starts, compile, and write images; each holds the images of a unit."""
 Ranks = dict[int, tuple[int, int]]
 """Filter -> its image's rank, and the filter whose image is the best for it."""
 
@@ -88,7 +90,7 @@ class Site:
             provenance.require_same(job.out, job.identity, job.identity | here)
             _require_seen(job)
             on_gpu = here["device"]["kind"] == "gpu"
-            self.threads = min(threads, 2) if on_gpu else threads  # On a GPU one runs while another is prepared.
+            self.threads = min(threads, _THREADS_OF_GPU) if on_gpu else threads
             if not on_gpu:
                 require_memory(job.missing, plan.batch_size, threads)
             self._job, self._programs = job, Programs(plan.network, job.weights, plan.precision)
