@@ -6,13 +6,10 @@ models inside the model are opened.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import math
 import os
 import re
-import socket
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,17 +17,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from amaxds import backend, engine
+from amaxds import backend
 from amaxds.applications import APPLICATIONS
 from amaxds.depthwise import by_taps, convolve, is_depthwise
-from amaxds.errors import NotFoundOnline, UsageError, WeightsError, in_words
+from amaxds.errors import UsageError, WeightsError, in_words
+from amaxds.model import Model, application, fed_as, random_tensors, read_model, read_tensors_for, variables_of
 from amaxds.network import GRAPH_WEIGHTS, LAYER_NAME, LEAST_SIDE, NETWORKS, PREPROCESSING, Fed, Layer, Network, get_network
-from amaxds.weights import Weights, random_kernel, reachable, read_tensors
+from amaxds.weights import Weights
 
 Tensor = Any
-Model = Any
 Given = tuple[list[Tensor], list[Tensor], tuple[Tensor, ...]]
 """The values of a cut model's variables, trainable and other, and kernel and bias of the layer that it is cut at."""
 
@@ -76,14 +72,14 @@ def find_network(choice: str, canvas: int | None = None, preprocessing: str | No
             f"the network would be called {path.stem!r}, after its file.",
             "Give the file another name, of letters, digits, - and _, that no known network has.",
         )
-    model = _from_file(path)
+    model = read_model(path)
     own = model.input_shape[1] if isinstance(model.input_shape, tuple) and len(model.input_shape) == 4 else None
     return _described(model, path.stem, path.name, canvas or own or DEFAULT_CANVAS, PREPROCESSING[preprocessing or "none"])
 
 
 def describe_application(name: str, builder: str, canvas: int) -> Network:
     """The network that a model of keras.applications is on that canvas."""
-    return _described(_application(builder, canvas), name, f"keras.applications.{builder}", canvas, _fed(builder))
+    return _described(application(builder, canvas), name, f"keras.applications.{builder}", canvas, fed_as(builder))
 
 
 def load_graph_weights(network: Network, choice: str, seed: int, file: Path | None = None) -> Weights:
@@ -91,137 +87,26 @@ def load_graph_weights(network: Network, choice: str, seed: int, file: Path | No
     source = choice
     if not network.from_file:
         builder = str(network.model).rpartition(".")[2]
-        model, fed = _application(builder, network.canvas, pretrained=choice == "pretrained"), _fed(builder)
+        model, fed = application(builder, network.canvas, pretrained=choice == "pretrained"), fed_as(builder)
     elif file is None or choice not in ("pretrained", "random"):
         raise UsageError(f"the weights of {network.name} are in {network.model}.", "Choose those, or random.")
     else:
-        model, fed = _from_file(file), network.fed
+        model, fed = read_model(file), network.fed
         source = str(network.model) if choice == "pretrained" else choice
     if _described(model, network.name, str(network.model), network.canvas, fed) != network:
         raise WeightsError(f"{file or network.model} is another network than {network.name}.", "Give the one it was made from.")
     if choice == "random":
-        tensors = _random_tensors(model, seed)
+        tensors = random_tensors(model, seed)
     elif choice == "pretrained":
-        tensors = {name: np.asarray(each, np.float32) for name, each in _variables(model).items()}
+        tensors = {name: np.asarray(each, np.float32) for name, each in variables_of(model).items()}
     else:
-        source, tensors = Path(choice).name, _read_into(model, Path(os.path.expanduser(choice)), network)
+        source, tensors = Path(choice).name, read_tensors_for(model, Path(os.path.expanduser(choice)), network)
     for name, tensor in tensors.items():
         if not np.isfinite(tensor).all():
             raise WeightsError(
                 f"{source} is damaged: {name} has values that are not finite.", f"--weights takes {GRAPH_WEIGHTS}."
             )
     return Weights(source, tensors, model.to_json())
-
-
-# Reading models.
-
-
-def _start() -> None:
-    backend.start(engine.cores())
-
-
-def _application(builder: str, canvas: int, pretrained: bool = False) -> Model:
-    """A model of keras.applications without its head; NotFoundOnline where its weights cannot be had."""
-    _start()
-    import keras
-
-    keras.backend.clear_session()  # Else the names of some layers count on from those of earlier models.
-    build = functools.partial(getattr(keras.applications, builder), include_top=False, input_shape=(canvas, canvas, 3))
-    if not pretrained:
-        return build(weights=None)
-    before = socket.getdefaulttimeout()
-    try:
-        if not reachable("https://storage.googleapis.com/tensorflow/keras-applications/"):
-            socket.setdefaulttimeout(1.0)
-        with contextlib.redirect_stdout(sys.stderr):
-            return build(weights="imagenet")
-    except Exception as error:  # Keras raises bare Exception for any download that fails.
-        raise NotFoundOnline(
-            f"{builder}'s ImageNet weights could not be downloaded: {in_words(error)}.",
-            f"Put Keras's file into {backend.keras_home() / 'models'}, or choose --weights FILE or --weights random.",
-        ) from error
-    finally:
-        socket.setdefaulttimeout(before)
-
-
-def _fed(builder: str) -> Fed:
-    """How an application is fed, found by asking its own preprocessing: it is known to take each channel by itself."""
-    import keras
-
-    module = sys.modules[getattr(keras.applications, builder).__module__]
-    probes = np.zeros((4, 1, 1, 3), np.float64)
-    probes[1, ..., 0], probes[2, ..., 1], probes[3, ..., 2] = 255.0, 255.0, 255.0
-    black, *others = np.asarray(module.preprocess_input(probes.copy()), np.float64)[:, 0, 0]
-    order = [int(np.argmax(np.abs(other - black))) for other in others]
-    gain = np.array([(other - black)[place] for place, other in zip(order, others, strict=True)])[order] / 255.0
-    known = {"rgb": [0, 1, 2], "bgr": [2, 1, 0]}
-    (red, green, blue), scale = (0.0 - black / gain).round(6).tolist(), (1.0 / gain).round(6).tolist()
-    return next(name for name, places in known.items() if places == order), (red, green, blue), tuple(scale)
-
-
-def _from_file(path: Path) -> Model:
-    """WeightsError for a file that is no Keras model, or one that needs code of its own."""
-    _start()
-    import keras
-
-    try:
-        keras.backend.clear_session()
-        return keras.models.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # Of foreign bytes, readers fail in many ways; each of them means the same here.
-        raise WeightsError(
-            f"{path} cannot be read as a Keras model: {in_words(error)}.",
-            "Give a .keras file, or a .h5 file with the whole model, without layers of its own code.",
-        ) from error
-
-
-def _variables(model: Model) -> dict[str, Any]:
-    """Those that its computation reads, by `<layer>/<variable>`, in its own order. (Keras's longer paths, and the numbers
-    of nameless variables, change when a model is read again.)"""
-    found: dict[str, Any] = {}
-    for each in model.variables:
-        if "seed_generator" not in each.path:
-            name = re.sub(r"(?<=/)variable_\d+$", "variable", "/".join(each.path.split("/")[-2:]))
-            found[name if name not in found else f"{name}~{len(found)}"] = each
-    return found
-
-
-def _random_tensors(model: Model, seed: int) -> dict[str, NDArray[np.float32]]:
-    """He-normal kernels, a generator for each variable, in the model's order; all else as the model sets it first."""
-    tensors = {}
-    depthwise = {id(each.kernel) for each in model._flatten_layers() if type(each).__name__ == "DepthwiseConv2D"}
-    depthwise |= {id(each.depthwise_kernel) for each in model._flatten_layers() if hasattr(each, "depthwise_kernel")}
-    for place, (name, each) in enumerate(_variables(model).items()):
-        shape = tuple(each.shape)
-        if name.endswith("kernel") and len(shape) > 1:
-            inputs = math.prod(shape[:2] if id(each) in depthwise else shape[:-1])
-            tensors[name] = random_kernel(seed, place, shape, inputs)
-        else:
-            tensors[name] = np.asarray(each, np.float32)
-    return tensors
-
-
-def _read_into(model: Model, path: Path, network: Network) -> dict[str, NDArray[np.float32]]:
-    """A file of weights, or of a whole model, that has what this model has."""
-    due = {name: tuple(each.shape) for name, each in _variables(model).items()}
-    problem = f"{path} does not fit {network.name}"
-    if not path.is_file():
-        raise WeightsError(f"no weights file {str(path)!r}.", f"--weights takes {GRAPH_WEIGHTS}.")
-    if path.suffix == ".safetensors":
-        found: Mapping[str, NDArray[Any]] = read_tensors(path)
-    else:
-        try:
-            if path.suffix == ".keras":
-                model = _from_file(path)
-            else:
-                model.load_weights(path)
-        except (OSError, ValueError, KeyError, AttributeError, IndexError) as error:
-            raise WeightsError(f"{problem}: {in_words(error)}.", f"--weights takes {GRAPH_WEIGHTS}.") from error
-        found = {name: np.asarray(each, np.float32) for name, each in _variables(model).items()}
-    for name, shape in due.items():
-        if name not in found or found[name].shape != shape:
-            has = f"{name} is {found[name].shape}" if name in found else f"it has no {name}"
-            raise WeightsError(f"{problem}: {has}, expected {shape}.", f"--weights takes {GRAPH_WEIGHTS}.")
-    return {name: np.ascontiguousarray(found[name], np.float32) for name in due}
 
 
 # What a model is made of.
@@ -407,7 +292,7 @@ class Graph:
         self._convolutions = {each.layer.name: each for each in traced}
         self._usable = [layer.name for layer in network.usable]
         self._tensors, self._on_cpu = weights.tensors, backend.device()["kind"] == "cpu"
-        self._names = {id(each): name for name, each in _variables(model).items()}
+        self._names = {id(each): name for name, each in variables_of(model).items()}
         self._on_device = {name: keras.ops.convert_to_tensor(value) for name, value in weights.tensors.items()}
         self._cut = functools.lru_cache(maxsize=None)(self._cut_at)
 

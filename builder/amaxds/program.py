@@ -146,10 +146,10 @@ class Programs:
     def _score_program(self, recipe: Recipe, layer: Layer, shape: tuple[int, ...], dtype: Any) -> Callable[..., Any]:
         import keras
 
-        def arguments() -> tuple[Any, ...]:
-            return self._forward.given(layer), keras.ops.zeros(shape, str(dtype))
-
-        return self._program("score", recipe, layer, shape, self._make_score, arguments)
+        given = self._forward.given(layer)
+        return self._program(
+            "score", recipe, layer, shape, self._make_score, lambda: (given, keras.ops.zeros(shape, str(dtype)))
+        )
 
     def _program(
         self,
