@@ -65,7 +65,8 @@ def network_features(
 ) -> Features:
     """The features of images (side, side, 3) uint8 of one size, fed with the network's own preprocessing.
 
-    Computed in blocks of a fixed size, the last one filled up, so that an image's features do not depend on the others.
+    Computed in blocks of a fixed size, the last one filled up, so that an image's features do not depend on the others; in
+    another place of a block they may be rounded differently.
     `done` is called with the number of images of each block that is finished.
     """
     workers = workers or engine.cores()
