@@ -223,7 +223,8 @@ def compiled_for(program: Callable[..., Any], arguments: Callable[[], tuple[Any,
         return program
     import jax
 
-    ahead: Callable[..., Any] = program.lower(*jax.eval_shape(arguments)).compile()  # type: ignore[attr-defined]
+    jitted: Any = program
+    ahead: Callable[..., Any] = jitted.lower(*jax.eval_shape(arguments)).compile()
     return ahead
 
 
