@@ -64,8 +64,8 @@ def _actor(node: Any) -> psutil.Process | None:
     return None
 
 
-def _until(happened: Callable[[], object], seconds: float = 180) -> None:
-    end = time.monotonic() + seconds
+def _until(happened: Callable[[], object]) -> None:
+    end = time.monotonic() + 180
     while not happened():
         assert time.monotonic() < end
         time.sleep(0.02)

@@ -28,10 +28,12 @@ from amaxds.weights import Weights
 
 LayerKey = tuple[str, str]
 """Recipe and layer."""
-_THREADS_OF_GPU = 8
-"""Beside the programs that run, as many more draw starts, compile, and write images; each holds the images of a unit."""
 Ranks = dict[int, tuple[int, int]]
 """Filter -> its image's rank, and the filter whose image is the best for it."""
+
+_THREADS_OF_GPU = 8
+"""At most: while some wait for their turn on the GPU, others draw starts, compile, or write images. Each holds the images of
+a unit."""
 
 
 def layer_key(unit: Unit) -> LayerKey:
