@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from amaxds import audit
+from amaxds.checks import audit
 
 OTHERS = {
     "JAX": {"KERAS_BACKEND": "jax"},

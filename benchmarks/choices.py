@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from quality import PROGRAMS, Images, high_frequency_share, ours
 
-from amaxds.network import DEMO, Layer
-from amaxds.recipe import CLEAR, Clear
+from amaxds.spec.network import DEMO, Layer
+from amaxds.spec.recipes import CLEAR, Clear
 
 FILTERS = list(range(8))
 CHANGES: dict[str, list[dict[str, Any]]] = {

@@ -19,11 +19,11 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
-from amaxds.contents import Contents, open_contents
-from amaxds.evidence import Row
-from amaxds.gallery import write_gallery
-from amaxds.network import VGG16, Layer
-from amaxds.recipe import Recipe, get_recipe
+from amaxds.analysis.gallery import write_gallery
+from amaxds.dataset.reader import Contents, open_contents
+from amaxds.dataset.record import Row
+from amaxds.spec.network import VGG16, Layer
+from amaxds.spec.recipes import Recipe, get_recipe
 
 SIDE, RUNS = 128, 5
 FIRST_PICTURE = """() => new Promise((answer) => {

@@ -89,11 +89,11 @@ def validating_all() -> str:
 
 def write_noise(folder: Path) -> float:
     """A valid dataset of the recipe `clear` whose images are noise and whose activations are made up; seconds of packaging."""
+    from amaxds.dataset.build_info import command_of, make_identity
+    from amaxds.dataset.writer import Begun, write_dataset
     from amaxds.image import encode_png, pixels_sha256, uniformity_index
-    from amaxds.network import VGG16
-    from amaxds.packaging import Begun, write_dataset
-    from amaxds.plan import make_plan
-    from amaxds.provenance import command_of, make_identity
+    from amaxds.spec.network import VGG16
+    from amaxds.spec.plan import make_plan
 
     plan = make_plan(VGG16, ["clear"])
     versions = {name: version(name) for name in ("amaxds", "tensorflow", "pillow")}
@@ -118,8 +118,8 @@ def write_noise(folder: Path) -> float:
 def describing() -> str:
     """Starting noise stands in for the 4224 published images: it has their size, and compresses worse."""
     from amaxds.image import encode_png
-    from amaxds.network import VGG16
-    from amaxds.recipe import ORIGINAL
+    from amaxds.spec.network import VGG16
+    from amaxds.spec.recipes import ORIGINAL
 
     with tempfile.TemporaryDirectory() as folder:
         for layer in VGG16.layers:

@@ -22,20 +22,20 @@ from pathlib import Path
 
 import numpy as np
 
-from amaxds import backend
+from amaxds.compute import backend
 
 backend.start(2)
 
 import keras
 from numpy.typing import NDArray
 
+from amaxds.builds.synthesis import synthesise
+from amaxds.compute.networks import load_weights
+from amaxds.compute.programs import Programs
 from amaxds.image import decode_png
-from amaxds.network import DEMO, Layer
-from amaxds.plan import Unit, make_plan
-from amaxds.program import Programs
-from amaxds.recipe import ORIGINAL, RECIPES, Recipe
-from amaxds.synthesis import synthesise
-from amaxds.weights import load_weights
+from amaxds.spec.network import DEMO, Layer
+from amaxds.spec.plan import Unit, make_plan
+from amaxds.spec.recipes import ORIGINAL, RECIPES, Recipe
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import naive

@@ -29,10 +29,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from amaxds.engine import Engine, Load, Local, cores
-from amaxds.network import DEMO, VGG16
-from amaxds.plan import make_plan, operations_per_step
-from amaxds.schedule import Schedule
+from amaxds.builds.executors.base import Engine, Load
+from amaxds.builds.executors.local import Local
+from amaxds.builds.executors.scheduler import Schedule
+from amaxds.compute.machine import cores
+from amaxds.spec.network import DEMO, VGG16
+from amaxds.spec.plan import make_plan, operations_per_step
 
 RECORD = Path(__file__).with_suffix(".json")
 WORKERS = (1, 2, 4)
@@ -64,7 +66,7 @@ def cluster(nodes: int) -> Iterator[Engine]:
     """The engine on Ray, on as many nodes of one CPU each, all on this machine."""
     from ray.cluster_utils import Cluster as Nodes
 
-    from amaxds.cluster import Cluster
+    from amaxds.builds.executors.ray import Cluster
 
     logging.disable(logging.INFO)
     started = Nodes(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
@@ -95,10 +97,10 @@ def timed(make: Callable[[Any, Any, Any], None], site: Any, unit: Any, check: An
 
 def measure_engine(name: str, workers: int) -> dict[str, float]:
     """Run in a process of its own: tasks that do nothing, then real units, each twice so that all programs are there."""
-    from amaxds.provenance import make_identity
-    from amaxds.shard import WORK
-    from amaxds.site import Job, Site, describe
-    from amaxds.weights import load_weights
+    from amaxds.builds.shards import WORK
+    from amaxds.builds.worker import Job, Site, describe
+    from amaxds.compute.networks import load_weights
+    from amaxds.dataset.build_info import make_identity
 
     with (local if name == "local" else cluster)(workers) as engine, tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
@@ -131,10 +133,10 @@ def measure_costs() -> dict[str, dict[str, float]]:
     """Layer -> seconds on one thread: of a step of a batch, of what a unit takes besides, of compiling, of scoring a batch."""
     import numpy as np
 
-    from amaxds import backend
-    from amaxds.program import Programs
-    from amaxds.synthesis import synthesise
-    from amaxds.weights import load_weights
+    from amaxds.builds.synthesis import synthesise
+    from amaxds.compute import backend
+    from amaxds.compute.networks import load_weights
+    from amaxds.compute.programs import Programs
 
     backend.start(1)
     programs = Programs(VGG16, load_weights(VGG16, "random", 0))
@@ -169,7 +171,7 @@ def measure_end() -> dict[str, float]:
     """What one process does at the end, for the 4224 images of VGG16 as noise: writing the dataset's files, validating."""
     from limits import write_noise
 
-    from amaxds.validate import validate
+    from amaxds.checks.validate import validate
 
     with tempfile.TemporaryDirectory() as folder:
         packaging, began = write_noise(Path(folder)), time.perf_counter()

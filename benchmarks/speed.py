@@ -28,6 +28,9 @@ from typing import Any
 
 import numpy as np
 
+from amaxds.builds.executors.base import Check
+from amaxds.compute.machine import cores
+
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 BATCH, STEPS, ROUNDS = 4, 8, 3
@@ -44,22 +47,23 @@ is timed."""
 
 def ours(layer: Any, weights: Any) -> Callable[[], int]:
     """`Programs.ascend` as a build calls it: one program on each core."""
-    from amaxds import backend, engine
-    from amaxds.network import VGG16
-    from amaxds.program import Programs
-    from amaxds.recipe import get_recipe
+    from amaxds.builds.executors import local
+    from amaxds.compute import backend
+    from amaxds.compute.programs import Programs
+    from amaxds.spec.network import VGG16
+    from amaxds.spec.recipes import get_recipe
 
     on_cpu = backend.device()["kind"] == "cpu"
-    workers, batch, precision = (engine.cores(), BATCH, "float32") if on_cpu else (2, BATCH_ON_GPU, "bfloat16")
+    workers, batch, precision = (cores(), BATCH, "float32") if on_cpu else (2, BATCH_ON_GPU, "bfloat16")
     programs, recipe, filters = Programs(VGG16, weights, precision), get_recipe("original"), tuple(range(batch))
     start = np.stack([recipe.start(VGG16, 0, layer.index, filter) for filter in filters])
     schedule = np.stack([recipe.schedule(VGG16, 0, layer.index, filter) for filter in filters])
 
-    def work(task: int, check: engine.Check) -> None:
+    def work(task: int, check: Check) -> None:
         programs.ascend(recipe, layer, filters, start, schedule, check)
 
     def run() -> int:
-        return recipe.steps * batch * len(list(engine.run_local(range(workers), work, workers)))
+        return recipe.steps * batch * len(list(local.run_local(range(workers), work, workers)))
 
     return run
 
@@ -113,7 +117,7 @@ def torch_batched(layer: Any, weights: Any, compiled: bool = False) -> Callable[
     images alone; bfloat16 on a GPU."""
     import torch
 
-    from amaxds.network import VGG16
+    from amaxds.spec.network import VGG16
 
     device, kind = ("cuda", torch.bfloat16) if torch.cuda.is_available() else ("cpu", torch.float32)
     batch = BATCH if device == "cpu" else BATCH_ON_GPU
@@ -161,14 +165,14 @@ SIDES: dict[str, tuple[Side, tuple[str, ...], dict[str, str]]] = {
 def side(name: str, *layer_names: str) -> None:
     """In a process of its own: milliseconds per image and step, ROUNDS times, and the seconds of the first call; a line for
     each layer."""
-    from amaxds.network import VGG16
-    from amaxds.weights import load_weights
+    from amaxds.compute.networks import load_weights
+    from amaxds.spec.network import VGG16
 
     make, _, _ = SIDES[name]
     if make is ours:
-        from amaxds import backend, engine
+        from amaxds.compute import backend
 
-        backend.start(engine.cores(), with_loops=True)
+        backend.start(cores(), with_loops=True)
     weights = load_weights(VGG16, "random", 0)
     for layer_name in layer_names:
         run = make(VGG16.layer(layer_name), weights)
@@ -228,7 +232,7 @@ def has(*modules: str) -> bool:
 
 def layers() -> None:
     """The table per layer, the weighted means, and the ratios."""
-    from amaxds.network import VGG16
+    from amaxds.spec.network import VGG16
 
     names = [name for name, (_, needs, _) in SIDES.items() if has(*needs)]
     found: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in names}
@@ -277,13 +281,13 @@ def has_gpu() -> bool:
 
 def convolutions() -> None:
     """Every form at the sizes of both networks' layers, forward and back, one core."""
-    from amaxds import backend
+    from amaxds.compute import backend
 
     backend.start(1)
     import keras
 
-    from amaxds.convolution import FORMS, choose
-    from amaxds.network import DEMO, VGG16
+    from amaxds.compute.convolution import FORMS, choose
+    from amaxds.spec.network import DEMO, VGG16
 
     print("## Forms of convolution\n\nMilliseconds per image on one core, median of 7; in bold what is chosen.\n")
     print("| side | channels | " + " | ".join(FORMS) + " |\n|---|---|" + "---|" * len(FORMS))
@@ -308,12 +312,12 @@ def convolutions() -> None:
 
 def depthwise() -> None:
     """XLA's own depthwise convolution against ours, there and back, one core."""
-    from amaxds import backend
+    from amaxds.compute import backend
 
     backend.start(1)
     import keras
 
-    from amaxds.depthwise import convolve
+    from amaxds.compute.depthwise import convolve
 
     def directly(x: Any, kernel: Any) -> Any:
         return keras.ops.depthwise_conv(x, kernel[..., None], padding="same", data_format="channels_last")
@@ -343,7 +347,7 @@ def depthwise() -> None:
 def _gradient_of(convolve: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     import keras
 
-    from amaxds import backend
+    from amaxds.compute import backend
 
     def gradient(x: Any, kernel: Any) -> Any:
         squares = backend.value_and_gradient(lambda x: keras.ops.sum(keras.ops.square(convolve(x, kernel)), axis=(1, 2, 3)))
@@ -356,7 +360,7 @@ def _median_ms(function: Callable[..., Any], batch: int, *tensors: Any) -> float
     """Milliseconds for each of the batch, median of 7 calls after a first one."""
     import keras
 
-    from amaxds import backend
+    from amaxds.compute import backend
 
     program, times = backend.compiled(function), []
     for _ in range(8):

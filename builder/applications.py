@@ -9,7 +9,7 @@ import csv
 import re
 from pathlib import Path
 
-TABLE = Path(__file__).parent / "amaxds" / "applications.csv"
+TABLE = Path(__file__).parent / "amaxds" / "data" / "applications.csv"
 OTHER_CANVAS = {
     **dict.fromkeys(("InceptionResNetV2", "InceptionV3", "Xception"), 299),
     **dict(zip((f"EfficientNetB{n}" for n in range(8)), (224, 240, 260, 300, 380, 456, 528, 600), strict=True)),
@@ -32,7 +32,7 @@ def snake(builder: str) -> str:
 def main() -> None:
     import keras
 
-    from amaxds.graph import describe_application
+    from amaxds.compute.networks import describe_application
 
     builders = sorted(name for name in dir(keras.applications) if name[0].isupper() and name != "VGG16")
     with TABLE.open("w", encoding="utf-8", newline="") as file:

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from amaxds import backend
+from amaxds.compute import backend
 
 ROOT = Path(__file__).parents[1]
 SMALL = (

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from amaxds.dataset import read_records
+from amaxds.dataset.build_info import require_claims
+from amaxds.dataset.parquet import read_records
+from amaxds.dataset.record import Record
+from amaxds.dataset.writer import Begun, write_dataset
 from amaxds.image import decode_png, encode_png, pixels_sha256, uniformity_index
-from amaxds.packaging import Begun, write_dataset
-from amaxds.provenance import require_claims
-from amaxds.record import Record
 
 Row = dict[str, Any]
 

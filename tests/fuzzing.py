@@ -22,15 +22,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors.numpy import save
 
-from amaxds.bundle import bundle
+from amaxds.builds.shards import read_shard, shard_path, write_shard
+from amaxds.checks.validate import validate
+from amaxds.compute.networks import load_weights
+from amaxds.compute.weights import random_tensors
+from amaxds.dataset.build_info import parse_claims, require_claims
+from amaxds.dataset.bundle import bundle
 from amaxds.errors import AmaxdsError, DamagedShard
 from amaxds.image import decode_png, encode_png, has_only_pixels, is_stretched_noise
-from amaxds.network import DEMO
-from amaxds.plan import make_plan, make_scope
-from amaxds.provenance import parse_claims, require_claims
-from amaxds.shard import read_shard, shard_path, write_shard
-from amaxds.validate import validate
-from amaxds.weights import load_weights, random_tensors
+from amaxds.spec.network import DEMO
+from amaxds.spec.plan import make_plan
+from amaxds.spec.selection import make_scope
 
 Run = Callable[[bytes], bool]
 

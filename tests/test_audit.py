@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import amaxds
+from conftest import ROOT, amaxds
 from forge import forge, set_image, sorted_rows
 
-from amaxds import weights as weights_module
-from amaxds.audit import draw_sample
-from amaxds.bundle import bundle
-from amaxds.provenance import require_claims
+from amaxds.checks.audit import draw_sample
+from amaxds.dataset.build_info import require_claims
+from amaxds.dataset.bundle import bundle
 
 Row = dict[str, Any]
 Check = Callable[..., None]
@@ -181,7 +180,7 @@ def test_what_validation_finds_ends_the_audit(both: Path, tmp_path: Path) -> Non
 
 
 def test_a_dataset_of_a_weights_file_is_audited_with_that_file_only(tmp_path: Path, assert_error: Check) -> None:
-    weights = shutil.copy(Path(weights_module.__file__).parent / "demo.safetensors", tmp_path / "mine.safetensors")
+    weights = shutil.copy(ROOT / "builder" / "amaxds" / "data" / "demo.safetensors", tmp_path / "mine.safetensors")
     folder = tmp_path / "out"
     few = ("--network", "demo", "--layers", "block1_conv1", "--filters", "2", "--steps", "1")
     assert amaxds("build", folder, *few, "--weights", weights).returncode == 0

@@ -13,9 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SMALL, amaxds, files_of, hashes, read_rows
+from conftest import ROOT, SMALL, amaxds, files_of, hashes, read_rows
 
-from amaxds import weights as weights_module
 from amaxds.image import decode_png
 
 Check = Callable[..., None]
@@ -69,7 +68,7 @@ def test_settings_that_change_rounding_are_part_of_a_build(unfinished: Path, tmp
 def test_the_backend_of_kerass_settings_file_is_used(tmp_path: Path) -> None:
     (tmp_path / "keras.json").write_text('{"backend": "jax"}')
     environment = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
-    code = "import sys; from amaxds import backend; print(backend.start(1), 'tensorflow' in sys.modules)"
+    code = "import sys; from amaxds.compute import backend; print(backend.start(1), 'tensorflow' in sys.modules)"
     command = [sys.executable, "-c", code]
     ended = subprocess.run(command, env=environment | {"KERAS_HOME": str(tmp_path)}, capture_output=True, text=True, check=True)
     assert ended.stdout == "jax False\n"
@@ -81,7 +80,7 @@ def test_the_backend_of_kerass_settings_file_is_used(tmp_path: Path) -> None:
 
 
 def test_a_renamed_weights_file_and_recipes_in_another_order_are_the_same_build(tmp_path: Path, small: Path) -> None:
-    weights = Path(weights_module.__file__).parent / "demo.safetensors"
+    weights = ROOT / "builder" / "amaxds" / "data" / "demo.safetensors"
     shutil.copy(weights, tmp_path / "one.safetensors")
     shutil.copy(weights, tmp_path / "two.safetensors")
     few = ("--network", "demo", "--layers", "block1_conv1", "--filters", "2", "--steps", "1")
@@ -213,7 +212,9 @@ def test_jax_finds_compiled_programs_again_unless_they_are_damaged(tmp_path: Pat
 
 
 def test_with_jax_no_module_imports_tensorflow() -> None:
-    code = "import sys; from amaxds import backend, build; backend.start(1); print(*sys.modules)"
+    code = (
+        "import sys; from amaxds.compute import backend; from amaxds.builds import build; backend.start(1); print(*sys.modules)"
+    )
     ended = subprocess.run(
         [sys.executable, "-c", code], env=os.environ | {"KERAS_BACKEND": "jax"}, capture_output=True, text=True, check=True
     )

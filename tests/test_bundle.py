@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from conftest import amaxds, read_rows
 
-from amaxds.network import DEMO
-from amaxds.record import STATUSES, descriptions
+from amaxds.dataset.record import STATUSES, descriptions
+from amaxds.spec.network import DEMO
 
 
 @pytest.fixture(scope="module")

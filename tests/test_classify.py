@@ -14,11 +14,11 @@ import pytest
 from conftest import amaxds, files_of
 from forge import sorted_rows
 
-from amaxds.classify import Run, classify
-from amaxds.cnn import CnnSettings, train_cnn
+from amaxds.analysis.classify import Run, classify
+from amaxds.analysis.cnn import CnnSettings, train_cnn
+from amaxds.analysis.linear import fit_linear
+from amaxds.analysis.score import score
 from amaxds.errors import UsageError
-from amaxds.linear import fit_linear
-from amaxds.score import score
 
 Check = Callable[..., None]
 LAYERS = ["block3_conv2", "block4_conv2", "block5_conv1"]

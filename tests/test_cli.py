@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from conftest import amaxds
 
+from amaxds.compute.networks import load_weights
 from amaxds.image import decode_png
-from amaxds.network import VGG16
-from amaxds.weights import load_weights
+from amaxds.spec.network import VGG16
 
 
 def test_help_names_every_command_and_option() -> None:
@@ -143,9 +143,9 @@ def test_vgg16_with_random_weights_from_the_last_layer(tmp_path: Path) -> None:
 
 _STOPPED = """
 import os, signal, sys, time
-from amaxds import cli
+from amaxds.cli import main
 
-@cli.app.command("stop")
+@main.app.command("stop")
 def stop() -> None:
     try:
         os.kill(os.getpid(), signal.SIGTERM)
@@ -154,7 +154,7 @@ def stop() -> None:
         os.close(12345)
 
 sys.argv = ["amaxds", "stop"]
-cli.main()
+main.main()
 """
 
 

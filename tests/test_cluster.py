@@ -152,12 +152,12 @@ def test_a_node_that_is_killed_in_mid_unit_and_one_that_comes_change_no_byte(nod
 DEADLY = """
 import functools, os, sys
 from pathlib import Path
-from amaxds.build import build
-from amaxds.engine import open_engine
+from amaxds.builds.build import build
+from amaxds.builds.executors.open import open_engine
 from amaxds.errors import AmaxdsError
-from amaxds.network import DEMO
-from amaxds.plan import make_plan
-from amaxds.weights import load_weights
+from amaxds.spec.network import DEMO
+from amaxds.spec.plan import make_plan
+from amaxds.compute.networks import load_weights
 
 out, name, layers, address = sys.argv[1:]
 
@@ -277,12 +277,12 @@ def test_without_ray_the_extra_is_named_and_local_builds_do_not_miss_it(tmp_path
 
 @pytest.mark.usefixtures("_backend")
 def test_a_folder_that_a_node_does_not_see_is_an_error(tmp_path: Path) -> None:
+    from amaxds.builds.worker import Job, Site, describe
+    from amaxds.compute.networks import load_weights
+    from amaxds.dataset.build_info import make_identity
     from amaxds.errors import AmaxdsError
-    from amaxds.network import DEMO
-    from amaxds.plan import make_plan
-    from amaxds.provenance import make_identity
-    from amaxds.site import Job, Site, describe
-    from amaxds.weights import load_weights
+    from amaxds.spec.network import DEMO
+    from amaxds.spec.plan import make_plan
 
     plan, weights = make_plan(DEMO, ["original"]), load_weights(DEMO, "pretrained", 0)
     identity = make_identity(plan, weights.source, weights.digest) | describe(DEMO, 2)

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from amaxds.bundle import bundle
-from amaxds.contract import build_schema, contract_files
-from amaxds.findings import RULES
+from amaxds.checks.contract import build_schema, contract_files
+from amaxds.checks.rules import RULES
+from amaxds.dataset.build_info import require_claims
+from amaxds.dataset.bundle import bundle
+from amaxds.dataset.record import json_schema
 from amaxds.image import pixels_sha256
-from amaxds.provenance import require_claims
-from amaxds.record import json_schema
 
 
 def test_published_contract_is_what_the_definitions_say() -> None:

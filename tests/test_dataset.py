@@ -14,10 +14,10 @@ import pytest
 from conftest import ROOT, read_rows
 from PIL import Image
 
-from amaxds.network import DEMO
-from amaxds.plan import split_of
-from amaxds.record import Record, descriptions, features, stored_types
-from amaxds.summary import summarise
+from amaxds.dataset.record import Record, descriptions, features, stored_types
+from amaxds.dataset.summary import summarise
+from amaxds.spec.network import DEMO
+from amaxds.spec.splits import split_of
 
 LOAD = """
 import datasets, hashlib, json, sys
@@ -129,7 +129,7 @@ def test_summary_counts_the_dead_apart() -> None:
 
 
 def test_importing_the_package_loads_no_tensorflow() -> None:
-    code = "import sys, amaxds, amaxds.cli; print(*sys.modules)"
+    code = "import sys, amaxds, amaxds.cli.main; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"tensorflow", "keras", "datasets", "jax", "kaggle"} & set(loaded)
 

@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import amaxds, read_rows
 
+from amaxds.checks.validate import validate
 from amaxds.image import encode_png, is_stretched_noise
-from amaxds.network import VGG16
-from amaxds.recipe import ORIGINAL
-from amaxds.validate import validate
+from amaxds.spec.network import VGG16
+from amaxds.spec.recipes import ORIGINAL
 
 UNKNOWN = ("seed", "activation_start", "activation", "activation_rank")
 

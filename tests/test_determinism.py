@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from conftest import amaxds, hashes, shards_of, start_build
 
-from amaxds.network import DEMO
+from amaxds.spec.network import DEMO
 
 BACKENDS = ("tensorflow", "jax")
 RECIPES = ("original", "clear")
@@ -23,12 +23,13 @@ RECIPES = ("original", "clear")
 CHILD = """
 import json, sys
 import numpy as np
-from amaxds import backend, engine
-from amaxds.network import DEMO
-from amaxds.plan import Plan, make_plan
-from amaxds.program import Programs
-from amaxds.synthesis import synthesise
-from amaxds.weights import load_weights
+from amaxds.compute import backend
+from amaxds.builds.executors import local
+from amaxds.spec.network import DEMO
+from amaxds.spec.plan import Plan, make_plan
+from amaxds.compute.programs import Programs
+from amaxds.builds.synthesis import synthesise
+from amaxds.compute.networks import load_weights
 
 part, said = int(sys.argv[1]), json.loads(sys.argv[2])
 backend.start(said["workers"])
@@ -45,7 +46,7 @@ elif said["order"] == "shuffled":
     np.random.default_rng(6).shuffle(units)
 programs = Programs(DEMO, load_weights(DEMO, "pretrained", 0))
 make = lambda unit, check: synthesise(plan, programs, unit, check)
-for unit, rows in engine.run_local(units, make, said["workers"]):
+for unit, rows in local.run_local(units, make, said["workers"]):
     for row in rows:
         print(row["recipe"], row["layer"], row["filter"], row["pixels_sha256"])
 """

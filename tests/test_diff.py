@@ -14,9 +14,9 @@ import pytest
 from conftest import SMALL, amaxds
 from forge import forge, set_image
 
-from amaxds.bundle import bundle
+from amaxds.dataset.build_info import require_claims
+from amaxds.dataset.bundle import bundle
 from amaxds.image import decode_png, encode_png, psnr
-from amaxds.provenance import require_claims
 
 Row = dict[str, Any]
 Check = Callable[..., None]

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from conftest import SMALL, amaxds, files_of, shards_of, start_build
 
-from amaxds.validate import validate
+from amaxds.checks.validate import validate
 
 Check = Callable[..., None]
 SMALL_UNITS = ("block1_conv1", "block2_conv2", "block3_conv1")
@@ -240,7 +240,7 @@ def test_a_build_stopped_at_random_moments_ends_without_a_traceback(tmp_path: Pa
 
 LOST_SIGNAL = """
 import gc, os, time
-from amaxds import cli
+from amaxds.cli import main
 def collecting(phase, info):
     gc.callbacks.remove(collecting)
     os.kill(os.getpid(), 2)
@@ -250,8 +250,8 @@ def work():
     gc.callbacks.append(collecting)
     gc.collect()
     time.sleep(60)
-cli.app.registered_commands[0].callback = work
-cli.main()
+main.app.registered_commands[0].callback = work
+main.main()
 """
 
 
@@ -265,12 +265,12 @@ def test_a_signal_that_a_library_swallows_is_not_lost(tmp_path: Path) -> None:
 
 INTERRUPTED_IMPORT = """
 import signal, sys, time
-from amaxds import ending
-signal.signal(signal.SIGINT, ending.on_signal)
+from amaxds.cli import exits
+signal.signal(signal.SIGINT, exits.on_signal)
 try:
     import interrupted
     time.sleep(60)
-except ending.Signalled as signalled:
+except exits.Signalled as signalled:
     print(sys.modules["interrupted"].done, signalled.number)
 """
 
@@ -420,8 +420,8 @@ real, began = time.time, time.monotonic()
 after, jump = map(float, sys.argv[1:3])
 time.time = lambda: real() + (0 if time.monotonic() - began < after else jump)
 sys.argv[1:3] = []
-from amaxds import cli
-cli.main()
+from amaxds.cli import main
+main.main()
 """
 YEARS = 3 * 365 * 86400
 
@@ -531,7 +531,7 @@ def test_of_builds_that_race_for_a_folder_one_runs(tmp_path: Path) -> None:
 LOCKERS = """
 import sys, shutil, time
 from pathlib import Path
-from amaxds.output import locked
+from amaxds.builds.workdir import locked
 from amaxds.errors import UsageError
 end, work, taken, refused = time.monotonic() + 4, Path(sys.argv[1]) / ".amaxds", 0, 0
 while time.monotonic() < end:
@@ -573,9 +573,9 @@ def test_too_little_memory_is_told_beforehand_and_names_the_batch_size(
 
 
 TOO_MUCH = """
-from amaxds import backend
+from amaxds.compute import backend
 from amaxds.errors import OutOfMemory
-from amaxds.memory import memory_errors
+from amaxds.compute.memory import memory_errors
 backend.start(1)
 import keras
 try:
@@ -595,19 +595,19 @@ def test_memory_that_the_library_cannot_have_is_said_in_the_same_words(library: 
 
 ACCOUNT = """
 import jax, numpy as np
-from amaxds import ascent, backend
+from amaxds.compute import backend
 backend.start(1)
-from amaxds.memory import least_bytes
-from amaxds.network import DEMO, VGG16
-from amaxds.plan import make_plan
-from amaxds.program import Programs
-from amaxds.weights import load_weights
+from amaxds.compute.memory import least_bytes
+from amaxds.spec.network import DEMO, VGG16
+from amaxds.spec.plan import make_plan
+from amaxds.compute.programs import Programs
+from amaxds.compute.networks import load_weights
 for network, layer in ((DEMO, "block1_conv2"), (DEMO, "block5_conv3"), (VGG16, "block3_conv1")):
     programs = Programs(network, load_weights(network, "random", 0))
     for unit in make_plan(network, ["clear", "original"], layers=layer, filters="0", batch_size=4).units():
         start = np.stack([unit.recipe.start(network, 0, unit.layer.index, 0)] * 4)
         now = np.stack([unit.recipe.schedule(network, 0, unit.layer.index, 0)] * 4)[:, 0]
-        state = ascent.first_state(unit.recipe, jax.numpy.asarray(start))
+        state = unit.recipe.first_state(jax.numpy.asarray(start))
         step = jax.jit(programs._make_step(unit.recipe, unit.layer))
         given = programs._forward.given(unit.layer), programs._forward.own(unit.layer, [0] * 4)
         account = step.lower(given, state, np.zeros(4, bool), now).compile().memory_analysis()

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from conftest import read_rows
 
-from amaxds.features import network_features, own_weights
+from amaxds.analysis.features import network_features
+from amaxds.builds.own_weights import own_weights
+from amaxds.dataset.build_info import Claims, require_claims
 from amaxds.image import Pixels, decode_png
-from amaxds.network import DEMO
-from amaxds.provenance import Claims, require_claims
+from amaxds.spec.network import DEMO
 
 pytestmark = pytest.mark.usefixtures("_backend")
 

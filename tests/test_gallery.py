@@ -12,7 +12,7 @@ import numpy as np
 from conftest import read_rows
 from PIL import Image
 
-from amaxds.gallery import most_alike
+from amaxds.analysis.gallery import most_alike
 from amaxds.image import decode_png
 
 

@@ -11,8 +11,8 @@ from conftest import amaxds
 from huggingface_server import HuggingFaceServer, Repo
 from kaggle_server import Dataset, KaggleServer, Version
 
-from amaxds.bundle import bundle
-from amaxds.provenance import require_claims
+from amaxds.dataset.build_info import require_claims
+from amaxds.dataset.bundle import bundle
 
 REPO = "owner/demo-filter-activations"
 Check = Callable[..., None]

@@ -15,14 +15,14 @@ import pytest
 import tensorflow as tf
 from conftest import ROOT, amaxds, hashes
 
-from amaxds.applications import APPLICATIONS
+from amaxds.compute.networks import describe_application, find_network, load_graph_weights, load_weights
+from amaxds.compute.programs import Programs
+from amaxds.compute.weights import Weights
 from amaxds.errors import UsageError, WeightsError
-from amaxds.graph import describe_application, find_network, load_graph_weights
-from amaxds.network import DEMO, PREPROCESSING, VGG16, Network, description, network_of
-from amaxds.plan import make_scope
-from amaxds.program import Programs
-from amaxds.recipe import get_recipe
-from amaxds.weights import Weights, load_weights
+from amaxds.spec.applications import APPLICATIONS
+from amaxds.spec.network import DEMO, PREPROCESSING, VGG16, Network, description, network_of
+from amaxds.spec.recipes import get_recipe
+from amaxds.spec.selection import make_scope
 
 pytestmark = pytest.mark.usefixtures("_backend")
 

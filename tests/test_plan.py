@@ -6,11 +6,12 @@ from collections import Counter
 
 import pytest
 
+from amaxds.compute.memory import batch_size_within, least_bytes
 from amaxds.errors import UsageError
-from amaxds.memory import batch_size_within, least_bytes
-from amaxds.network import DEMO, NETWORKS, VGG16
-from amaxds.plan import make_plan, make_scope, split_of
-from amaxds.provenance import write_filters
+from amaxds.spec.network import DEMO, NETWORKS, VGG16
+from amaxds.spec.plan import make_plan
+from amaxds.spec.selection import make_scope, write_filters
+from amaxds.spec.splits import split_of
 
 
 def test_networks_are_vgg16_and_its_eighth() -> None:

@@ -11,15 +11,16 @@ import naive
 import numpy as np
 import pytest
 
-from amaxds import ascent, backend, convolution
-from amaxds.chain import _pool
+from amaxds.builds.synthesis import activation_ranks, layer_scores, synthesise
+from amaxds.compute import backend, convolution
+from amaxds.compute.networks import load_weights
+from amaxds.compute.programs import Ascended, Programs
+from amaxds.compute.vgg import pool
+from amaxds.compute.weights import Weights
 from amaxds.image import decode_png
-from amaxds.network import DEMO, VGG16, Layer, Network
-from amaxds.plan import make_plan
-from amaxds.program import Ascended, Programs
-from amaxds.recipe import CLEAR, ORIGINAL, RECIPES, Recipe, get_recipe
-from amaxds.synthesis import activation_ranks, layer_scores, synthesise
-from amaxds.weights import Weights, load_weights
+from amaxds.spec.network import DEMO, VGG16, Layer, Network
+from amaxds.spec.plan import make_plan
+from amaxds.spec.recipes import CLEAR, ORIGINAL, RECIPES, Recipe, get_recipe
 
 pytestmark = pytest.mark.usefixtures("_backend")
 
@@ -60,12 +61,13 @@ _IN_STRIPS = """
 import hashlib
 import sys
 import numpy as np
-from amaxds import backend, engine
+from amaxds.compute import backend
+from amaxds.builds.executors import local
 
 workers = int(sys.argv[1])
 backend.start(workers, with_loops=True)
 import keras
-from amaxds import winograd
+from amaxds.compute import winograd
 
 assert winograd.in_strips(120, 120, 64, 64)
 random = np.random.default_rng(0)
@@ -73,7 +75,7 @@ x, kernel = random.random((2, 120, 120, 64), np.float32), random.random((3, 3, 6
 given = list(map(keras.ops.convert_to_tensor, (x, winograd.transformed(kernel))))
 program = backend.compiled(winograd.convolve)
 work = lambda number, check: hashlib.sha256(keras.ops.convert_to_numpy(program(*given)).tobytes()).hexdigest()
-print(*sorted({found for _, found in engine.run_local(range(6), work, workers)}))
+print(*sorted({found for _, found in local.run_local(range(6), work, workers)}))
 """
 
 
@@ -87,11 +89,12 @@ _SIDE_BY_SIDE = """
 import hashlib
 import sys
 import numpy as np
-from amaxds import backend, engine
-from amaxds.network import DEMO
-from amaxds.program import Programs
-from amaxds.recipe import get_recipe
-from amaxds.weights import load_weights
+from amaxds.compute import backend
+from amaxds.builds.executors import local
+from amaxds.spec.network import DEMO
+from amaxds.compute.programs import Programs
+from amaxds.spec.recipes import get_recipe
+from amaxds.compute.networks import load_weights
 
 workers, recipe, filters = int(sys.argv[1]), get_recipe("original", 3), (0, 1, 2, 3)
 backend.start(workers)
@@ -105,7 +108,7 @@ def work(task, check):
     return hashlib.sha256(found.images.tobytes() + found.activation.tobytes()).hexdigest()
 
 tasks = [(name, number) for number in range(2) for name in ("block1_conv2", "block2_conv1", "block3_conv1")]
-print(*sorted({f"{name}={found}" for (name, _), found in engine.run_local(tasks, work, workers)}))
+print(*sorted({f"{name}={found}" for (name, _), found in local.run_local(tasks, work, workers)}))
 """
 
 
@@ -127,7 +130,7 @@ def test_the_gradient_of_pooling_is_that_of_max_pooling_and_shared_by_equals() -
     x = np.random.default_rng(0).standard_normal((2, 7, 6, 3)).astype(np.float32)
     x[0, 2:4, 2:4] = 5.0
     x[1, 0:2, 0:2, 0] = ((7.0, 7.0), (1.0, 2.0))
-    pooled, gradient = map(np.asarray, backend.value_and_gradient(_pool)(keras.ops.convert_to_tensor(x)))
+    pooled, gradient = map(np.asarray, backend.value_and_gradient(pool)(keras.ops.convert_to_tensor(x)))
     np.testing.assert_array_equal(pooled, keras.ops.max_pool(x, 2, 2, data_format="channels_last"))
     windows = x[:, :6].reshape(2, 3, 2, 3, 2, 3)
     is_most = windows == windows.max(axis=(2, 4), keepdims=True)
@@ -316,7 +319,7 @@ def test_clear_renders_the_cosine_series_it_documents(programs: Programs) -> Non
     rng, count = np.random.default_rng(0), CLEAR.coefficients(DEMO)
     parameters = np.zeros((1, 3, count, count), np.float32)
     parameters[0, :, 2, 5] = rng.normal(0, 20, 3)
-    plain = np.asarray(ascent.render(CLEAR, DEMO, keras.ops.convert_to_tensor(parameters)))[0]
+    plain = np.asarray(CLEAR.render(DEMO, keras.ops.convert_to_tensor(parameters)))[0]
     rows = np.cos(np.pi * 2 * (np.arange(112) + 0.5) / 112)
     columns = np.cos(np.pi * 5 * (np.arange(112) + 0.5) / 112)
     logits = np.log(plain / (1 - plain))
@@ -324,5 +327,5 @@ def test_clear_renders_the_cosine_series_it_documents(programs: Programs) -> Non
     for channel in range(3):
         assert abs(np.corrcoef(logits[..., channel].ravel(), pattern.ravel())[0, 1]) > 0.9999
     now = np.array([[3.0, -4.0, 1.0, 0.0, 0.0]], np.float32)
-    moved = np.asarray(ascent.render(CLEAR, DEMO, keras.ops.convert_to_tensor(parameters), now))[0]
+    moved = np.asarray(CLEAR.render(DEMO, keras.ops.convert_to_tensor(parameters), now))[0]
     np.testing.assert_allclose(moved[:-3, 4:], plain[3:, :-4], atol=1e-4)

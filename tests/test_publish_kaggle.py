@@ -14,7 +14,7 @@ import pytest
 from conftest import amaxds, hashes
 from kaggle_server import KaggleServer, turn
 
-from amaxds.network import DEMO
+from amaxds.spec.network import DEMO
 
 REPO = "owner/demo-filter-activations"
 Check = Callable[..., None]

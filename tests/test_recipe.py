@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from amaxds.image import uniformity_index
-from amaxds.network import DEMO, VGG16
-from amaxds.recipe import CLEAR, ORIGINAL, RECIPES, Recipe, get_recipe
+from amaxds.spec.network import DEMO, VGG16
+from amaxds.spec.recipes import CLEAR, ORIGINAL, RECIPES, Recipe, get_recipe
 
 
 def test_start_is_the_documented_draw() -> None:

@@ -16,11 +16,11 @@ from conftest import amaxds, files_of
 from forge import sorted_rows
 from PIL import Image
 
-from amaxds.bundle import bundle
+from amaxds.analysis.measures import BINS, FREQUENCIES, histogram_shares, power, radial
+from amaxds.analysis.report import write_report
+from amaxds.dataset.build_info import require_claims
+from amaxds.dataset.bundle import bundle
 from amaxds.errors import UsageError
-from amaxds.measures import BINS, FREQUENCIES, histogram_shares, power, radial
-from amaxds.provenance import require_claims
-from amaxds.report import write_report
 
 Check = Callable[..., None]
 LAYERS = ("block1_conv1", "block2_conv2", "block3_conv1")

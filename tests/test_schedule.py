@@ -7,8 +7,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from amaxds.engine import Load
-from amaxds.schedule import MOST_TRIES, Schedule
+from amaxds.builds.executors.base import Load
+from amaxds.builds.executors.scheduler import MOST_TRIES, Schedule
 
 Task = tuple[str, int]
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from amaxds.builds.shards import Row, read_shard, shard_path, write_shard
 from amaxds.errors import DamagedShard
 from amaxds.image import encode_png
-from amaxds.network import DEMO
-from amaxds.plan import Unit, make_plan
-from amaxds.shard import Row, read_shard, shard_path, write_shard
+from amaxds.spec.network import DEMO
+from amaxds.spec.plan import Unit, make_plan
 
 UNITS = list(make_plan(DEMO, ["original"], layers="block2_conv1").units())
 

@@ -22,7 +22,7 @@ from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
 from amaxds.errors import StoreError, UsageError
-from amaxds.store import Remote, near
+from amaxds.storage.store import Remote, near
 
 Check = Callable[..., None]
 Environ = dict[str, Any]
@@ -242,7 +242,7 @@ def test_a_store_that_refuses_is_said_in_two_lines(store: Store, command: str, a
 
 
 def test_a_missing_package_is_named(assert_error: Check) -> None:
-    code = "import sys; sys.modules['s3fs'] = None; from amaxds.cli import main; main()"
+    code = "import sys; sys.modules['s3fs'] = None; from amaxds.cli.main import main; main()"
     command = [sys.executable, "-c", code, "validate", "s3://bucket/out"]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert_error(ended, 3, "s3://bucket/out", "pip install 'amaxds[s3]'")
@@ -265,6 +265,6 @@ def test_the_receipt_of_what_is_published_from_a_store_is_left_there(store: Stor
 
 
 def test_the_command_line_starts_without_the_libraries_of_stores() -> None:
-    code = "import sys; from amaxds import cli; print('fsspec' in sys.modules, 's3fs' in sys.modules)"
+    code = "import sys; from amaxds.cli import main; print('fsspec' in sys.modules, 's3fs' in sys.modules)"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ended.stdout == "False False\n"

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from conftest import amaxds, files_of
 
+from amaxds.builds.estimate import estimate
+from amaxds.builds.sweep import describe_sweep, read_sweep
 from amaxds.errors import UsageError
-from amaxds.estimate import estimate
-from amaxds.sweep import describe_sweep, read_sweep
 
 Check = Callable[..., None]
 SWEEP = """

@@ -17,11 +17,11 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import amaxds
 
-from amaxds.findings import RULES
+from amaxds.checks.rules import RULES
+from amaxds.checks.validate import validate
 from amaxds.image import decode_png, encode_png, pixels_sha256, uniformity_index
-from amaxds.network import DEMO
-from amaxds.recipe import ORIGINAL
-from amaxds.validate import validate
+from amaxds.spec.network import DEMO
+from amaxds.spec.recipes import ORIGINAL
 
 Row = dict[str, Any]
 TRAIN = "original/train-00000-of-00001.parquet"

@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 from conftest import SMALL, amaxds
 
-from amaxds.bundle import bundle
-from amaxds.findings import RULES
+from amaxds.checks.rules import RULES
+from amaxds.checks.validate import validate
+from amaxds.dataset.build_info import require_claims
+from amaxds.dataset.bundle import bundle
 from amaxds.image import decode_png, encode_png
-from amaxds.provenance import require_claims
-from amaxds.validate import validate
 
 Corruption = Callable[[Path], object]
 IMAGE = "filterActivations/block2_conv2/filter-3.png"

@@ -15,14 +15,16 @@ import h5py
 import keras
 import numpy as np
 import pytest
+from conftest import ROOT
 from fuzzing import hdf5, nested_layers
 from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
 from safetensors.numpy import save_file
 
-from amaxds import weights as weights_module
+from amaxds.compute import pretrained
+from amaxds.compute.networks import load_weights
+from amaxds.compute.weights import random_tensors, read_tensors
 from amaxds.errors import NotFoundOnline, WeightsError
-from amaxds.network import DEMO, VGG16
-from amaxds.weights import load_weights, random_tensors, read_tensors
+from amaxds.spec.network import DEMO, VGG16
 
 pytestmark = pytest.mark.usefixtures("_backend")
 
@@ -80,7 +82,7 @@ def test_random_weights_are_he_normal_and_follow_the_seed() -> None:
 
 
 def test_demo_weights_are_small_trained_and_in_the_package() -> None:
-    path = Path(weights_module.__file__).parent / "demo.safetensors"
+    path = ROOT / "builder" / "amaxds" / "data" / "demo.safetensors"
     assert path.stat().st_size <= 1_000_000
     loaded = load_weights(DEMO, "pretrained", 0)
     assert loaded.tensors["block5_conv3/bias"].any()
@@ -162,7 +164,7 @@ def test_the_imagenet_file_is_found_in_kerass_cache_and_its_hash_checked(monkeyp
     with pytest.raises(WeightsError, match="its MD5 is") as caught:
         load_weights(VGG16, "pretrained", 0)
     assert str(cached) in str(caught.value)
-    monkeypatch.setattr(weights_module, "_VGG16_MD5", hashlib.md5(cached.read_bytes()).hexdigest())
+    monkeypatch.setattr(pretrained, "VGG16_MD5", hashlib.md5(cached.read_bytes()).hexdigest())
     assert load_weights(VGG16, "pretrained", 0).digest == load_weights(VGG16, "random", 0).digest
 
 
@@ -181,9 +183,12 @@ FETCH = """
 import sys
 from keras.src.applications import vgg16
 vgg16.WEIGHTS_PATH_NO_TOP = sys.argv[1]
-from amaxds import network, weights
-weights._VGG16_MD5 = sys.argv[2]
-print(weights.load_weights(network.VGG16, "pretrained", 0).digest)
+from amaxds.spec import network
+from amaxds.compute import pretrained
+from amaxds.compute import pretrained
+from amaxds.compute.networks import load_weights
+pretrained.VGG16_MD5 = sys.argv[2]
+print(load_weights(network.VGG16, "pretrained", 0).digest)
 """
 
 

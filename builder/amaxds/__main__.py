@@ -6,9 +6,9 @@ import signal
 def main() -> None:
     """Run the command. Interrupted before it has begun to, it ends without a word, as there is nothing to go on with."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from amaxds import cli
+    from amaxds.cli import main as command
 
-    cli.main()
+    command.main()
 
 
 if __name__ == "__main__":

@@ -34,6 +34,17 @@ class UsageError(AmaxdsError):
     exit_code = 2
 
 
+class InvalidDataset(AmaxdsError):
+    """Validation found something wrong with a dataset that was to be worked on. It has the whole report."""
+
+    exit_code = 1
+
+    def __init__(self, report: Any) -> None:
+        """report: a `checks.rules.Report` with findings."""
+        self.report = report
+        super().__init__(f"{report.name} is not valid.", "See what `amaxds validate` says of it.")
+
+
 class WeightsError(UsageError):
     """A weights file that is not there, not readable, or does not fit the network."""
 

@@ -1,6 +1,6 @@
 """Train the demo network and write its weights into the package.
 
-    python builder/demo/train.py builder/amaxds/demo.safetensors
+    python builder/demo/train.py builder/amaxds/data/demo.safetensors
 
 The network is VGG16's convolutional part at one eighth of its width. It learns, from procedural textures, which of
 18 kinds a picture shows and which of 8 hues are in it. Batch normalisation makes so narrow and deep a chain trainable
@@ -29,7 +29,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 import textures
-from amaxds.network import DEMO
+from amaxds.spec.network import DEMO
 
 SEED = 20260
 SIZE, CROP, BATCH = 80, 64, 64

@@ -1,0 +1,51 @@
+"""Features: what a dataset's own network makes of its images, as classification and likeness need it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amaxds.builds.executors import local
+from amaxds.builds.executors.base import Check
+from amaxds.compute import backend
+from amaxds.compute.convolution import has_loops
+from amaxds.compute.machine import cores
+from amaxds.compute.programs import Programs
+from amaxds.compute.weights import Weights
+from amaxds.dataset.build_info import Claims
+from amaxds.image import Pixels
+from amaxds.spec.plan import default_batch_size
+
+Features = NDArray[np.float32]
+"""(n, filters): the mean output after ReLU of every filter of the network, layers in network order."""
+
+
+def network_features(
+    claims: Claims,
+    weights: Weights,
+    images: Sequence[Pixels],
+    workers: int | None = None,
+    done: Callable[[int], None] = lambda count: None,
+) -> Features:
+    """The features of images (side, side, 3) uint8 of one size, fed with the network's own preprocessing.
+
+    Computed in blocks of a fixed size, the last one filled up, so that an image's features do not depend on the others; in
+    another place of a block they may be rounded differently.
+    `done` is called with the number of images of each block that is finished.
+    """
+    workers = workers or cores()
+    backend.start(workers, has_loops(claims.network))
+    programs, size = Programs(claims.network, weights), default_batch_size(claims.network)
+    found = np.zeros((len(images), claims.network.filters), np.float32)
+
+    def block(first: int, check: Check) -> Features:
+        check()
+        chosen = list(images[first : first + size])
+        return programs.embed(np.stack(chosen + [chosen[0]] * (size - len(chosen))))[: len(chosen)]
+
+    for first, rows in local.run_local(range(0, len(images), size), block, workers):
+        found[first : first + len(rows)] = rows
+        done(len(rows))
+    return found

@@ -1,0 +1,179 @@
+"""Figures: the measures of a dataset, drawn for print; the same numbers give the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from amaxds.analysis.depth_figure import draw_depth
+from amaxds.analysis.figure_style import BLACK, BLUE, GREEN, LOOKS, PURPLE, VERMILLION, WIDTH, figure_files, log_scale, styled
+from amaxds.analysis.measures import COARSE_LEVELS, COLOURS, FREQUENCIES, LayerMeasures
+
+Published = Mapping[str, Any] | None
+ByLayer = Mapping[str, Sequence[LayerMeasures]]
+"""Layer -> its measures under each recipe."""
+
+
+def draw(layers: Sequence[LayerMeasures], published: Published) -> Iterator[tuple[str, bytes]]:
+    """Every figure as (file name, bytes), each as PNG of 200 dots per inch and as SVG."""
+    recipes: dict[str, list[LayerMeasures]] = {}
+    by_layer: dict[str, list[LayerMeasures]] = {}
+    for each in layers:
+        recipes.setdefault(each.recipe, []).append(each)
+        by_layer.setdefault(each.layer, []).append(each)
+    with styled():
+        for recipe, found in recipes.items():
+            yield from figure_files(f"index-{recipe}", _index(found, published))
+            yield from figure_files(f"histograms-{recipe}", _histograms(found))
+        yield from figure_files("depth", draw_depth(recipes, published))
+        yield from figure_files("spectrum", _spectrum(by_layer))
+
+
+def _panels(names: Sequence[str], height: float, handles: Sequence[Any], x: str, y: str) -> tuple[Figure, list[Axes]]:
+    """A figure with a panel per name on common scales, its legend in the free place of the last row, or in a row of its own.
+
+    height: of a row, in inches.
+    """
+    count = len(names)
+    columns = count if count <= 3 else 3 if count in (5, 6, 9) else 4
+    rows = -(-count // columns)
+    free = rows * columns - count
+    figure = Figure(figsize=(WIDTH, rows * height + (0.5 if free else 0.75)))
+    grid = figure.add_gridspec(rows if free else rows + 1, columns, height_ratios=[1] * rows + [0.12] * (not free))
+    panels: list[Axes] = []
+    for place in range(count):
+        panel = figure.add_subplot(grid[divmod(place, columns)], sharey=panels[0] if panels else None)
+        panel.tick_params(labelleft=place % columns == 0)
+        panels.append(panel)
+    corner = figure.add_subplot(grid[-1, columns - free :] if free else grid[-1, :])
+    corner.set_axis_off()
+    legend = corner.legend(handles=handles, loc="center", handlelength=2.6, ncols=1 if free else 4, labelspacing=0.7)
+    legend.set_in_layout(False)
+    if free:
+        figure.supxlabel(x, fontsize=7)
+    else:
+        for panel in panels[-columns:]:
+            panel.set_xlabel(x)
+    figure.supylabel(y, fontsize=7)
+    return figure, panels
+
+
+def _index(layers: Sequence[LayerMeasures], published: Published) -> Figure:
+    """Uniformity index of every filter, a panel per layer."""
+    handles = [
+        Line2D([], [], color=BLUE, marker="o", markersize=2.5, linestyle="", label="filter"),
+        Line2D([], [], color=VERMILLION, marker="x", markersize=3.5, linestyle="", label="dead filter: starting noise"),
+        Line2D([], [], color=BLACK, label="mean of all filters of the layer"),
+    ]
+    if published:
+        handles.append(Line2D([], [], color=PURPLE, linestyle="--", label="mean published by the original study"))
+    names = [each.layer for each in layers]
+    figure, panels = _panels(names, 1.45, handles, "filter", "uniformity index")
+    for panel, each in zip(panels, layers, strict=True):
+        size = 2.5 if len(each.filters) <= 128 else 1.5
+        for kept, colour, marker, width in ((each.alive, BLUE, "o", 0.0), (~each.alive, VERMILLION, "x", 0.6)):
+            panel.plot(
+                each.filters[kept],
+                each.index[kept],
+                color=colour,
+                marker=marker,
+                markersize=size + width,
+                markeredgewidth=width,
+                linestyle="",
+                clip_on=False,
+                in_layout=False,
+            )
+        panel.axhline(each.mean_index, color=BLACK)
+        known = f"mean {each.mean_index:.3f}"
+        if published:
+            value = published["mean_index"][each.layer]
+            panel.axhline(value, color=PURPLE, linestyle="--")
+            known += f" (published {value:.2f})"
+        panel.set_title(f"{each.layer}\n{known}\n{each.dead} of {len(each.filters)} dead", linespacing=1.15)
+        panel.set_ylim(0, 1)
+        panel.set_yticks([0, 0.25, 0.5, 0.75, 1])
+        panel.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    figure.suptitle(
+        f"Uniformity index of every filter, recipe {layers[0].recipe} (0: uniform histograms, 1: constant image)", fontsize=8
+    )
+    return figure
+
+
+def _histograms(layers: Sequence[LayerMeasures]) -> Figure:
+    """Mean histogram per layer and colour.
+
+    Thin: every level. Thick: means over eight levels, because images that were stretched have combs for histograms; without
+    the first level and the last, at which clipped values gather and which have markers of their own.
+    """
+    looks = dict(zip(COLOURS, ((VERMILLION, "-", "s"), (GREEN, (0, (4, 1)), "^"), (BLUE, (0, (1, 0.8)), "o")), strict=True))
+    uniform: dict[str, Any] = {"color": BLACK, "linestyle": (0, (6, 3)), "linewidth": 0.7}
+    hollow: dict[str, Any] = {"markersize": 2.8, "markerfacecolor": "none", "markeredgewidth": 0.6}
+    handles = [
+        Line2D([], [], color=colour, linestyle=line, marker=marker, label=name, **hollow)
+        for name, (colour, line, marker) in looks.items()
+    ]
+    handles.append(Line2D([], [], label="uniform: 1/256", **uniform))
+    names = [each.layer for each in layers]
+    figure, panels = _panels(names, 1.35, handles, "level", "share of the pixels, in %")
+    for panel, each in zip(panels, layers, strict=True):
+        three = zip(100 * each.histogram, 100 * each.coarse_histogram, looks.values(), strict=True)
+        for shares, coarse, (colour, line, marker) in three:
+            panel.plot(np.arange(256), shares, color=colour, linewidth=0.4, alpha=0.35)
+            panel.plot(COARSE_LEVELS, coarse, color=colour, linestyle=line)
+            ends = [level for level in (0, 255) if shares[level] > 0]
+            panel.plot(ends, shares[ends], color=colour, marker=marker, linestyle="", **hollow)
+        panel.axhline(100 / 256, **uniform)
+        panel.set_title(f"{each.layer}\n{_averaged(each)}", linespacing=1.15)
+        panel.set_xlim(-6, 261)
+        panel.set_xticks([0, 64, 128, 192, 255])
+    shown = np.concatenate([each.histogram.ravel() for each in layers])
+    log_scale(panels[0], 100 * shown[shown > 0], least=100 / 256 / 50)
+    title = (
+        f"Mean histograms, recipe {layers[0].recipe} (thin: every level, thick: means over 8 levels, markers: levels 0 and 255)"
+    )
+    figure.suptitle(title, fontsize=8)
+    return figure
+
+
+def _averaged(each: LayerMeasures) -> str:
+    count = int((each.alive == (each.averaged == "alive")).sum())
+    return f"{count} {'living' if each.averaged == 'alive' else 'dead'} filter{'s' * (count != 1)}"
+
+
+def _spectrum(by_layer: ByLayer) -> Figure:
+    """Mean power spectrum per layer, the recipes together."""
+    recipes = list(dict.fromkeys(each.recipe for found in by_layer.values() for each in found))
+    handles = [
+        Line2D([], [], color=look.colour, linestyle=look.line, marker=look.marker, markersize=3, label=f"recipe {recipe}")
+        for recipe, look in ((recipe, LOOKS[recipe]) for recipe in recipes)
+    ]
+    figure, panels = _panels(
+        list(by_layer),
+        1.35,
+        handles,
+        "spatial frequency in cycles per pixel",
+        "power",
+    )
+    for panel, (layer, found) in zip(panels, by_layer.items(), strict=True):
+        for each in found:
+            look, known = LOOKS[each.recipe], np.isfinite(each.spectrum) & (each.spectrum > 0)
+            panel.plot(
+                FREQUENCIES[known],
+                each.spectrum[known],
+                color=look.colour,
+                linestyle=look.line,
+                marker=look.marker,
+                markersize=2.5,
+                markevery=4,
+            )
+        panel.set_title(layer)
+        panel.set_xlim(0, 0.5)
+        panel.set_yscale("log")
+    figure.suptitle("Power spectrum, mean over living images, channels and directions", fontsize=8)
+    return figure

@@ -1,0 +1,1 @@
+"""From a plan to a dataset folder: units, shards, workers, progress."""

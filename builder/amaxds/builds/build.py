@@ -1,0 +1,179 @@
+"""The build: from a plan to a finished dataset folder, resumable at any moment.
+
+    OUT/.amaxds/build.json              the identity that the folder was begun with
+    OUT/.amaxds/shards/<recipe>/*.parquet   one per finished unit
+    OUT/.amaxds/lock                    held while a build runs
+    OUT/build.json                      written last: its presence means finished
+
+Until OUT/build.json is there, everything else outside .amaxds may be written again from the shards.
+
+OUT may be in a store. There is no lock there: two builds of the same identity write the same bytes, another is refused. Ranks
+are taken and files are made from a copy of the shards on this machine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from amaxds.builds.executors.base import Engine, Load
+from amaxds.builds.progress import BuildProgress
+from amaxds.builds.shards import WORK, Row, read_shard, shard_path
+from amaxds.builds.workdir import at_hand, locked, name_of, remove, require_usable
+from amaxds.builds.worker import Job, LayerKey, Ranks, Site, describe, layer_key
+from amaxds.compute import backend
+from amaxds.compute.weights import Weights
+from amaxds.dataset import build_info
+from amaxds.dataset.writer import Begun, write_dataset
+from amaxds.errors import DamagedShard, UsageError
+from amaxds.spec.plan import Plan, Unit, operations_per_step
+from amaxds.spec.recipes import Recipe
+from amaxds.storage.files import disk_errors, move_whole, write_json
+from amaxds.storage.store import Place
+
+
+def build(out: Place, plan: Plan, weights: Weights, engine: Engine) -> None:
+    """Make the dataset of the plan in the folder `out`, or go on where an earlier run of the same build stopped.
+
+    Raises UsageError for a folder that is in use, not writable, holds something else, or holds another build; DiskError or
+    StoreError where writing fails; OutOfMemory; what the engine raises where it cannot go on. Finished units stay, whatever
+    ends the build; the same call goes on from them.
+    """
+    begun, asked = Begun(), build_info.make_identity(plan, weights.source, weights.digest)
+    require_usable(out)
+    finished, work = out / "build.json", out / WORK
+    if not finished.exists():
+        with locked(work):
+            if not finished.exists():
+                try:
+                    _run(out, plan, weights, asked, engine, begun)
+                except DamagedShard:
+                    if not finished.exists():  # In a store, another build may finish, and delete what this one still needs.
+                        raise
+    remove(work)  # Of a finished build nobody needs it, whoever else is looking.
+    stored = _read_json(finished)
+    build_info.require_same(out, {key: stored.get(key) for key in asked}, asked)
+
+
+def _run(out: Place, plan: Plan, weights: Weights, asked: build_info.Identity, engine: Engine, begun: Begun) -> None:
+    """Run what is missing and package all."""
+    work = out / WORK
+    if not (work / "build.json").exists():
+        identity = asked | engine.first(functools.partial(describe, plan.network))
+        with contextlib.suppress(FileExistsError):  # In a store, another build may begin at the same moment.
+            write_json(work / "build.json", identity, new=True)
+    identity = _read_json(work / "build.json")
+    build_info.require_same(out, {key: identity.get(key) for key in asked}, asked)
+    job = Job(plan, weights, out.absolute() if isinstance(out, Path) else out, identity, ())
+    with at_hand(work) as here:
+        missing, damaged = _missing_units(dataclasses.replace(job, out=here.parent))
+    job = dataclasses.replace(job, missing=missing)
+    engine.open(functools.partial(Site, job))
+    _require_writer(identity)
+
+    with BuildProgress(plan.images) as progress:
+        for each in damaged:
+            progress.say(f"{each.problem} It is made again.")
+        progress.kept(plan.images - sum(len(unit.wanted) for unit in missing))
+        loads = {unit: Load(f"{unit.recipe.name} {unit.name}", layer_key(unit), plan.operations(unit)) for unit in missing}
+        for unit, _ in engine.run(loads, Site.make):
+            progress.unit_done(unit)
+        progress.stage("ranking")
+        layers = {key: Load(f"ranks of {key[0]} {key[1]}", key, _scoring(plan, units)) for key, units in job.units.items()}
+        ranks = dict(engine.run(layers, Site.rank))
+        with at_hand(work) as here:
+            progress.stage("packaging")
+            _package(out, here, plan, identity, _Ranked(dataclasses.replace(job, out=here.parent), ranks), begun)
+        progress.say("validating")
+
+
+def _missing_units(job: Job) -> tuple[list[Unit], list[DamagedShard]]:
+    """The units that have no whole shard, and what is wrong with those shards that are there."""
+    missing, damaged = [], []
+    for unit in job.plan.units():
+        if shard_path(job.shards, unit).exists():
+            try:
+                read_shard(job.shards, unit, job.digest)
+                continue
+            except DamagedShard as damage:
+                damaged.append(damage)
+        missing.append(unit)
+    return missing, damaged
+
+
+def _scoring(plan: Plan, units: Sequence[Unit]) -> float:
+    """Floating-point operations of ranking a layer, about: a forward pass for each image."""
+    return sum(len(unit.wanted) for unit in units) * operations_per_step(units[0].layer) / 2
+
+
+def _require_writer(identity: build_info.Identity) -> None:
+    """UsageError where this process, which writes the dataset's files, has other libraries for that than the build."""
+    software = identity.get("software")
+    if not isinstance(software, Mapping):
+        return  # Every site refuses it.
+    for name in ("amaxds", *(each for each in software if each not in (*backend.PIXEL_SOFTWARE, "python"))):
+        if (here := backend.version_of(name)) != software[name]:
+            raise UsageError(
+                f"{name} is {here} here, and {software[name]} where the images are made.",
+                "This process writes the dataset's files: install the same version.",
+            )
+
+
+class _Ranked:
+    """All rows of a finished plan with their ranks, read from the shards again at every pass: memory stays bounded."""
+
+    def __init__(self, job: Job, ranks: Mapping[LayerKey, Ranks]) -> None:
+        self._job, self._ranks = job, ranks
+
+    def rows(self, recipe: Recipe) -> Iterator[Row]:
+        """Complete records of one recipe in (layer, filter) order."""
+        for key in self._job.units:
+            if key[0] == recipe.name:
+                for row in self._job.rows_of(key):
+                    yield row | {"activation_rank": self._ranks[key][row["filter"]][0]}
+
+    def beaten(self, recipe: Recipe) -> list[dict[str, Any]]:
+        """The living images of one recipe that another image beats, by the filter whose image is the best for theirs."""
+        found = []
+        for row in self.rows(recipe):
+            rank, best = self._ranks[recipe.name, row["layer"]][row["filter"]]
+            if rank > 1 and row["status"] == "alive":
+                found.append({"layer": row["layer"], "filter": row["filter"], "rank": rank, "best": best})
+        return found
+
+
+def _package(out: Place, here: Path, plan: Plan, identity: build_info.Identity, ranked: _Ranked, begun: Begun) -> None:
+    """Write everything beside .amaxds into a folder here, then move it into place, build.json last."""
+    packaged, scratch = here / "packaged", here / "scratch"
+    rows = {recipe.name: functools.partial(ranked.rows, recipe) for recipe in plan.recipes}
+    beaten = {recipe.name: ranked.beaten(recipe) for recipe in plan.recipes}
+    command = build_info.command_of(identity)
+    try:
+        for folder in (packaged, scratch):
+            shutil.rmtree(folder, ignore_errors=True)
+            with disk_errors(folder):
+                folder.mkdir()
+        write_dataset(packaged, scratch, name_of(out), plan.network, identity, command, rows, beaten, begun)
+        shutil.rmtree(scratch, ignore_errors=True)  # From here on nothing takes room: a disk that was not full yet stays so.
+        files = [path.relative_to(packaged) for path in packaged.rglob("*") if path.is_file()]
+        for file in sorted(files, key=lambda each: (each.name == "build.json", each)):
+            move_whole(packaged / file, out / file)
+    finally:
+        for folder in (packaged, scratch):  # On a full disk, half a dataset is in the way.
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _read_json(path: Place) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"{path} cannot be read ({error}).", "Choose another OUT, or delete that folder.") from error
+    if not isinstance(value, dict):
+        raise UsageError(f"{path} is not a build's own file.", "Choose another OUT, or delete that folder.")
+    return value

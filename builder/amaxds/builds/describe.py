@@ -1,0 +1,138 @@
+"""Describing: a folder of images that were made elsewhere becomes a dataset folder, with what the files themselves tell.
+
+Index, hash, layer and filter are read off; `status` is judged from the pixels. What only the making of an image tells, seed,
+activations and rank, is null. No weights are needed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import platform
+import re
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from amaxds.compute.machine import cores
+from amaxds.dataset.build_info import DESCRIBE_COMMAND, described_identity
+from amaxds.dataset.writer import Begun, write_dataset
+from amaxds.errors import UsageError, in_words
+from amaxds.image import decode_png, is_stretched_noise, pixels_sha256, uniformity_index
+from amaxds.spec.network import Network
+from amaxds.spec.recipes import DESCRIBED, Described
+from amaxds.storage.files import disk_errors, rename_folder
+
+_NAME = re.compile(r"filter-(\d{1,6})\.png")
+
+
+@dataclass(frozen=True)
+class _Image:
+    layer: str
+    filter: int
+    path: Path
+
+
+def describe(folder: Path, out: Path, network: Network) -> None:
+    """Make a dataset folder at `out`, which must not be there yet, of `<layer>/filter-<n>.png` in `folder`.
+
+    UsageError for a folder without such files, a layer or filter that
+    the network has not, an image that is no 8-bit RGB PNG, and images of different sizes.
+    """
+    begun = Begun()
+    if os.path.lexists(out):
+        raise UsageError(f"{out} is already there.", "Choose another OUT, or delete it.")
+    images = _find(folder, network)
+    with ThreadPoolExecutor(cores()) as pool:
+        records = list(pool.map(_record, images, [network.name] * len(images)))
+    sides = sorted({record.pop("side") for record in records})
+    if len(sides) > 1:
+        sizes = ", ".join(f"{height}x{width}" for height, width in sides[:4])
+        raise UsageError(f"the images of {folder} have different sizes: {sizes}.", "Describe those of one size at a time.")
+    if sides[0][0] != sides[0][1]:
+        raise UsageError(f"the images of {folder} are {sides[0][0]}x{sides[0][1]}, not square.", "Give square images.")
+    recipe = Described(side=sides[0][0])
+    scope: dict[str, tuple[int, ...]] = {}
+    for image in images:
+        scope[image.layer] = (*scope.get(image.layer, ()), image.filter)
+    software = {
+        "backend": "none",
+        "settings": {},
+        "python": platform.python_version(),
+        "amaxds": version("amaxds"),
+        "pillow": version("pillow"),
+    }
+    identity = described_identity(network, recipe, scope) | {"software": software}
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for image, record in zip(images, records, strict=True):
+            yield record | {"image": image.path.read_bytes()}
+
+    part = out.with_name(f".{out.name}.{os.getpid()}.part")
+    with disk_errors(out):
+        try:
+            shutil.rmtree(part, ignore_errors=True)
+            (part / "scratch").mkdir(parents=True)
+            (part / "dataset").mkdir()
+            write_dataset(
+                part / "dataset",
+                part / "scratch",
+                out.resolve().name,
+                network,
+                identity,
+                DESCRIBE_COMMAND,
+                {recipe.name: rows},
+                {recipe.name: []},
+                begun,
+            )
+            rename_folder(part / "dataset", out)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+
+
+def _find(folder: Path, network: Network) -> list[_Image]:
+    """The images of the folder in the order of layer and filter."""
+    if not os.path.isdir(folder):
+        raise UsageError(f"{folder} is not a folder.", "Give one with <layer>/filter-<n>.png in it.")
+    found = []
+    for path in sorted(folder.glob("*/filter-*.png")):
+        named = _NAME.fullmatch(path.name)
+        if named is None:
+            raise UsageError(f"{path} is named for no filter.", "Images are named filter-<n>.png.")
+        layer = network.layer(path.parent.name)
+        if int(named[1]) >= layer.filters:
+            raise UsageError(f"{path}: {layer.name} has filters 0 to {layer.filters - 1}.", "Choose another --network?")
+        found.append(_Image(layer.name, int(named[1]), path))
+    if not found:
+        raise UsageError(f"{folder} holds no <layer>/filter-<n>.png.", "Give the folder in which the layers' folders are.")
+    found.sort(key=lambda image: (network.layer(image.layer).index, image.filter))
+    for one, other in itertools.pairwise(found):
+        if (one.layer, one.filter) == (other.layer, other.filter):
+            raise UsageError(f"{one.path} and {other.path.name} are of the same filter.", "Keep one of them.")
+    return found
+
+
+def _record(image: _Image, network: str) -> dict[str, Any]:
+    """What the file tells of an image, and `side`: its height and width."""
+    try:
+        pixels = decode_png(image.path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{image.path} cannot be described: {in_words(error)}.", "Give 8-bit RGB PNG files.") from error
+    return {
+        "network": network,
+        "layer": image.layer,
+        "filter": image.filter,
+        "recipe": DESCRIBED.name,
+        "seed": None,
+        "status": "dead" if is_stretched_noise(pixels) else "alive",
+        "activation_start": None,
+        "activation": None,
+        "activation_rank": None,
+        "uniformity_index": uniformity_index(pixels),
+        "pixels_sha256": pixels_sha256(pixels),
+        "side": pixels.shape[:2],
+    }

@@ -1,0 +1,130 @@
+"""Sweeps: a TOML file that names networks, recipes and seeds, and the builds that it comes to.
+
+Each network with each seed is one dataset folder with a config for every recipe, made by an `amaxds build` of its own; so
+each can be made again, gone on with, checked and published by itself.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import pydantic
+from pydantic import BaseModel, ConfigDict, Field
+
+from amaxds.builds.estimate import Estimate, estimate
+from amaxds.compute.networks import find_network
+from amaxds.errors import UsageError, in_words
+from amaxds.spec.plan import Plan, make_plan
+from amaxds.spec.recipes import DEFAULT_RECIPE
+from amaxds.storage.store import Place
+from amaxds.storage.values import short
+
+
+class _Options(BaseModel):
+    """What `amaxds build` takes, for all networks or for one."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    weights: str | None = None
+    canvas: int | None = None
+    preprocessing: str | None = None
+    layers: str | None = None
+    filters: str | None = None
+    steps: int | None = None
+    batch_size: int | None = None
+    precision: str | None = None
+
+
+class _OneNetwork(_Options):
+    name: str
+
+
+class _File(_Options):
+    networks: Annotated[list[str | _OneNetwork], Field(min_length=1)]
+    recipes: Annotated[list[str], Field(min_length=1)] = [DEFAULT_RECIPE]
+    seeds: Annotated[list[int], Field(min_length=1)] = [0]
+
+
+@dataclass(frozen=True)
+class Build:
+    """One dataset of a sweep."""
+
+    folder: Place
+    plan: Plan
+    arguments: tuple[str, ...]
+    """Those of the `amaxds build` that makes it."""
+
+
+def read_sweep(file: Path, out: Place) -> list[Build]:
+    """The builds of a sweep in the order of the file, their folders below `out`; nothing is made yet.
+
+    UsageError for a file that cannot be read, a key that is unknown, and any build that could not be begun.
+    """
+    try:
+        said = _File.model_validate(tomllib.loads(file.read_text("utf-8")))
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {in_words(error)}.", "Give a TOML file.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file} is no TOML: {in_words(error)}.", "Correct it there.") from error
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        at = ".".join(str(part) for part in first["loc"] if not str(part).startswith(("str", "_One"))) or "it"
+        problem = f"{file}: {at} is {short(first['input'])}: {first['msg']}."
+        raise UsageError(problem, f"A sweep has networks, recipes, seeds, and {', '.join(_Options.model_fields)}.") from error
+    found = list(_builds(said, file.parent, out))
+    for build in found:
+        if sum(build.folder == each.folder for each in found) > 1:
+            raise UsageError(f"{file} comes to {build.folder} twice.", "Name each network and each seed once.")
+    return found
+
+
+def _builds(said: _File, home: Path, out: Place) -> Iterator[Build]:
+    shared = said.model_dump(include=set(_Options.model_fields), exclude_none=True)
+    for each in said.networks:
+        named = each if isinstance(each, _OneNetwork) else _OneNetwork(name=each)
+        options = shared | named.model_dump(include=set(_Options.model_fields), exclude_none=True)
+        beside = home / named.name
+        choice = str(beside) if beside.is_file() else named.name
+        network = find_network(choice, options.get("canvas"), options.get("preprocessing"))
+        planned = {key: options.get(key) for key in ("layers", "filters", "steps", "batch_size")}
+        precision = options.get("precision", "float32")
+        for seed in said.seeds:
+            plan = make_plan(network, said.recipes, seed, precision=precision, **planned)
+            name = f"{network.name}-filter-activations" + (f"-seed-{seed}" if len(said.seeds) > 1 else "")
+            yield Build(out / name, plan, tuple(_arguments(out / name, choice, said.recipes, seed, options)))
+
+
+def _arguments(folder: Place, network: str, recipes: Sequence[str], seed: int, options: dict[str, Any]) -> Iterator[str]:
+    yield from (str(folder), "--network", network, "--seed", str(seed))
+    for recipe in recipes:
+        yield from ("--recipe", recipe)
+    for key, value in options.items():
+        yield from (f"--{key.replace('_', '-')}", str(value))
+
+
+def describe_sweep(builds: Sequence[Build], tflops: float, hours: float | None) -> Iterator[str]:
+    """What the sweep will cost, as lines: every dataset, all together, and on GPUs of so many 10¹² operations a second."""
+    costs = [estimate(build.plan) for build in builds]
+    for build, cost in zip(builds, costs, strict=True):
+        yield f"{build.folder}: {cost.images} images, {_line(cost)}"
+    operations, units = (sum(getattr(cost, name) for cost in costs) for name in ("operations", "units"))
+    gpu_hours = operations / (tflops * 1e12) / 3600
+    yield f"images     {sum(cost.images for cost in costs)} in {len(builds)} datasets"
+    yield f"units      {units}"
+    yield f"work       {operations:.3g} floating-point operations"
+    yield f"disk       {sum(cost.disk_bytes for cost in costs) / 1e6:.0f} MB while it runs, about half of it afterwards"
+    yield f"CPU time   {sum(cost.seconds for cost in costs) / 3600:.3g} h on this machine (estimated)"
+    yield f"GPU hours  {gpu_hours:.3g} where a GPU keeps up {tflops:g} TFLOP/s (--tflops), compilation not counted"
+    if hours is not None:
+        machines = max(1, math.ceil(gpu_hours / hours))
+        most = f"; more than the {units} units cannot be used" if machines > units else ""
+        yield f"machines   {machines} with one GPU each for {hours:g} h{most}"
+
+
+def _line(cost: Estimate) -> str:
+    return f"{cost.units} units, {cost.operations:.3g} operations, {cost.disk_bytes / 1e6:.0f} MB"

@@ -1,0 +1,76 @@
+"""Synthesis: from a unit of the plan to the rows of its shard, and the ranks of a finished layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amaxds.builds.shards import Row
+from amaxds.compute.programs import Programs
+from amaxds.image import Pixels, encode_png, pixels_sha256, uniformity_index
+from amaxds.spec.network import Layer
+from amaxds.spec.plan import Plan, Unit
+from amaxds.spec.recipes import AscentRecipe
+
+
+def synthesise(plan: Plan, programs: Programs, unit: Unit, check: Callable[[], None] = lambda: None) -> list[Row]:
+    """Make the images of a unit; the rows of its wanted filters, in order. `check` runs between steps and may raise."""
+    network, recipe, layer = plan.network, unit.recipe, unit.layer
+    drawn = [(network, plan.seed, layer.index, filter) for filter in unit.rows]
+    start = np.stack([recipe.start(*each) for each in drawn])
+    schedule = np.stack([recipe.schedule(*each) for each in drawn])
+    ascent = programs.ascend(recipe, layer, unit.rows, start, schedule, check)
+    rows = []
+    for filter in unit.wanted:
+        slot = unit.rows.index(filter)
+        image = recipe.decode(network, ascent.images[slot])
+        rows.append(
+            {
+                "image": encode_png(image),
+                "network": network.name,
+                "layer": layer.name,
+                "filter": filter,
+                "recipe": recipe.name,
+                "seed": plan.seed,
+                "status": "alive" if ascent.moved[slot] else "dead",
+                "activation_start": float(ascent.start_activation[slot]),
+                "activation": float(ascent.activation[slot]),
+                "uniformity_index": uniformity_index(image),
+                "pixels_sha256": pixels_sha256(image),
+            }
+        )
+    return rows
+
+
+def layer_scores(
+    programs: Programs,
+    recipe: AscentRecipe,
+    layer: Layer,
+    filters: Sequence[int],
+    images: Sequence[Pixels],
+    batch_size: int,
+    check: Callable[[], None] = lambda: None,
+) -> NDArray[np.float32]:
+    """What every image excites in every filter: (images, filters), the mean outputs of the filters of the list.
+
+    Images (side, side, 3) uint8, one per filter of the list. They are scored in blocks of a fixed size, so that one
+    program serves.
+    """
+    size = min(batch_size, layer.filters)
+    scores: list[NDArray[np.float32]] = []
+    for first in range(0, len(images), size):
+        check()
+        block = list(images[first : first + size])
+        filled = block + [block[0]] * (size - len(block))
+        scores.append(programs.score(recipe, layer, np.stack(filled))[: len(block)])
+    return np.concatenate(scores)[:, list(filters)]
+
+
+def activation_ranks(scores: NDArray[np.float32]) -> list[tuple[int, int]]:
+    """For (n, n) scores, image i made for filter i: the place of each image among all by its own filter's output, 1 where
+    none excites it more, equal ones sharing the better place; and the place in the list of the image that excites it most.
+    """
+    ranks, best = 1 + (scores > np.diagonal(scores)).sum(axis=0), scores.argmax(axis=0)
+    return [(int(rank), int(place)) for rank, place in zip(ranks, best, strict=True)]

@@ -1,0 +1,1 @@
+"""Whether a dataset is true: validation, audit, comparison, and the published contract."""

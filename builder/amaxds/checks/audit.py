@@ -1,0 +1,246 @@
+"""The audit: some of a dataset's images made again, and compared with what is stored.
+
+On the software and device that a dataset was made on, bits must match. Elsewhere the ascent ends in another image of the
+same kind, because it is chaotic; then what does not depend on chaos must agree closely (the start, and what the stored image
+itself excites), and what does must agree as far as two kinds of software were measured to.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import statistics
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amaxds.builds.executors import local
+from amaxds.builds.executors.base import Check
+from amaxds.builds.own_weights import own_weights
+from amaxds.builds.progress import BuildProgress
+from amaxds.builds.synthesis import layer_scores, synthesise
+from amaxds.compute import backend
+from amaxds.compute.convolution import has_loops
+from amaxds.compute.machine import cores
+from amaxds.compute.programs import Programs
+from amaxds.dataset.build_info import Claims
+from amaxds.dataset.reader import Contents
+from amaxds.dataset.record import Row
+from amaxds.errors import UsageError
+from amaxds.image import decode_png, psnr
+from amaxds.spec.network import Layer
+from amaxds.spec.plan import Plan, Unit
+from amaxds.spec.recipes import AscentRecipe
+from amaxds.storage.values import differences
+
+# On other software or another device. Twice to six times the largest difference among 1056 images of the demo network between
+# TensorFlow and JAX, and between two instruction sets: `benchmarks/audit.md`.
+START_TOLERANCE = 1e-3
+"""Of the activation of the start, relative: no step has been taken, so only rounding differs."""
+ACTIVATION_TOLERANCE = 0.1
+"""Of the activation that the ascent reaches, relative."""
+INDEX_TOLERANCE = 0.1
+"""Of the uniformity index of another image of the same kind."""
+SCORE_TOLERANCE = 1e-3
+"""Of what stored images excite, relative, where two of them are ranked."""
+SEEN_TOLERANCE = 0.01
+"""Between the activation of the final image and what it excites once it is 8 bit, relative to the layer's. Only where the
+recipe feeds the network with pictures."""
+
+
+@dataclass(frozen=True)
+class Remade:
+    """One image as it is stored and as it was made again."""
+
+    recipe: str
+    layer: str
+    filter: int
+    psnr: float | None
+    """Of the two images in dB; None where they are the same, bit for bit."""
+    stored: Mapping[str, Any]
+    made: Mapping[str, Any]
+    """status, activation_start, activation, activation_rank, uniformity_index. The rank made is that of the stored images."""
+    seen: float
+    """What the stored image itself excites in its filter, fed back with the network's own preprocessing."""
+    problems: tuple[str, ...]
+    """In what it is beyond the tolerances."""
+
+
+@dataclass(frozen=True)
+class AuditReport:
+    """What an audit found."""
+
+    seed: int
+    """What the sample was drawn with."""
+    differs: tuple[str, ...]
+    """In what software and device are not those of the build; empty where bits must match."""
+    images: list[Remade]
+
+    @property
+    def passed(self) -> bool:
+        return not any(each.problems for each in self.images)
+
+    def as_json(self) -> dict[str, Any]:
+        return {"passed": self.passed} | dataclasses.asdict(self)
+
+    def lines(self) -> list[str]:
+        """The same for a person."""
+        found = [line for each in self.images for line in _lines_of(each)]
+        if self.differs:
+            found.append(f"other software or device than the build's ({', '.join(self.differs)}): compared within tolerances")
+        else:
+            found.append("the software and device of the build: bits must match")
+        failed, same = sum(bool(each.problems) for each in self.images), sum(each.psnr is None for each in self.images)
+        return [*found, f"{len(self.images)} images made again (--seed {self.seed}): {same} the same bits, {failed} failed"]
+
+
+def _lines_of(image: Remade) -> Iterator[str]:
+    stored, made = image.stored, image.made
+    pixels = "same bits" if image.psnr is None else f"PSNR {image.psnr:.1f} dB"
+    figures = [
+        f"{name} {stored[column]:.5g} -> {made[column]:.5g}" * (stored[column] != made[column])
+        for name, column in (("start", "activation_start"), ("activation", "activation"), ("index", "uniformity_index"))
+    ]
+    verdict = "failed" if image.problems else "ok"
+    yield f"{verdict:6} {image.recipe} {image.layer}/{image.filter}: {', '.join([pixels, *filter(None, figures)])}"
+    yield from (f"       {problem}" for problem in image.problems)
+
+
+def audit(contents: Contents, count: int, seed: int, weights: str | None = None, workers: int | None = None) -> AuditReport:
+    """Make a sample of a valid dataset's images again and compare; the sample has images of every layer, as far as it goes.
+
+    weights: the file, where the dataset was built with one. UsageError for images that were made elsewhere, and for other
+    weights than the build's.
+    """
+    claims = contents.claims
+    recipes = [recipe for recipe in claims.recipes.values() if isinstance(recipe, AscentRecipe)]
+    if len(recipes) < len(claims.recipes):
+        raise UsageError(
+            "these images were made elsewhere, in a way that is not known.", "Only a built dataset can be audited."
+        )
+    if count < 1:
+        raise UsageError(f"--sample {count} is out of range.", "Give the number of images to make again, from 1.")
+    loaded = own_weights(claims, weights)
+    _prefer(claims.stored["software"]["backend"])
+    workers = workers or cores()
+    backend.start(workers, has_loops(claims.network))
+    differs = tuple(_other_software(claims))
+    programs = Programs(claims.network, loaded, claims.stored["precision"])
+    sample = draw_sample(claims, count, seed)
+    images: list[Remade] = []
+    with BuildProgress(sum(map(len, sample.values()))) as progress:
+        for recipe in recipes:
+            scope = {layer: filters for (name, layer), filters in sample.items() if name == recipe.name}
+            stored = claims.stored
+            plan = Plan(claims.network, (recipe,), stored["seed"], scope, stored["batch_size"], stored["precision"])
+            made: dict[tuple[str, int], Row] = {}
+
+            def make(unit: Unit, check: Check, plan: Plan = plan) -> list[Row]:
+                return synthesise(plan, programs, unit, check)
+
+            for unit, rows in local.run_local(plan.units(), make, workers):
+                made |= {(unit.layer.name, row["filter"]): row for row in rows}
+                progress.unit_done(unit)
+            for name in scope:
+                images += _compare_layer(contents, programs, plan, claims.network.layer(name), made, not differs)
+    return AuditReport(seed, differs, images)
+
+
+def draw_sample(claims: Claims, count: int, seed: int) -> dict[tuple[str, str], tuple[int, ...]]:
+    """(recipe, layer) -> filters: as many of each as of any other, as far as there are, at random."""
+    rng = np.random.default_rng(seed)
+    strata = [(recipe, layer) for recipe in claims.recipes for layer in claims.scope]
+    shuffled = {stratum: rng.permutation(claims.scope[stratum[1]]).tolist() for stratum in strata}
+    order = [strata[place] for place in rng.permutation(len(strata))]
+    turns = [(turn, place) for place, stratum in enumerate(order) for turn in range(len(shuffled[stratum]))]
+    drawn: dict[tuple[str, str], list[int]] = {stratum: [] for stratum in strata}
+    for turn, place in sorted(turns)[:count]:
+        drawn[order[place]].append(shuffled[order[place]][turn])
+    return {stratum: tuple(sorted(filters)) for stratum, filters in drawn.items() if filters}
+
+
+def _prefer(name: str) -> None:
+    """Use the backend of the build, where it is there and nothing else was asked for."""
+    if "KERAS_BACKEND" not in os.environ and find_spec(name) is not None:
+        os.environ["KERAS_BACKEND"] = name
+
+
+def _other_software(claims: Claims) -> Iterator[str]:
+    said, here = claims.stored["software"], backend.software()
+    for name in backend.PIXEL_SOFTWARE:
+        if said.get(name) != here.get(name):
+            yield f"{name} {said.get(name, 'none')}, here {here.get(name, 'none')}"
+    for at, stored, found in differences(claims.stored["device"], backend.device()):
+        yield f"{at} {stored}, here {found}"
+
+
+def _compare_layer(
+    contents: Contents, programs: Programs, plan: Plan, layer: Layer, made: Mapping[tuple[str, int], Row], exact: bool
+) -> Iterator[Remade]:
+    recipe = plan.recipes[0]
+    rows = contents.rows(recipe, layer)
+    filters, images = [row["filter"] for row in rows], [decode_png(row["image"]) for row in rows]
+    scores = layer_scores(programs, recipe, layer, filters, images, plan.batch_size)
+    usual = statistics.median(row["activation"] for row in rows)
+    for place, stored in enumerate(rows):
+        again = made.get((layer.name, stored["filter"]))
+        if again is None:
+            continue
+        seen, apart = float(scores[place, place]), psnr(images[place], decode_png(again["image"]))
+        ranks = _ranks(scores, place, 0.0 if exact else SCORE_TOLERANCE)
+        problems = _exact_problems(stored, again) if exact else _problems(stored, again)
+        if not exact and recipe.preprocessing == "network":
+            problems += _seen_problems(stored["activation"], seen, usual)
+        problems += _rank_problems(stored["activation_rank"], *ranks)
+        columns = ("status", "activation_start", "activation", "uniformity_index")
+        yield Remade(
+            recipe.name,
+            layer.name,
+            stored["filter"],
+            None if math.isinf(apart) else apart,
+            {column: stored[column] for column in (*columns, "activation_rank")},
+            {column: again[column] for column in columns} | {"activation_rank": ranks[0]},
+            seen,
+            tuple(problems),
+        )
+
+
+def _ranks(scores: NDArray[np.float32], place: int, tolerance: float) -> tuple[int, int]:
+    """The best and the worst rank that scores allow which are right within a tolerance."""
+    own, others = scores[place, place], np.delete(scores[:, place], place)
+    return 1 + int((others > own * (1 + tolerance)).sum()), 1 + int((others > own * (1 - tolerance)).sum())
+
+
+def _exact_problems(stored: Row, made: Row) -> list[str]:
+    columns = ("status", "activation_start", "activation", "uniformity_index", "pixels_sha256")
+    differing = [column for column in columns if stored[column] != made[column]]
+    return [f"{column} is {stored[column]}, made again {made[column]}" for column in differing]
+
+
+def _problems(stored: Row, made: Row) -> list[str]:
+    found = []
+    if stored["status"] != made["status"]:
+        found.append(f"status is {stored['status']}, made again {made['status']}")
+    for column, relative, absolute in (
+        ("activation_start", START_TOLERANCE, 1e-5),
+        ("activation", ACTIVATION_TOLERANCE, 1e-5),
+        ("uniformity_index", 0.0, INDEX_TOLERANCE),
+    ):
+        if not math.isclose(stored[column], made[column], rel_tol=relative, abs_tol=absolute):
+            found.append(f"{column} is {stored[column]:.5g}, made again {made[column]:.5g}")
+    return found
+
+
+def _seen_problems(stored: float, seen: float, usual: float) -> list[str]:
+    agrees = abs(seen - stored) <= SEEN_TOLERANCE * max(stored, usual)
+    return [] if agrees else [f"activation is {stored:.5g}, but the stored image excites {seen:.5g}"]
+
+
+def _rank_problems(stored: int, best: int, worst: int) -> list[str]:
+    due = f"{best}" if best == worst else f"{best} to {worst}"
+    return [] if best <= stored <= worst else [f"activation_rank is {stored}, the stored images give {due}"]

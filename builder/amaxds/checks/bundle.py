@@ -1,0 +1,96 @@
+"""Validation of a bundle, in a folder or a zip: metadata.csv, the images it names, and what is rendered from them."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from typing import Any
+
+from amaxds.checks.record_checks import check_rows
+from amaxds.checks.rules import Report
+from amaxds.dataset.build_info import BUILD_FILE, Claims
+from amaxds.dataset.bundle import (
+    KAGGLE_FILE,
+    TABLE,
+    image_file,
+    kaggle_metadata,
+    render_bundle_croissant,
+    require_repo,
+)
+from amaxds.dataset.bundle_reader import _MOST_TEXT, _text, read_image, read_table
+from amaxds.dataset.croissant import CROISSANT_FILE
+from amaxds.dataset.record import Row
+from amaxds.errors import UsageError, in_words
+from amaxds.storage.archive import Tree
+from amaxds.storage.values import differences, short, unique
+
+
+def check_bundle(tree: Tree, claims: Claims, report: Report) -> Iterator[Row]:
+    """Check the files, and every line of metadata.csv with the image it names; what could be read of the records."""
+    recipe = next(iter(claims.recipes.values()))
+    before, named = (-1, -1), set[str]()
+    indices = {layer.name: layer.index for layer in claims.network.layers}
+    records = read_table(tree, claims, report.add)
+    while rows := list(itertools.islice(records, 64)):
+        for row in rows:
+            named.add(row["file"])
+            if row["file"] != (due := image_file(row["layer"], row["filter"])):
+                report.add("image", row["place"], f"file is {row['file']!r}, expected {due!r}")
+            if (key := (indices.get(row["layer"], len(indices)), row["filter"])) <= before:
+                report.add("order", row["place"], "comes after a later layer or filter")
+            before = key
+            try:
+                row["image"] = read_image(tree, row["file"], claims, recipe)
+            except KeyError:
+                report.add("files", row["file"], f"is missing, and {TABLE} names it")
+            except (OSError, ValueError) as error:
+                report.add("image", row["place"], in_words(error))
+        yield from check_rows([row for row in rows if row["image"]], claims, recipe, report)
+        yield from ({**row, "tile": None} for row in rows if not row["image"])
+    for name in sorted(tree.files.keys() - named - {TABLE, BUILD_FILE, CROISSANT_FILE, KAGGLE_FILE}):
+        report.add("files", name, f"is no file of a bundle, or an image that {TABLE} does not name")
+
+
+def check_bundle_descriptions(tree: Tree, claims: Claims, rows: Sequence[Row], report: Report) -> None:
+    """Check what is rendered from the records: croissant.json, and dataset-metadata.json where it is there.
+
+    Kaggle takes that one as settings, and does not hand it out again.
+    """
+    stored = claims.stored
+    try:
+        table = tree.read(TABLE, _MOST_TEXT)
+    except (KeyError, OSError, ValueError):
+        return  # Found already.
+    due = json.loads(render_bundle_croissant(stored, rows, table))
+    found = _json(tree, CROISSANT_FILE, "croissant", report)
+    if found is not None:
+        if stored["software"]["amaxds"] != version("amaxds") and isinstance(found, dict):
+            found, due = found.get("distribution"), due["distribution"]
+        for at, claimed, expected in differences(found, due):
+            report.add("croissant", CROISSANT_FILE, f"{at or 'it'} is {short(claimed)}, expected {short(expected)}")
+    if KAGGLE_FILE in tree.files and (found := _json(tree, KAGGLE_FILE, "kaggle", report)) is not None:
+        _check_kaggle(found, claims, report)
+
+
+def _check_kaggle(found: Any, claims: Claims, report: Report) -> None:
+    repo = found.get("id") if isinstance(found, dict) else None
+    try:
+        require_repo(str(repo))
+    except UsageError:
+        report.add("kaggle", KAGGLE_FILE, f"id is {short(repo)}, expected owner/name")
+    if claims.stored["software"]["amaxds"] == version("amaxds"):
+        due = kaggle_metadata(claims.stored, next(iter(claims.recipes)))
+        for at, claimed, expected in differences(found, due):
+            if at != "id":
+                report.add("kaggle", KAGGLE_FILE, f"{at or 'it'} is {short(claimed)}, expected {short(expected)}")
+
+
+def _json(tree: Tree, name: str, rule: str, report: Report) -> Any:
+    text = _text(tree, name, rule, report.add)
+    try:
+        return None if text is None else json.loads(text, object_pairs_hook=unique)
+    except (ValueError, RecursionError) as error:
+        report.add(rule, name, f"cannot be read: {in_words(error)}")
+        return None

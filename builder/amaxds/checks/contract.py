@@ -1,0 +1,85 @@
+"""The published contract: the files of `metadata/`, rendered from the definitions.
+
+The examples are of the demo network's whole dataset under both recipes, as far as definitions decide it: their files are
+empty, and their checksums are those of empty files.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from amaxds.checks.rules import RULES
+from amaxds.dataset.build_info import BuildFile, command_of, make_identity
+from amaxds.dataset.bundle import bundled, kaggle_metadata, render_bundle_croissant
+from amaxds.dataset.croissant import render_croissant
+from amaxds.dataset.record import json_schema
+from amaxds.spec.network import DEMO, NETWORKS
+from amaxds.spec.plan import make_plan
+from amaxds.spec.recipes import DEFAULT_RECIPE, RECIPES
+from amaxds.spec.splits import SPLITS
+from amaxds.spec.tables import layer_table
+from amaxds.storage.files import write_whole
+
+
+def contract_files() -> dict[str, str]:
+    """File name -> content: JSON Schemas, layer tables, the rules of validation, and an example of each description."""
+    stored = _example_build()
+    recipe = bundled(stored, DEFAULT_RECIPE)
+    return {
+        "record.schema.json": _json(json_schema()),
+        "build.schema.json": _json(build_schema()),
+        "rules.md": rules_page(),
+        "croissant.example.json": _example_croissant(stored),
+        "croissant.bundle.example.json": render_bundle_croissant(recipe, [{"status": "alive"}] * DEMO.filters, b""),
+        "dataset-metadata.example.json": _json(kaggle_metadata(recipe, DEFAULT_RECIPE)),
+        **{f"layers-{name}.csv": layer_table(network) for name, network in sorted(NETWORKS.items())},
+    }
+
+
+def build_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of build.json."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | BuildFile.model_json_schema()
+
+
+def rules_page() -> str:
+    """What validation looks for, a section for each rule."""
+    sections = [f"## {code}\n\nWhere nothing is found: {rule.sentence}.\n\n{rule.meaning}\n" for code, rule in RULES.items()]
+    head = (
+        "# What `amaxds validate` looks for\n\n"
+        "It takes a dataset folder, a bundle for Kaggle as folder or zip, or the name of a dataset on a hub, and lists all "
+        "findings, each under the code of the rule that is broken and with its place. Exit code 0: none, 1: some. The data is "
+        "not trusted: sizes are bounded before anything is decoded, nothing is unpacked, no link is followed, no program is "
+        "run.\n\n"
+    )
+    return head + "\n".join(sections)
+
+
+def write_contract(folder: Path) -> list[Path]:
+    """Write all files of the contract; their paths."""
+    files = contract_files()
+    for name, text in files.items():
+        write_whole(folder / name, text.encode())
+    return [folder / name for name in files]
+
+
+def _example_build() -> dict[str, Any]:
+    plan = make_plan(DEMO, list(RECIPES))
+    identity = make_identity(plan, "pretrained", "0" * 64)
+    name = f"{DEMO.name}-filter-activations"
+    return {"dataset": name, **identity, "command": command_of(identity), "images": plan.images, "dead": 0}
+
+
+def _example_croissant(stored: dict[str, Any]) -> str:
+    with tempfile.TemporaryDirectory(prefix="amaxds-") as temporary:
+        for recipe in RECIPES:
+            (Path(temporary) / recipe).mkdir()
+            for split in SPLITS:
+                (Path(temporary) / recipe / f"{split}-00000-of-00001.parquet").touch()
+        return render_croissant(stored, Path(temporary))
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"

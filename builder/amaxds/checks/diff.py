@@ -1,0 +1,149 @@
+"""Differences: what changed between two datasets, record by record and image by image."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from amaxds.dataset.reader import Contents
+from amaxds.dataset.record import Row
+from amaxds.errors import UsageError
+from amaxds.image import Pixels, decode_png, psnr
+from amaxds.spec.network import Layer
+from amaxds.storage.values import differences, short
+
+_NOT_SETTINGS = ("times", "beaten", "command", "images", "dead")
+_COLUMNS = ("split", "network", "seed", "status", "activation_start", "activation", "activation_rank", "uniformity_index")
+
+
+@dataclass(frozen=True)
+class ImageChange:
+    """How far apart two images of one filter are."""
+
+    psnr: float | None
+    """Peak signal-to-noise ratio in dB; None where the pixels are the same or the sizes differ."""
+    index: float
+    """Uniformity index of the second minus that of the first, as stored."""
+    note: str
+    """In words, where it is not a matter of pixels."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What is different for one filter under one recipe."""
+
+    kind: str
+    """added, removed or changed"""
+    recipe: str
+    layer: str
+    filter: int
+    columns: Mapping[str, tuple[Any, Any]] = dataclasses.field(default_factory=dict)
+    """Column -> its values before and after."""
+    image: ImageChange | None = None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Everything in which two datasets differ."""
+
+    settings: Mapping[str, tuple[Any, Any]]
+    """Place in build.json -> its values before and after."""
+    changes: list[Change]
+    same: int
+    """Records that are in both and equal, image and all."""
+
+    @property
+    def nothing(self) -> bool:
+        return not self.settings and not self.changes
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "settings": dict(self.settings),
+            "same": self.same,
+            "changes": [dataclasses.asdict(each) for each in self.changes],
+        }
+
+    def lines(self) -> list[str]:
+        """The same for a person."""
+        lines = [f"build.json {at}: {short(before)} -> {short(after)}" for at, (before, after) in self.settings.items()]
+        for each in self.changes:
+            lines.append(f"{each.kind:8} {each.recipe} {each.layer}/{each.filter}{_details(each)}")
+        counts = ", ".join(
+            f"{sum(each.kind == kind for each in self.changes)} {kind}" for kind in ("added", "removed", "changed")
+        )
+        return [*lines, f"{counts}, {self.same} the same"]
+
+
+def _details(change: Change) -> str:
+    found = []
+    if change.image is not None:
+        decibel = f"PSNR {change.image.psnr:.1f} dB" if change.image.psnr is not None else change.image.note
+        found.append(f"image ({decibel}, index {change.image.index:+.4f})")
+    found += [f"{column} {_value(before)} -> {_value(after)}" for column, (before, after) in change.columns.items()]
+    return f": {', '.join(found)}" * bool(found)
+
+
+def _value(value: Any) -> str:
+    return f"{value:.5g}" if isinstance(value, float) else short(value)
+
+
+def diff(before: Contents, after: Contents) -> Difference:
+    """What it takes to get from one dataset to another of the same network. Memory is bounded by one layer of both.
+
+    UsageError for datasets of different networks.
+    """
+    networks = [each.claims.network for each in (before, after)]
+    if networks[0] != networks[1]:
+        raise UsageError(
+            f"the datasets are of different networks: {networks[0].name} and {networks[1].name}.", "Compare two of one network."
+        )
+    settings = {at: (old, new) for at, old, new in differences(_settings(before), _settings(after))}
+    changes: list[Change] = []
+    same = 0
+    for recipe in dict.fromkeys((*before.claims.recipes, *after.claims.recipes)):
+        for layer in networks[0].layers:
+            old, new = (_records(each, recipe, layer) for each in (before, after))
+            for filter in sorted(old.keys() | new.keys()):
+                at = (recipe, layer.name, filter)
+                if filter not in old or filter not in new:
+                    changes.append(Change("added" if filter in new else "removed", *at))
+                    continue
+                columns, image = _compare(old[filter], new[filter])
+                if columns or image:
+                    changes.append(Change("changed", *at, columns, image))
+                else:
+                    same += 1
+    return Difference(settings, changes, same)
+
+
+def _settings(contents: Contents) -> dict[str, Any]:
+    return {key: value for key, value in contents.claims.stored.items() if key not in _NOT_SETTINGS}
+
+
+def _records(contents: Contents, recipe: str, layer: Layer) -> dict[int, Row]:
+    known = contents.claims.recipes.get(recipe)
+    return {row["filter"]: row for row in (contents.rows(known, layer) if known else [])}
+
+
+def _compare(old: Row, new: Row) -> tuple[dict[str, tuple[Any, Any]], ImageChange | None]:
+    image = None
+    if old["image"] != new["image"]:
+        index = new["uniformity_index"] - old["uniformity_index"]
+        try:
+            pixels = decode_png(old["image"]), decode_png(new["image"])
+        except ValueError:
+            image = ImageChange(None, index, "one cannot be decoded")
+        else:
+            image = _compare_pixels(*pixels, index)
+    columns = _COLUMNS if image else (*_COLUMNS, "pixels_sha256")
+    return {column: (old[column], new[column]) for column in columns if old[column] != new[column]}, image
+
+
+def _compare_pixels(old: Pixels, new: Pixels, index: float) -> ImageChange:
+    if old.shape != new.shape:
+        return ImageChange(None, index, f"{old.shape[1]}x{old.shape[0]} -> {new.shape[1]}x{new.shape[0]}")
+    decibel = psnr(old, new)
+    return ImageChange(None, index, "the same pixels") if math.isinf(decibel) else ImageChange(decibel, index, "")

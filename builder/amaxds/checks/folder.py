@@ -1,0 +1,238 @@
+"""Validation of a dataset folder: its files, parquet and all, card, Croissant and contact sheets."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from itertools import zip_longest
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from huggingface_hub import metadata_load
+
+from amaxds.builds.shards import WORK
+from amaxds.checks.record_checks import check_rows
+from amaxds.checks.rules import Report
+from amaxds.dataset import record
+from amaxds.dataset.build_info import BUILD_FILE, Claims
+from amaxds.dataset.card import card_data, render_card
+from amaxds.dataset.contact_sheet import Tile, contact_sheet
+from amaxds.dataset.croissant import CROISSANT_FILE, render_croissant
+from amaxds.dataset.parquet import describe, image_name, named, row_batches, split_files
+from amaxds.dataset.record import Row
+from amaxds.dataset.summary import summarise
+from amaxds.errors import in_words
+from amaxds.image import decode_png
+from amaxds.spec.network import Network
+from amaxds.spec.recipes import Recipe
+from amaxds.spec.splits import SPLITS
+from amaxds.storage.files import read_bounded, read_text
+from amaxds.storage.values import differences, short, unique
+
+_PARQUET = re.compile(rf"({'|'.join(SPLITS)})-\d{{5}}-of-\d{{5}}\.parquet")
+_SHEET_BYTES = 100_000_000
+_BESIDE_DATA = (
+    ".cache",
+    ".git",
+    ".gitattributes",
+    "published-huggingface.json",
+    "published-kaggle.json",
+    "published-gallery.json",
+    WORK,
+)
+"""What the hubs' own clients leave beside a dataset, receipts of `amaxds publish`, and what is checked by itself."""
+
+
+def check_folder(path: Path, claims: Claims, report: Report) -> Iterator[Row]:
+    """Check the files, and every record with its image; what could be read of the records."""
+    _check_files(path, claims, report)
+    yield from _check_data(path, claims, report)
+
+
+def check_descriptions(path: Path, claims: Claims, rows: Sequence[Row], report: Report) -> None:
+    """Check everything that is rendered from the records: contact sheets, croissant.json, card."""
+    _check_sheets(path, claims, rows, report)
+    _check_croissant(path, claims, report)
+    _check_card(path, claims, rows, report)
+
+
+def _check_files(path: Path, claims: Claims, report: Report) -> None:
+    """That the folder holds the files of a dataset and nothing else: programs beside data would be run by some readers."""
+    due = {"README.md", BUILD_FILE, CROISSANT_FILE, *(f"contact-sheet-{recipe}.png" for recipe in claims.recipes)}
+    found = set()
+    for folder, folders, names in os.walk(path):
+        inside = Path(folder).relative_to(path)
+        if inside == Path("."):
+            folders[:] = [name for name in folders if name not in _BESIDE_DATA]
+            names = [name for name in names if name not in _BESIDE_DATA]
+        for name in folders:
+            if inside != Path(".") or name not in claims.recipes:
+                report.add("files", (inside / name).as_posix(), "is no folder of a dataset")
+        for name in names + [name for name in folders if (Path(folder) / name).is_symlink()]:
+            file = (inside / name).as_posix()
+            found.add(file)
+            parquet = inside.as_posix() in claims.recipes and _PARQUET.fullmatch(name)
+            if file not in due and not parquet:
+                report.add("files", file, "is no file of a dataset")
+            elif (Path(folder) / name).is_symlink():
+                report.add("files", file, "is a link")
+            elif not (Path(folder) / name).is_file():
+                report.add("files", file, "is no regular file")
+    for file in sorted(due - found - {"README.md", CROISSANT_FILE}):
+        report.add("files", file, "is missing")
+
+
+def _check_data(path: Path, claims: Claims, report: Report) -> Iterator[Row]:
+    """Check the parquet files; every record that could be read, without its image, labels as names."""
+    for recipe in claims.recipes.values():
+        files = [(split, file) for split, file in split_files(path, recipe.name) if _PARQUET.fullmatch(file.name)]
+        if not files:
+            report.add("files", recipe.name, "has no parquet files")
+        counts, before = Counter(split for split, _ in files), dict.fromkeys(SPLITS, (-1, -1))
+        for number, (split, file) in enumerate(files):
+            place, first = f"{recipe.name}/{file.name}", next(i for i, each in enumerate(files) if each[0] == split)
+            if file.name != (name := f"{split}-{number - first:05d}-of-{counts[split]:05d}.parquet"):
+                report.add("files", place, f"is not named {name}: files of {split} are missing")
+            yield from _check_file(file, place, split, recipe, claims, before, report)
+
+
+def _check_file(
+    file: Path,
+    place: str,
+    split: str,
+    recipe: Recipe,
+    claims: Claims,
+    before: dict[str, tuple[int, int]],
+    report: Report,
+) -> Iterator[Row]:
+    try:
+        source = pq.ParquetFile(file)
+        problem = _features_problem(source.schema_arrow, claims.network)
+        if problem:
+            report.add("features", place, problem)
+            return
+        size = sum(source.metadata.row_group(i).total_byte_size for i in range(source.metadata.num_row_groups))
+        most = claims.filters * (4 * recipe.image_side(claims.network) ** 2 + 10_000)
+        if size > most:
+            report.add("files", place, f"holds {size} bytes, more than the {most} that its images could have")
+            return
+        if source.metadata.num_rows > claims.filters:
+            report.add("files", place, f"has {source.metadata.num_rows} rows, for a scope of {claims.filters} filters")
+            return
+        for batch in row_batches(source):
+            rows = []
+            for stored in batch:
+                row = named(stored, claims.network)
+                row |= {"split": split, "place": f"{place} {row['layer']}/{row['filter']}"}
+                if row["path"] != (due := image_name(row["filter"])):
+                    report.add("image", row["place"], f"its path is {row['path']!r}, expected {due!r}")
+                key = (stored["layer"], stored["filter"])
+                if None not in key:
+                    if key <= before[split]:
+                        report.add("order", row["place"], "comes after a later layer or filter")
+                    before[split] = key
+                rows.append(row)
+            yield from check_rows(rows, claims, recipe, report)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        report.add("files", place, f"cannot be read: {in_words(error)}")
+
+
+def _features_problem(schema: pa.Schema, network: Network) -> str | None:
+    """What is wrong with a file's columns, as it declares them to `datasets` and as it stores them."""
+    wanted = record.features(network)
+    stored, due = schema.remove_metadata(), wanted.arrow_schema.remove_metadata()
+    twice = [name for name, times in Counter(stored.names).items() if times > 1]
+    if twice:
+        return f"column {twice[0]} is there twice"
+    for column in due:
+        if column.name in stored.names and stored.field(column.name).type != column.type:
+            return f"column {column.name} is stored as {stored.field(column.name).type}, expected {column.type}"
+    try:
+        found = datasets.Features.from_arrow_schema(schema)
+        return None if found == wanted and stored.names == due.names else _difference(found, wanted)
+    except Exception as error:  # The library reads the file's own JSON, and fails in as many ways as that can be wrong.
+        return f"the features it declares cannot be read: {in_words(error)}"
+
+
+def _difference(found: datasets.Features, wanted: datasets.Features) -> str:
+    for name in [*wanted, *found]:
+        if name not in found:
+            return f"column {name} is missing"
+        if name not in wanted:
+            return f"column {name} is not of the definition"
+        if found[name] != wanted[name]:
+            return f"column {name} is {found[name]}, expected {wanted[name]}"
+    return f"columns are in another order: {', '.join(found)}"
+
+
+def _check_sheets(path: Path, claims: Claims, rows: Sequence[Row], report: Report) -> None:
+    """The contact sheets again from the images, where the same Pillow writes the same headings; that they are pictures."""
+    same = claims.stored["software"].get("pillow") == version("pillow")
+    for recipe in claims.recipes:
+        name, tiles = f"contact-sheet-{recipe}.png", dict[str, list[Tile]]()
+        try:
+            file = path / name
+            if file.is_symlink() or not file.is_file():
+                continue  # Found already, under the files.
+            shown = decode_png(read_bounded(file, _SHEET_BYTES))
+        except (OSError, ValueError) as error:
+            report.add("sheet", name, f"cannot be read: {in_words(error)}")
+            continue
+        names = [layer.name for layer in claims.network.layers]
+        shown_rows = [row for row in rows if row["recipe"] == recipe and row["tile"] is not None and row["layer"] in names]
+        for row in sorted(shown_rows, key=lambda row: (names.index(row["layer"]), row["filter"] or 0)):
+            tiles.setdefault(row["layer"], []).append(row["tile"])
+        if same and tiles and not np.array_equal(shown, decode_png(contact_sheet(tiles))):
+            report.add("sheet", name, "does not show these images")
+
+
+def _check_croissant(path: Path, claims: Claims, report: Report) -> None:
+    """croissant.json again from the data and build.json; of another version's, what it says of the files."""
+    try:
+        found = json.loads(read_text(path / CROISSANT_FILE), object_pairs_hook=unique)
+        due = json.loads(render_croissant(claims.stored, path))
+    except FileNotFoundError:
+        report.add("croissant", CROISSANT_FILE, "is missing")
+        return
+    except (OSError, ValueError, RecursionError) as error:
+        report.add("croissant", CROISSANT_FILE, f"cannot be read: {in_words(error)}")
+        return
+    if claims.stored["software"]["amaxds"] != version("amaxds") and isinstance(found, dict):
+        found, due = found.get("distribution"), due["distribution"]
+    for at, claimed, expected in differences(found, due):
+        report.add("croissant", CROISSANT_FILE, f"{at or 'it'} is {short(claimed)}, expected {short(expected)}")
+
+
+def _check_card(path: Path, claims: Claims, rows: Sequence[Row], report: Report) -> None:
+    """The card again from the data and build.json: its YAML by value, and its text where the rest is valid."""
+    place = "README.md"
+    try:
+        text = read_text(path / place)
+        found = metadata_load(path / place) or {}
+    except FileNotFoundError:
+        report.add("card", place, "is missing")
+        return
+    except Exception as error:  # YAML and the library's reader of it: any failure means an unreadable card.
+        report.add("card", place, f"its YAML cannot be read: {in_words(error)}")
+        return
+    try:
+        infos = {recipe: describe(claims.network, recipe, path) for recipe in claims.recipes}
+    except (OSError, ValueError, pa.ArrowException):
+        return  # Found already, under the files.
+    wanted = card_data(claims.network.name, infos).to_dict()  # type: ignore[no-untyped-call]  # the library has no types
+    for at, claimed, expected in differences(found, wanted):
+        report.add("card", place, f"{at} is {short(claimed)}, expected {short(expected)}")
+    if report.valid and claims.stored["software"]["amaxds"] == version("amaxds"):
+        due = render_card(claims.stored, claims.stored["dataset"], infos, summarise(rows, claims.network))
+        pairs = zip_longest(text.split("\n"), due.split("\n"))
+        for number, (line, expected) in enumerate(pairs, start=1):
+            if line != expected:
+                report.add("card", place, f"line {number} is {short(line)}, expected {short(expected)}")
+                break

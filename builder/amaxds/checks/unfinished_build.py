@@ -1,0 +1,46 @@
+"""Builds that have not finished: how far they are, and whether their shards are what their units wrote."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from amaxds.builds.shards import WORK, read_shard, shard_path
+from amaxds.checks.rules import Report
+from amaxds.dataset.build_info import BUILD_FILE, digest_of, parse_identity
+from amaxds.errors import AmaxdsError, DamagedShard, in_words
+from amaxds.storage.files import read_text
+
+
+def check_unfinished(path: Path, report: Report) -> None:
+    """Say of what a build left in the folder how many units are finished, and name every shard that is damaged.
+
+    Nothing but a lock is no finding: that is another build which looks whether there is anything to do.
+    """
+    work = path / WORK
+    try:
+        if not stat.S_ISDIR(work.lstat().st_mode):
+            report.add("shards", WORK, "is no folder of a build")
+            return
+        if set(os.listdir(work)) <= {"lock"}:
+            return
+        identity, plan = parse_identity(read_text(work / BUILD_FILE))
+    except FileNotFoundError:
+        if work.exists():
+            report.add("shards", WORK, "is left from a build that had not begun, or has finished: run it again")
+        return
+    except (OSError, ValueError, LookupError, TypeError, RecursionError, AmaxdsError) as error:
+        report.add("shards", f"{WORK}/{BUILD_FILE}", f"cannot be used: {in_words(error)}")
+        return
+    build_digest, units, finished = digest_of(identity), list(plan.units()), 0
+    for unit in units:
+        shard = shard_path(work / "shards", unit)
+        if not os.path.lexists(shard):
+            continue
+        try:
+            read_shard(work / "shards", unit, build_digest)
+            finished += 1
+        except DamagedShard as damage:
+            report.add("shards", shard.relative_to(path).as_posix(), damage.what)
+    report.add("shards", WORK, f"holds a build with {finished} of {len(units)} units finished: run the same command to go on")

@@ -1,0 +1,66 @@
+"""The commands that check datasets: validate, audit, diff, and the contract that they are checked against."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from amaxds.cli.options import ANY_FORM, AsJson, WeightsFile, Workers
+from amaxds.cli.output import print_findings, print_lines
+from amaxds.errors import InvalidDataset
+
+
+def validate(
+    path: Annotated[str, typer.Argument(help=ANY_FORM)],
+    as_json: AsJson = False,
+) -> None:
+    """Check every claim that a dataset makes. Exit code 0: nothing found, 1: findings."""
+    from amaxds import api
+
+    report = api.validate(path)
+    if as_json:
+        print_lines(report.as_json())
+        raise typer.Exit(0 if report.valid else InvalidDataset.exit_code)
+    print_findings(report)
+    print(f"{path}: {report.images} images, valid")
+
+
+def audit(
+    path: Annotated[str, typer.Argument(help=ANY_FORM)],
+    sample: Annotated[int, typer.Option(help="How many images to make again")] = 13,
+    seed: Annotated[int | None, typer.Option(help="Seed of the sample. Default: a new one each time, printed")] = None,
+    weights: WeightsFile = None,
+    workers: Workers = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a sample of a dataset's images again and compare. Exit code 0: it is what it says, 1: it is not."""
+    from amaxds import api
+
+    report = api.audit(path, sample, seed, weights, workers)
+    print_lines(report.as_json() if as_json else report.lines())
+    raise typer.Exit(0 if report.passed else InvalidDataset.exit_code)
+
+
+def diff(
+    before: Annotated[str, typer.Argument(help=ANY_FORM)],
+    after: Annotated[str, typer.Argument(help="The same, to compare with")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the differences as JSON")] = False,
+) -> None:
+    """Compare two datasets record by record and image by image. Exit code 0: nothing differs, 1: something does."""
+    from amaxds import api
+
+    difference = api.diff(before, after)
+    print_lines(difference.as_json() if as_json else difference.lines())
+    raise typer.Exit(0 if difference.nothing else InvalidDataset.exit_code)
+
+
+def metadata(
+    out: Annotated[Path, typer.Argument(help="Folder to write to")] = Path("metadata"),
+) -> None:
+    """Write the published contract: JSON Schemas, the rules of validation, layer tables, examples."""
+    from amaxds.checks.contract import write_contract
+
+    for path in write_contract(out):
+        print(path)

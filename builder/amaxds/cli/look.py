@@ -1,0 +1,56 @@
+"""The commands that look at datasets: report and classify."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from amaxds.cli.options import ANY_FORM, WeightsFile, Workers
+from amaxds.cli.output import print_results
+
+
+def report(
+    path: Annotated[str, typer.Argument(help=ANY_FORM)],
+    out: Annotated[Path, typer.Argument(help="Folder to write; an earlier report there is replaced")] = Path("report"),
+    neighbours: Annotated[
+        bool | None, typer.Option(help="Show the images most alike. Default: where the network's weights can be had")
+    ] = None,
+    weights: WeightsFile = None,
+    workers: Workers = None,
+) -> None:
+    """Write a page with every image, and figures: index, gain, ranks, dead filters, histograms and spectra by layer."""
+    from amaxds import api
+
+    reason = api.report(path, out, neighbours, weights, workers)
+    if reason:
+        print(f"amaxds: images most alike are not shown: {reason}", file=sys.stderr)
+    print(f"{out}: look at {out / 'index.html'}")
+
+
+def classify(
+    path: Annotated[str, typer.Argument(help=ANY_FORM)],
+    out: Annotated[Path, typer.Argument(help="Folder to write; an earlier classification there is replaced")] = Path(
+        "classification"
+    ),
+    model: Annotated[
+        list[str] | None, typer.Option(help="cnn or linear; default: both, linear where the network's weights can be had")
+    ] = None,
+    weights: WeightsFile = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the CNN's weights, order and flips")] = 0,
+    workers: Workers = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print classification.json instead of a table")] = False,
+) -> None:
+    """Can a model tell which layer an image came from? Two baselines, trained and judged on the dataset's splits."""
+    from amaxds import api
+
+    results, reason = api.classify(path, out, model or (), weights, seed, workers)
+    if reason:
+        print(f"amaxds: the linear model is left out: {reason}", file=sys.stderr)
+    if as_json:
+        print((out / "classification.json").read_text(encoding="utf-8"), end="")
+        return
+    print_results(results)
+    print(f"{out}: look at {out / 'confusion.png'}")

@@ -1,0 +1,43 @@
+"""The command line: every command parses, calls one function of `amaxds.api`, and prints. Nothing heavy is imported early."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from amaxds.cli import check, exits, look, make, share
+
+app = typer.Typer(
+    help="Make, prove and publish datasets of what the filters of a convolutional network look for.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for command in (
+    *(make.build, make.sweep, check.validate, check.audit, check.diff, look.report, look.classify),
+    *(share.bundle, make.describe, share.publish, make.networks, check.metadata),
+):
+    app.command(command.__name__)(command)
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback with errors")] = False,
+) -> None:
+    if debug:
+        os.environ["AMAXDS_DEBUG"] = "1"
+    if version:
+        from importlib.metadata import version as version_of
+
+        print(f"amaxds {version_of('amaxds')}")
+    elif context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+def main() -> None:
+    """Run the command that the arguments name."""
+    exits.run(app)

@@ -1,0 +1,144 @@
+"""The commands that make datasets: build, sweep, describe, and the networks that they can be made of."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from amaxds.cli.exits import Signalled
+from amaxds.cli.options import Address, Engine, Workers
+from amaxds.cli.output import print_findings, print_lines, print_plan, print_summary
+
+
+def build(
+    out: Annotated[
+        str | None,
+        typer.Argument(help="Dataset folder, or a URL such as s3://bucket/name. Default: <network>-filter-activations"),
+    ] = None,
+    network: Annotated[
+        str, typer.Option(help="vgg16, demo, another that `amaxds networks` lists, or a Keras model file")
+    ] = "vgg16",
+    weights: Annotated[str, typer.Option(help="pretrained, random, or a .safetensors, .weights.h5 or .h5 file")] = "pretrained",
+    canvas: Annotated[
+        int | None, typer.Option(help="Side of the images that are optimised, for networks with no canvas of their own")
+    ] = None,
+    preprocessing: Annotated[
+        str | None, typer.Option(help="How a model file is fed: none (default: the model does it), tf, torch or caffe")
+    ] = None,
+    recipe: Annotated[list[str] | None, typer.Option(help="Recipe; may be given again. Default: clear")] = None,
+    layers: Annotated[str | None, typer.Option(help="Layers as names or patterns: block5_conv3,block1_*")] = None,
+    filters: Annotated[str | None, typer.Option(help="Filters as numbers and ranges: 0-15,40")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of all randomness")] = 0,
+    steps: Annotated[int | None, typer.Option(help="Steps of the ascent instead of the recipe's own")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Images in one program. Default: 8 for demo, 4 for vgg16, more on a GPU")
+    ] = None,
+    workers: Workers = None,
+    engine: Engine = "local",
+    address: Address = None,
+    precision: Annotated[str, typer.Option(help="float32, or bfloat16 for the steps of the ascent, for a GPU")] = "float32",
+    plan: Annotated[bool, typer.Option("--plan", help="Print images, units, work, disk and time; run nothing")] = False,
+) -> None:
+    """Make a dataset. Stopped at any moment, the same command goes on where it was."""
+    from amaxds import api
+    from amaxds.compute.networks import find_network
+    from amaxds.spec.plan import make_plan
+    from amaxds.spec.recipes import DEFAULT_RECIPE
+    from amaxds.storage.store import place_of
+
+    chosen = find_network(network, canvas, preprocessing)
+    folder = place_of(f"{chosen.name}-filter-activations" if out is None else out)
+    planned = make_plan(chosen, recipe or [DEFAULT_RECIPE], seed, layers, filters, steps, batch_size, workers, precision)
+    if plan:
+        print_plan(api.plan_here(planned, workers) if batch_size is None else planned)
+        return
+    report = api.build(folder, planned, Path(network), weights, workers, engine, address, fill_gpu=batch_size is None)
+    print_findings(report)
+    print_summary(report.summaries)
+    print(f"{folder}: look at {folder / f'contact-sheet-{planned.recipes[0].name}.png'}")
+
+
+def sweep(
+    file: Annotated[Path, typer.Argument(help="TOML file: networks, recipes, seeds, and options of `amaxds build`")],
+    out: Annotated[
+        str | None, typer.Argument(help="Folder of the datasets, or its URL. Default: the file's name without .toml")
+    ] = None,
+    workers: Workers = None,
+    engine: Engine = "local",
+    address: Address = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Print what it will cost; run nothing")] = False,
+    tflops: Annotated[
+        float, typer.Option(min=0.001, help="With --plan: 10^12 operations per second that one GPU keeps up (assumed)")
+    ] = 100.0,
+    hours: Annotated[float | None, typer.Option(min=0.001, help="With --plan: for how many machines in this time")] = None,
+) -> None:
+    """Make the datasets of many networks, recipes and seeds, one after the other. The same command goes on where it was."""
+    from amaxds.builds.sweep import describe_sweep, read_sweep
+    from amaxds.storage.store import place_of
+
+    builds = read_sweep(file, place_of(out or file.stem))
+    if plan:
+        print_lines(list(describe_sweep(builds, tflops, hours)))
+        return
+    options = {"workers": workers, "engine": engine, "address": address}
+    shared = [f"--{name}={value}" for name, value in options.items() if value is not None]
+    failed = {}
+    for number, build in enumerate(builds, start=1):
+        print(f"{build.folder} ({number} of {len(builds)})", flush=True)
+        code = _run_build([*build.arguments, *shared])
+        if code:
+            failed[build.folder] = code
+    print(f"{len(builds) - len(failed)} of {len(builds)} datasets are finished and valid")
+    for folder, code in failed.items():
+        print(f"amaxds: {folder} failed with exit code {code}; run the same command again to go on.", file=sys.stderr)
+    raise typer.Exit(max(failed.values(), default=0))
+
+
+def _run_build(arguments: list[str]) -> int:
+    """`amaxds build` in a process of its own, which takes its memory with it; a signal is passed on, and its end waited for."""
+
+    with subprocess.Popen([sys.executable, "-m", "amaxds", "build", *arguments]) as process:
+        try:
+            return process.wait()
+        except Signalled as stopped:
+            process.send_signal(stopped.number)
+            process.wait()
+            raise
+
+
+def describe(
+    folder: Annotated[Path, typer.Argument(help="Folder with <layer>/filter-<n>.png")],
+    out: Annotated[Path, typer.Argument(help="Dataset folder to write, which must not be there yet")],
+    network: Annotated[str, typer.Option(help="Whose layers they are: as for `amaxds build`")] = "vgg16",
+) -> None:
+    """Make a dataset folder of images that were made elsewhere: index, hash, and status judged from the pixels."""
+    from amaxds import api
+    from amaxds.compute.networks import find_network
+
+    report = api.describe(folder, out, find_network(network))
+    print_findings(report)
+    print_summary(report.summaries)
+    print(f"{out}: look at {out / 'contact-sheet-described.png'}")
+
+
+def networks(
+    name: Annotated[str | None, typer.Argument(help="A network or a Keras model file, whose layers to list")] = None,
+    canvas: Annotated[int | None, typer.Option(help="Side of the images that would be optimised")] = None,
+) -> None:
+    """List the networks that a dataset can be made of; with a name, its layers and what they see, as CSV."""
+    from amaxds.spec.tables import layer_table, network_table
+
+    if name is None:
+        print(network_table(), end="")
+        return
+    from amaxds.compute.networks import find_network
+
+    network = find_network(name, canvas)
+    print(layer_table(network), end="")
+    small = [layer.name for layer in network.layers if not layer.usable]
+    if small:
+        print(f"amaxds: too small on a canvas of {network.canvas}: {', '.join(small)}", file=sys.stderr)

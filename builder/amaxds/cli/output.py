@@ -1,0 +1,100 @@
+"""What commands print: findings, plans, reports and the closing tables. Data goes to stdout."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from amaxds.errors import InvalidDataset
+
+if TYPE_CHECKING:
+    from amaxds.analysis.score import Result
+    from amaxds.checks.rules import Report
+    from amaxds.dataset.summary import LayerSummary
+    from amaxds.spec.plan import Plan
+
+
+def print_plan(plan: Plan) -> None:
+    from amaxds.builds.estimate import estimate
+
+    cost = estimate(plan)
+    print(f"images  {cost.images}")
+    print(f"units   {cost.units} of up to {plan.batch_size} images")
+    print(f"work    {cost.operations:.3g} floating-point operations")
+    print(f"disk    {cost.disk_bytes / 1e6:.0f} MB while it runs, about half of it afterwards")
+    print(f"time    {_duration(cost.seconds)} on this machine's CPU (estimated)")
+
+
+def _duration(seconds: float) -> str:
+    unit, name = (1, "s") if seconds < 120 else (60, "min") if seconds < 7200 else (3600, "h")
+    return f"{seconds / unit:.{0 if seconds >= 10 * unit else 1}f} {name}"
+
+
+def print_findings(report: Report) -> None:
+    """Print what was found and end with exit code 1, or return where there is nothing."""
+    if report.valid:
+        return
+    from amaxds.checks.rules import RULES
+
+    for finding in report.findings:
+        print(f"{finding.rule:9} {finding.place}: {finding.problem}")
+    print(f"{report.name}: {report.images} images, {len(report.findings)} findings against these rules:")
+    for rule in dict.fromkeys(finding.rule for finding in report.findings):
+        print(f"{rule:9} {RULES[rule].sentence}")
+    raise typer.Exit(InvalidDataset.exit_code)
+
+
+def print_lines(report: dict[str, Any] | list[str]) -> None:
+    """A report's lines, or the whole of it as JSON."""
+    print(json.dumps(report, indent=2) if isinstance(report, dict) else "\n".join(report))
+
+
+def print_summary(summaries: Sequence[LayerSummary]) -> None:
+    """The closing table on stdout: per layer images, dead, mean index, and images ranked first by their own filter."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table()
+    table.add_column("recipe")
+    table.add_column("layer")
+    for heading in ("images", "dead", "mean index", "ranked first"):
+        table.add_column(heading, justify="right")
+    for each in summaries:
+        table.add_row(
+            each.recipe, each.layer, str(each.images), str(each.dead), f"{each.mean_index:.3f}", _known(each.ranked_first)
+        )
+    table.add_section()
+    images, dead = sum(each.images for each in summaries), sum(each.dead for each in summaries)
+    firsts = [each.ranked_first for each in summaries if each.ranked_first is not None]
+    mean = sum(each.mean_index * each.images for each in summaries) / images
+    table.add_row("", "all", str(images), str(dead), f"{mean:.3f}", _known(sum(firsts) if firsts else None))
+    Console().print(table)
+
+
+def print_results(results: Sequence[Result]) -> None:
+    """The scores of a classification on stdout; accuracy with its 95% interval, and what always one answer would give."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None)
+    for heading in ("recipe", "model", "trained on", "judged on"):
+        table.add_column(heading)
+    for heading in ("accuracy", "95%", "chance", "macro F1"):
+        table.add_column(heading, justify="right")
+    for result in results:
+        for judged_on, each in result.scores.items():
+            numbers = (
+                f"{each.accuracy:.3f}",
+                "{:.2f}-{:.2f}".format(*each.interval),
+                f"{each.chance:.3f}",
+                f"{each.macro_f1:.3f}",
+            )
+            table.add_row(result.recipe, result.model, result.trained_on, f"{each.images} {judged_on}", *numbers)
+    Console().print(table)
+
+
+def _known(value: int | None) -> str:
+    return "–" if value is None else str(value)

@@ -1,0 +1,1 @@
+"""Arrays: networks as compiled programs, their weights, and the machine that they run on."""

@@ -1,0 +1,122 @@
+"""Weights: where a network's kernels and biases come from, and their digest.
+
+Files are read without Keras and without pickle: HDF5 through h5py, apart, and safetensors through its own library.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amaxds.errors import WeightsError
+from amaxds.spec.network import Network, tensor_shapes
+
+Tensors = Mapping[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A network's weights and where they came from."""
+
+    source: str
+    """`pretrained`, `random`, or the name of a file."""
+    tensors: Tensors
+    """float32; of a chain `<layer>/kernel` (3, 3, in, out) and `<layer>/bias` (out,) for every layer, of a Keras model all its
+    variables by their paths."""
+    model: str | None = None
+    """The Keras model that they belong to, as Keras writes it to JSON; None for a chain."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over names, shapes and values, whatever file they came from, in hexadecimal."""
+        digest = hashlib.sha256()
+        for name, tensor in self.tensors.items():
+            digest.update(f"{name}{tensor.shape}".encode())
+            digest.update(np.ascontiguousarray(tensor, "<f4").tobytes())
+        return digest.hexdigest()
+
+
+def random_tensors(network: Network, seed: int) -> dict[str, NDArray[np.float32]]:
+    """He-normal kernels, a generator per layer, and zero biases."""
+    tensors: dict[str, NDArray[np.float32]] = {}
+    for layer in network.layers:
+        shape = 3, 3, layer.channels, layer.filters
+        tensors[f"{layer.name}/kernel"] = random_kernel(seed, layer.index, shape, 9 * layer.channels)
+        tensors[f"{layer.name}/bias"] = np.zeros(layer.filters, np.float32)
+    return tensors
+
+
+def random_kernel(seed: int, place: int, shape: tuple[int, ...], inputs: int) -> NDArray[np.float32]:
+    """He-normal values (arXiv 1502.01852; standard deviation √(2 / inputs)), from the generator of that place."""
+    sequence = np.random.SeedSequence(entropy=seed, spawn_key=(place,))
+    values = np.random.Generator(np.random.Philox(sequence)).standard_normal(shape, dtype=np.float32)
+    return values * np.float32(np.sqrt(2.0 / inputs))
+
+
+def read_tensors(path: Path) -> dict[str, NDArray[Any]]:
+    """Kernels and biases of a `.safetensors` file, a Keras 3 `.weights.h5`, or a Keras `.h5` with layer names."""
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.numpy import load_file
+
+            return dict(load_file(path))
+        if path.suffix == ".h5":
+            return _read_hdf5(path)
+    except Exception as error:  # Parsers of foreign bytes fail in many ways; each of them means the same here.
+        raise WeightsError(
+            f"{path} cannot be read as weights: {' '.join(str(error).split())[:200] or type(error).__name__}.",
+            "It may be truncated or of another format; fetch it again, or choose another with --weights.",
+        ) from error
+    raise WeightsError(f"{path} has an unknown ending.", "Weights are read from .safetensors, .weights.h5 and .h5 files.")
+
+
+def _read_hdf5(path: Path) -> dict[str, NDArray[Any]]:
+    """Read an HDF5 file in a process of its own: on a damaged file its library may crash, or never come back."""
+    from safetensors.numpy import load_file
+
+    seconds = 10 + path.stat().st_size / 10e6
+    with tempfile.TemporaryDirectory(prefix="amaxds-") as folder:
+        out = Path(folder) / "weights.safetensors"
+        command = [sys.executable, "-m", "amaxds.compute.hdf5_worker", str(path.resolve()), str(out)]
+        try:
+            ended = subprocess.run(command, timeout=seconds, capture_output=True, text=True, errors="replace", check=False)
+        except subprocess.TimeoutExpired:
+            raise ValueError(f"its reader found no end within {seconds:.0f} s") from None
+        if ended.returncode < 0:
+            raise ValueError(f"its reader was ended by signal {-ended.returncode}")
+        if ended.returncode:
+            raise ValueError(ended.stderr.strip().rpartition("\n")[2])
+        return dict(load_file(out))
+
+
+def _fitted(network: Network, tensors: Mapping[str, NDArray[Any]], source: str) -> dict[str, NDArray[np.float32]]:
+    """The tensors in network order as float32, or WeightsError naming the first that differs."""
+    choose = f"--weights takes {network.weights_choices}."
+    fitted = {}
+    for name, shape in tensor_shapes(network).items():
+        if name not in tensors:
+            raise WeightsError(f"{source} does not fit {network.name}: it has no {name}, expected {shape}.", choose)
+        if not np.issubdtype(tensors[name].dtype, np.floating):
+            problem = f"{source} does not fit {network.name}: {name} is {tensors[name].dtype}, expected a floating type."
+            raise WeightsError(problem, choose)
+        if tensors[name].shape != shape:
+            problem = f"{source} does not fit {network.name}: {name} is {tensors[name].shape}, expected {shape}."
+            raise WeightsError(problem, choose)
+        with np.errstate(over="ignore"):
+            fitted[name] = np.ascontiguousarray(tensors[name], np.float32)
+        if not np.isfinite(fitted[name]).all():
+            raise WeightsError(f"{source} is damaged: {name} has values that are not finite.", choose)
+    extra = [name for name in tensors if name not in fitted]
+    if extra:
+        problem = f"{source} does not fit {network.name}: it has {extra[0]} {tensors[extra[0]].shape} besides."
+        raise WeightsError(problem, choose)
+    return fitted

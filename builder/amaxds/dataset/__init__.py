@@ -1,0 +1,1 @@
+"""The format: records, build.json, parquet, card, Croissant, bundle; written and read."""

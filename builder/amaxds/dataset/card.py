@@ -1,0 +1,78 @@
+"""The card: the dataset folder's README.md, YAML and text, computed from the records and from build.json's identity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import resources
+
+import datasets
+import jinja2
+from datasets.info import DatasetInfosDict
+from datasets.utils.metadata import MetadataConfigs
+from huggingface_hub import DatasetCardData
+
+from amaxds.dataset.build_info import DESCRIBE_COMMAND, Identity, command_of
+from amaxds.dataset.licence import licence_of
+from amaxds.dataset.record import descriptions, stored_types
+from amaxds.dataset.summary import LayerSummary
+from amaxds.spec.network import network_of
+from amaxds.spec.recipes import DEFAULT_RECIPE, DESCRIBED
+
+_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"))
+
+
+def card_data(network: str, infos: Mapping[str, datasets.DatasetInfo]) -> DatasetCardData:
+    """The YAML: licence and tags, one config per recipe with its features and splits."""
+    default = default_config(list(infos))
+    count = sum(split.num_examples for info in infos.values() for split in info.splits.values())
+    data = DatasetCardData(
+        license=licence_of(infos).huggingface,
+        pretty_name="Filter activations",
+        task_categories=["image-classification"],
+        tags=["activation-maximization", "feature-visualization", "interpretability", network],
+        size_categories=[next((name for limit, name in _SIZES if count < limit), "100K<n<1M")],
+    )
+    DatasetInfosDict(infos).to_dataset_card_data(data)
+    configs = {
+        name: {
+            "data_files": [{"split": split, "path": f"{name}/{split}-*.parquet"} for split in info.splits],
+            **({"default": True} if name == default else {}),
+        }
+        for name, info in infos.items()
+    }
+    MetadataConfigs(configs).to_dataset_card_data(data)
+    return data
+
+
+def default_config(recipes: Sequence[str]) -> str:
+    """The config that is loaded where none is named."""
+    return DEFAULT_RECIPE if DEFAULT_RECIPE in recipes else recipes[0]
+
+
+def render_card(
+    identity: Identity,
+    dataset_name: str,
+    infos: Mapping[str, datasets.DatasetInfo],
+    summaries: Sequence[LayerSummary],
+) -> str:
+    """The whole of README.md. The same build gives the same text: no time and no machine is in it."""
+    network = network_of(identity["network"])
+    default = default_config([recipe["name"] for recipe in identity["recipes"]])
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, trim_blocks=True)
+    template = environment.from_string((resources.files("amaxds") / "data" / "dataset_card.md").read_text("utf-8"))
+    return template.render(
+        yaml=card_data(network.name, infos).to_yaml().rstrip(),
+        name=dataset_name,
+        identity=identity,
+        network=network,
+        recipes=identity["recipes"],
+        default=default,
+        images=sum(each.images for each in summaries),
+        dead=sum(each.dead for each in summaries),
+        summaries=summaries,
+        counts={name: {split: info.splits[split].num_examples for split in info.splits} for name, info in infos.items()},
+        licence=licence_of(infos),
+        described=[recipe["name"] for recipe in identity["recipes"]] == [DESCRIBED.name],
+        columns=[(name, kind, descriptions()[name]) for name, kind in stored_types().items()],
+        command=DESCRIBE_COMMAND if identity["seed"] is None else command_of(identity),
+    )

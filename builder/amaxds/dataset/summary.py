@@ -1,0 +1,52 @@
+"""The summary: what is said of each layer, on the card and after a build."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from amaxds.spec.network import Network
+
+
+@dataclass(frozen=True)
+class LayerSummary:
+    """What the card and the closing table say of one layer under one recipe."""
+
+    recipe: str
+    layer: str
+    images: int
+    dead: int
+    mean_index: float
+    median_gain: float | None
+    """Median over living images of final minus starting activation; None where all are dead or it is not known."""
+    ranked_first: int | None
+    """Living images that excite their filter as much as any image of the layer does; None where ranks are not known."""
+
+
+def summarise(rows: Sequence[Mapping[str, Any]], network: Network) -> list[LayerSummary]:
+    """Per recipe, in the order of the rows, and layer, in that of the network."""
+    groups: dict[str, dict[str, list[Mapping[str, Any]]]] = {}
+    for row in rows:
+        groups.setdefault(row["recipe"], {}).setdefault(row["layer"], []).append(row)
+    return [
+        _summary(recipe, layer.name, found[layer.name])
+        for recipe, found in groups.items()
+        for layer in network.layers
+        if layer.name in found
+    ]
+
+
+def _summary(recipe: str, layer: str, group: Sequence[Mapping[str, Any]]) -> LayerSummary:
+    living = [row for row in group if row["status"] == "alive"]
+    gains = [row["activation"] - row["activation_start"] for row in living if row["activation"] is not None]
+    return LayerSummary(
+        recipe=recipe,
+        layer=layer,
+        images=len(group),
+        dead=len(group) - len(living),
+        mean_index=statistics.fmean(row["uniformity_index"] for row in group),
+        median_gain=statistics.median(gains) if gains else None,
+        ranked_first=sum(row["activation_rank"] == 1 for row in living) if group[0]["activation_rank"] is not None else None,
+    )

@@ -1,0 +1,1 @@
+"""Elsewhere: publishing to hubs, and finding datasets there."""

@@ -1,0 +1,61 @@
+"""The gallery on the Hugging Face Hub: the report's page as a static Space, beside the dataset and under its name."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from amaxds.analysis.report import write_report
+from amaxds.compute.pretrained import at_hand
+from amaxds.dataset.build_info import Claims
+from amaxds.dataset.licence import licence_of
+from amaxds.hubs.huggingface import HuggingFace
+from amaxds.storage.files import write_whole
+
+_README = """\
+---
+title: {title}
+emoji: 🔬
+colorFrom: blue
+colorTo: yellow
+sdk: static
+app_file: index.html
+license: {licence}
+datasets:
+- {repo}
+---
+
+Every image of [{repo}](https://huggingface.co/datasets/{repo}) on one page: what the filters of the network {network} look for,
+to sort, search and open, each with its record, its histogram and the images most like it.
+"""
+
+
+class GallerySpace(HuggingFace):
+    """One static Space for each dataset repository."""
+
+    name = "gallery"
+    title = "Hugging Face Space"
+    kind = "space"
+    space_sdk = "static"
+
+    def __init__(self, offline: bool = False) -> None:
+        """offline: leave out the images most alike where the network's weights would have to be downloaded."""
+        self._offline = offline
+
+    def prepare(self, folder: Path, claims: Claims, repo: str, scratch: Path) -> Path:
+        page = scratch / "gallery"
+        away = self._offline and not at_hand(claims.network, str(claims.stored["network"]["weights"]))
+        reason = write_report(folder, str(folder), page, neighbours=False if away else None)
+        if away or reason:
+            print(f"amaxds: images most alike are not shown: {reason or 'the weights are not here.'}", file=sys.stderr)
+        text = _README.format(
+            title=folder.resolve().name,
+            licence=licence_of(claims.recipes).on(self.site),
+            repo=repo,
+            network=claims.network.name,
+        )
+        write_whole(page / "README.md", text.encode())
+        return page
+
+    def verify(self, folder: Path, claims: Claims, repo: str, version: str, scratch: Path) -> None:
+        """Nothing more: a page is its files."""

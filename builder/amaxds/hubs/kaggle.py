@@ -1,0 +1,190 @@
+"""Kaggle as a place to publish: a dataset made of the bundle of the default recipe, by Kaggle's own client.
+
+The client is made for its own command line: imported without credentials it prints help, a file whose upload fails is left
+out in silence, and any failure to ask for a dataset is taken as there being none. What follows closes these gaps.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from amaxds.dataset.build_info import Claims
+from amaxds.dataset.bundle import KAGGLE_FILE, bundle
+from amaxds.errors import HubError, UsageError, in_words
+from amaxds.hubs.base import Changes, hashes
+
+_AGAIN = "Nothing is lost: run the same command again."
+_SETTINGS = "https://www.kaggle.com/settings"
+_READY_SECONDS = 1800.0
+
+
+class Kaggle:
+    """One Kaggle dataset per dataset folder, with the images as files. Every version holds all files."""
+
+    name = site = "kaggle"
+    title = "Kaggle"
+
+    def check(self, repo: str) -> None:
+        slug = repo.partition("/")[2]
+        if not 6 <= len(slug) <= 50:
+            raise UsageError(f"{repo!r}: Kaggle's names have 6 to 50 characters, {slug!r} has {len(slug)}.", "Choose another.")
+        home, said = Path(os.path.expanduser("~")), os.environ.get
+        settings = Path(said("XDG_CONFIG_HOME") or home / ".config") / "kaggle"
+        files = [home / ".kaggle" / name for name in ("access_token", "access_token.txt", "credentials.json")]
+        files += [folder / "kaggle.json" for folder in (Path(said("KAGGLE_CONFIG_DIR") or home / ".kaggle"), settings)]
+        variables = said("KAGGLE_API_TOKEN") or (said("KAGGLE_USERNAME") and said("KAGGLE_KEY"))
+        if not variables and not any(map(os.path.isfile, files)):
+            raise UsageError(
+                f"no token for Kaggle: no KAGGLE_API_TOKEN, no KAGGLE_USERNAME with KAGGLE_KEY, and no {files[3]}.",
+                f"Make one at {_SETTINGS}, and set the variables or put the file there.",
+            )
+
+    def prepare(self, folder: Path, claims: Claims, repo: str, scratch: Path) -> Path:
+        bundle(folder, claims, scratch / "bundle", repo=repo)
+        return scratch / "bundle"
+
+    def files(self, repo: str, scratch: Path) -> dict[str, str] | None:
+        """Kaggle tells no hashes of its files: what is there is fetched."""
+        with _kaggle_errors(repo) as api:
+            try:
+                api.dataset_status(repo)
+            except Exception as error:
+                if _status_of(error) in (403, 404):  # Kaggle says 403 where there is nothing.
+                    return None
+                raise
+        there = scratch / "there"
+        there.mkdir()
+        self.fetch(repo, "", there)
+        return hashes(there)
+
+    def send(self, source: Path, repo: str, changes: Changes, private: bool | None, message: str) -> str:
+        with _kaggle_errors(repo) as api:
+            before, quiet = 0 if changes.creates else self._version(api, repo), not sys.stderr.isatty()
+            if changes.creates:
+                answer = api.dataset_create_new(str(source), public=private is False, quiet=quiet, dir_mode="zip")
+            elif not changes.nothing:
+                answer = api.dataset_create_version(str(source), message, quiet=quiet, dir_mode="zip")
+            else:
+                answer = None
+            if answer is not None and (answer.error or str(answer.status).lower() == "error"):
+                raise HubError(
+                    f"Kaggle refused {repo}: {str(answer.error or answer.status).rstrip('.')}.",
+                    "Choose another --repo, or mend that.",
+                )
+            if private is not None and not changes.creates:
+                self._set_visibility(api, source, repo, private)
+            return str(self._wait(api, repo, before + (answer is not None)))
+
+    def _set_visibility(self, api: Any, source: Path, repo: str, private: bool) -> None:
+        settings = json.loads((source / KAGGLE_FILE).read_text("utf-8")) | {"isPrivate": private}
+        folder = source.parent / "settings"
+        folder.mkdir(exist_ok=True)
+        (folder / KAGGLE_FILE).write_text(json.dumps(settings), "utf-8")
+        api.dataset_metadata_update(repo, str(folder))
+
+    def _wait(self, api: Any, repo: str, version: int) -> int:
+        """Until Kaggle has unpacked that version; its number."""
+        began, pause = time.monotonic(), 0.2
+        while time.monotonic() - began < _READY_SECONDS:
+            with contextlib.suppress(LookupError):
+                status = api.dataset_status(repo)
+                if status == "ready" and (found := self._version(api, repo)) >= version:
+                    return found
+                if status in ("error", "failed"):
+                    raise HubError(f"Kaggle could not unpack {repo}: its status is {status!r}.", _AGAIN)
+            time.sleep(pause)
+            pause = min(2 * pause, 10.0)
+        raise HubError(f"Kaggle has not finished {repo} after {_READY_SECONDS / 60:.0f} minutes.", _AGAIN)
+
+    def _version(self, api: Any, repo: str) -> int:
+        return int(json.loads(api.dataset_status(repo, format="json(current_version_number)"))["current_version_number"] or 0)
+
+    def fetch(self, repo: str, version: str, folder: Path) -> None:
+        with _kaggle_errors(repo) as api:
+            api.dataset_download_files(f"{repo}/{version}" if version else repo, path=str(folder), force=True, unzip=True)
+
+    def get(self, repo: str, version: str | None, folder: Path) -> Path:
+        self.check(repo)
+        if version is not None and not re.fullmatch(r"\d{1,9}", version, re.ASCII):
+            raise UsageError(f"{version!r} is no version of a Kaggle dataset.", "Versions are numbers from 1.")
+        with _kaggle_errors(repo) as api:
+            try:
+                api.dataset_download_files(f"{repo}/{version}" if version else repo, path=str(folder), force=True)
+            except Exception as error:
+                if _status_of(error) in (403, 404):
+                    what = f"version {version} of {repo}" if version else repo
+                    raise HubError(
+                        f"Kaggle has no dataset {what} that you may read.", "Check the name, and whose token it is."
+                    ) from error
+                raise
+        return folder / f"{repo.partition('/')[2]}.zip"
+
+    def verify(self, folder: Path, claims: Claims, repo: str, version: str, scratch: Path) -> None:
+        """Nothing more than the files."""
+
+    def url(self, repo: str) -> str:
+        return f"https://www.kaggle.com/datasets/{repo}"
+
+
+def _client() -> Any:
+    """Kaggle's client, which names a file that cannot be uploaded, and heeds KAGGLE_API_ENVIRONMENT."""
+    import kagglesdk
+    from kaggle.api.kaggle_api_extended import KaggleApi
+
+    class Client(KaggleApi):  # type: ignore[misc]  # the library has no types
+        def build_kaggle_client(self) -> Any:
+            return kagglesdk.KaggleClient(
+                username=self.config_values.get(self.CONFIG_NAME_USER),
+                password=self.config_values.get(self.CONFIG_NAME_KEY),
+                api_token=self.config_values.get(self.CONFIG_NAME_TOKEN),
+                response_processor=self.get_response_processor(),
+            )
+
+        def _upload_file(self, file_name: str, *rest: Any, **options: Any) -> Any:
+            try:
+                return super()._upload_file(file_name, *rest, **options)
+            except ValueError as error:
+                raise HubError(f"Kaggle did not take the file {file_name}.", _AGAIN) from error
+
+    client = Client()
+    client.authenticate()
+    return client
+
+
+@contextlib.contextmanager
+def _kaggle_errors(repo: str) -> Iterator[Any]:
+    """The client, without what it prints; what it raises, as what happened and what to do."""
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield _client()
+    except HubError:
+        raise
+    except SystemExit as error:
+        raise HubError("Kaggle's client found no valid token.", f"Make one at {_SETTINGS}.") from error
+    except Exception as error:  # The client raises its own, its library's and plain exceptions.
+        status = _status_of(error)
+        if status is None:
+            raise HubError(f"Kaggle could not be reached for {repo}: {in_words(error)[:120]}", _AGAIN) from error
+        remedies = {
+            401: f"The token is not valid: make one at {_SETTINGS}.",
+            403: "The token may not write there: check owner/name.",
+            404: "Check owner/name.",
+            409: "The name is taken: choose another --repo.",
+            429: "Too many requests: wait some minutes, then run the same command again.",
+        }
+        raise HubError(f"Kaggle answered {status} for {repo}.", remedies.get(status, _AGAIN)) from error
+
+
+def _status_of(error: BaseException) -> int | None:
+    """The HTTP status that an exception of the client stands for."""
+    status = getattr(getattr(error, "response", None), "status_code", None) or getattr(error, "status", None)
+    return int(status) if isinstance(status, int) else None

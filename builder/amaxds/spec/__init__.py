@@ -1,0 +1,1 @@
+"""What is to be made: networks, recipes, plans. Frozen values, with no Keras and no disk."""

@@ -1,0 +1,1 @@
+"""Bytes, safely: files that appear whole, stores, archives, and JSON read strictly."""

@@ -1,0 +1,42 @@
+"""JSON values from outside: read strictly, compared place by place, shown shortly."""
+
+from __future__ import annotations
+
+import json
+import reprlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; ValueError where a key is there twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key is there twice")
+    return found
+
+
+def differences(stored: Any, wanted: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Place, stored and wanted value of everything in which two nested values differ."""
+    if isinstance(stored, Mapping) and isinstance(wanted, Mapping):
+        for key in wanted:
+            yield from differences(stored.get(key), wanted[key], f"{path}.{key}".lstrip("."))
+        for key in stored.keys() - wanted.keys():
+            yield f"{path}.{key}".lstrip("."), stored[key], None
+    elif isinstance(stored, list) and isinstance(wanted, list) and len(stored) == len(wanted):
+        for index, (before, now) in enumerate(zip(stored, wanted, strict=True)):
+            yield from differences(before, now, f"{path}[{index}]")
+    elif isinstance(stored, bool) != isinstance(wanted, bool) or stored != wanted:
+        yield path, stored, wanted
+
+
+def short(value: Any) -> str:
+    """A value in a message."""
+    if isinstance(value, Mapping | list):
+        text = reprlib.repr(value)  # Bounded, however deep or entangled the value is.
+    else:
+        try:
+            text = "nothing" if value is None else json.dumps(value, default=str)
+        except ValueError:
+            text = f"a {type(value).__name__} too long to print"
+    return text if len(text) <= 60 else f"{text[:57]}..."
