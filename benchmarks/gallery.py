@@ -20,7 +20,7 @@ from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
 from amaxds.analysis.gallery import write_gallery
-from amaxds.dataset.reader import Contents, open_contents
+from amaxds.dataset.reader import DatasetReader, open_dataset
 from amaxds.dataset.record import Row
 from amaxds.spec.network import VGG16, Layer
 from amaxds.spec.recipes import Recipe, get_recipe
@@ -64,15 +64,15 @@ def textures(folder: Path) -> None:
             Image.fromarray(pixels).save(folder / layer.name / f"filter-{filter}.png")
 
 
-def as_two_recipes(contents: Contents) -> Contents:
+def as_two_recipes(dataset: DatasetReader) -> DatasetReader:
     """The same images as if they were those of two recipes."""
-    (only,) = contents.claims.recipes.values()
+    (only,) = dataset.info.recipes.values()
     recipes = {name: get_recipe(name) for name in ("clear", "original")}
 
     def rows(recipe: Recipe, layer: Layer) -> list[Row]:
-        return contents.rows(only, layer)
+        return dataset.rows(only, layer)
 
-    return Contents(dataclasses.replace(contents.claims, recipes=recipes), rows)
+    return DatasetReader(dataclasses.replace(dataset.info, recipes=recipes), rows)
 
 
 def first_picture(browser: Browser, page: Path) -> float:
@@ -113,8 +113,8 @@ def main() -> None:
         made, described, out = Path(temporary) / "made", Path(temporary) / "described", Path(temporary) / "report"
         textures(made)
         subprocess.run([sys.executable, "-m", "amaxds", "describe", made, described], stdout=subprocess.DEVNULL, check=True)
-        with open_contents(described) as contents:
-            write_gallery(as_two_recipes(contents), "vgg16-filter-activations", out)
+        with open_dataset(described) as dataset:
+            write_gallery(as_two_recipes(dataset), "vgg16-filter-activations", out)
         size = sum(path.stat().st_size for path in (out / "gallery").rglob("*") if path.is_file())
         firsts = sorted(first_picture(browser, out / "index.html") for _ in range(RUNS))
         frames = sorted(scrolling(browser, out / "index.html"))

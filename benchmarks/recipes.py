@@ -26,7 +26,7 @@ def main() -> None:
         command = (sys.executable, "-m", "amaxds", "build", "--network", "demo", *recipes)
         subprocess.run(command, cwd=folder, check=True, capture_output=True)
         built = Path(folder, "demo-filter-activations")
-        beaten = json.loads((built / "build.json").read_text())["beaten"]
+        outranked = json.loads((built / "build.json").read_text())["outranked"]
         print("| recipe | dead | ranked first | high frequencies (median) |\n|---|---|---|---|")
         for recipe in ("clear", "original"):
             rows = [row for file in (built / recipe).glob("*.parquet") for row in pq.read_table(file).to_pylist()]
@@ -35,7 +35,7 @@ def main() -> None:
             high = np.median(high_frequency_share(np.stack([decode_png(row["image"]["bytes"]) for row in rows])))
             print(f"| `{recipe}` | {dead} of {len(rows)} | {first:.1%} | {high:.3f} |")
     print("\nImages under `clear` that another image beats:\n\n| image | its rank | best image for its filter |\n|---|---|---|")
-    for each in beaten["clear"]:
+    for each in outranked["clear"]:
         print(f"| {each['layer']}/{each['filter']} | {each['rank']} | {each['layer']}/{each['best']} |")
 
 

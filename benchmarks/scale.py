@@ -98,7 +98,7 @@ def timed(make: Callable[[Any, Any, Any], None], site: Any, unit: Any, check: An
 def measure_engine(name: str, workers: int) -> dict[str, float]:
     """Run in a process of its own: tasks that do nothing, then real units, each twice so that all programs are there."""
     from amaxds.builds.shards import WORK
-    from amaxds.builds.worker import Job, Site, describe
+    from amaxds.builds.worker import Job, Site
     from amaxds.compute.networks import load_weights
     from amaxds.dataset.build_info import make_identity
 
@@ -114,7 +114,7 @@ def measure_engine(name: str, workers: int) -> dict[str, float]:
         empty = (time.perf_counter() - began) / EMPTY
 
         plan, weights = make_plan(DEMO, ["original"], **UNITS), load_weights(DEMO, "pretrained", 0)
-        identity = make_identity(plan, weights.source, weights.digest) | engine.first(functools.partial(describe, DEMO))
+        identity = make_identity(plan, weights.source, weights.digest) | engine.first(functools.partial(process_entries, DEMO))
         job = Job(plan, weights, Path(folder), identity, ())
         (job.out / WORK).mkdir()
         (job.out / WORK / "build.json").write_text(json.dumps(identity))

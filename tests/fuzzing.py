@@ -26,7 +26,7 @@ from amaxds.builds.shards import read_shard, shard_path, write_shard
 from amaxds.checks.validate import validate
 from amaxds.compute.networks import load_weights
 from amaxds.compute.weights import random_tensors
-from amaxds.dataset.build_info import parse_claims, require_claims
+from amaxds.dataset.build_info import parse_build_info, require_build_info
 from amaxds.dataset.bundle import bundle
 from amaxds.errors import AmaxdsError, DamagedShard
 from amaxds.image import decode_png, encode_png, has_only_pixels, is_stretched_noise
@@ -51,7 +51,7 @@ def targets(dataset: Path, scratch: Path) -> dict[str, Target]:
     files = {path.name: path.read_bytes() for path in dataset.iterdir() if path.is_file()}
     parquet = next((dataset / "original").glob("train-*.parquet"))
     bundled = scratch / "bundle"
-    bundle(dataset, require_claims(dataset), bundled)
+    bundle(dataset, require_build_info(dataset), bundled)
     archive = Path(shutil.make_archive(str(scratch / "archive"), "zip", bundled)).read_bytes()
     row = next(iter(_rows(dataset)))
     shard, read = _shard(row, scratch)
@@ -190,9 +190,9 @@ def _any_dataset(dataset: Path, scratch: Path) -> Run:
 
 
 def _claims(data: bytes) -> bool:
-    claims, problems = parse_claims(data.decode("utf-8", "replace"))
-    assert claims is not None or problems
-    return claims is not None and not problems
+    info, problems = parse_build_info(data.decode("utf-8", "replace"))
+    assert info is not None or problems
+    return info is not None and not problems
 
 
 def _in_dataset(dataset: Path, scratch: Path, name: Path) -> Run:

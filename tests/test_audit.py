@@ -14,7 +14,7 @@ from conftest import ROOT, amaxds
 from forge import forge, set_image, sorted_rows
 
 from amaxds.checks.audit import draw_sample
-from amaxds.dataset.build_info import require_claims
+from amaxds.dataset.build_info import require_build_info
 from amaxds.dataset.bundle import bundle
 
 Row = dict[str, Any]
@@ -36,7 +36,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_was_built_here_has_the_same_bits_in_every_form(both: Path, tmp_path: Path, form: str) -> None:
     path = both
     if form != "folder":
-        bundle(both, require_claims(both), path := tmp_path / "bundle")
+        bundle(both, require_build_info(both), path := tmp_path / "bundle")
     if form == "zip":
         path = Path(shutil.make_archive(str(tmp_path / "archive"), "zip", path))
     ended = amaxds("audit", path, *ALL)
@@ -51,15 +51,15 @@ def test_what_was_built_here_has_the_same_bits_in_every_form(both: Path, tmp_pat
 
 
 def test_the_sample_has_every_layer_alike_and_is_decided_by_its_seed(both: Path) -> None:
-    claims = require_claims(both)
+    info = require_build_info(both)
     for count in (1, 3, 4, 7, 12, 16, 40):
-        drawn = draw_sample(claims, count, seed=5)
+        drawn = draw_sample(info, count, seed=5)
         assert sum(map(len, drawn.values())) == min(count, 16)
-        sizes = [len(drawn.get((recipe, layer), ())) for recipe in claims.recipes for layer in claims.scope]
+        sizes = [len(drawn.get((recipe, layer), ())) for recipe in info.recipes for layer in info.scope]
         assert max(sizes) - min(sizes) <= 1
-        assert drawn == draw_sample(claims, count, seed=5)
+        assert drawn == draw_sample(info, count, seed=5)
     often = Counter(
-        (stratum, filter) for seed in range(400) for stratum, kept in draw_sample(claims, 4, seed).items() for filter in kept
+        (stratum, filter) for seed in range(400) for stratum, kept in draw_sample(info, 4, seed).items() for filter in kept
     )
     assert len(often) == 16
     assert min(often.values()) > 60, "of 400 draws of one in four"
@@ -89,8 +89,8 @@ def _exchange_ranks(rows: list[Row]) -> None:
 
 
 def _without_beaten(folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """build.json's list of beaten images without those of the last layer, so that it agrees with exchanged ranks."""
-    stored = require_claims(folder).stored["beaten"]
+    """build.json's list of outranked images without those of the last layer, so that it agrees with exchanged ranks."""
+    stored = require_build_info(folder).stored["outranked"]
     return {recipe: [each for each in found if each["layer"] != "block2_conv2"] for recipe, found in stored.items()}
 
 
@@ -116,7 +116,7 @@ def test_forged_evidence_is_found_on_the_same_software_and_on_other(
     both: Path, tmp_path: Path, forgery: str, backend: str
 ) -> None:
     change, words, times = FORGERIES[forgery]
-    stored = {"beaten": _without_beaten(both)} if forgery == "ranks" else {}
+    stored = {"outranked": _without_beaten(both)} if forgery == "ranks" else {}
     forged = forge(both, tmp_path, change, **stored)
     assert amaxds("validate", forged).returncode == 0
     ended = amaxds("audit", forged, *ALL, KERAS_BACKEND=backend)
@@ -191,6 +191,6 @@ def test_a_dataset_of_a_weights_file_is_audited_with_that_file_only(tmp_path: Pa
 
 def test_what_cannot_be_audited_is_refused(both: Path, tmp_path: Path, assert_error: Check) -> None:
     assert_error(amaxds("audit", both, "--sample", "0"), 2, "--sample 0 is out of range")
-    bundle(both, require_claims(both), tmp_path / "bundle")
+    bundle(both, require_build_info(both), tmp_path / "bundle")
     assert amaxds("describe", tmp_path / "bundle/filterActivations", tmp_path / "out", "--network", "demo").returncode == 0
     assert_error(amaxds("audit", tmp_path / "out"), 2, "were made elsewhere")

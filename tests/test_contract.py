@@ -16,7 +16,7 @@ from conftest import ROOT
 
 from amaxds.checks.contract import build_schema, contract_files
 from amaxds.checks.rules import RULES
-from amaxds.dataset.build_info import require_claims
+from amaxds.dataset.build_info import require_build_info
 from amaxds.dataset.bundle import bundle
 from amaxds.dataset.record import json_schema
 from amaxds.image import pixels_sha256
@@ -75,7 +75,7 @@ def _shape(value: Any) -> Any:
 
 def test_the_examples_are_laid_out_like_those_of_a_real_dataset(small: Path, tmp_path: Path) -> None:
     """Of the recipe that both have; the example is complete and has another one besides."""
-    bundle(small, require_claims(small), tmp_path / "bundle")
+    bundle(small, require_build_info(small), tmp_path / "bundle")
     for name, real in (("croissant", small), ("croissant.bundle", tmp_path / "bundle")):
         example = _shape(json.loads(contract_files()[f"{name}.example.json"]))
         found = _shape(json.loads((real / "croissant.json").read_text()))

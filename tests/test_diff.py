@@ -14,7 +14,7 @@ import pytest
 from conftest import SMALL, amaxds
 from forge import forge, set_image
 
-from amaxds.dataset.build_info import require_claims
+from amaxds.dataset.build_info import require_build_info
 from amaxds.dataset.bundle import bundle
 from amaxds.image import decode_png, encode_png, psnr
 
@@ -23,7 +23,7 @@ Check = Callable[..., None]
 
 
 def test_nothing_differs_between_a_dataset_its_copy_and_its_bundle(small: Path, tmp_path: Path) -> None:
-    bundle(small, require_claims(small), tmp_path / "bundle")
+    bundle(small, require_build_info(small), tmp_path / "bundle")
     archive = shutil.make_archive(str(tmp_path / "archive"), "zip", tmp_path / "bundle")
     for other in (shutil.copytree(small, tmp_path / "copy"), tmp_path / "bundle", archive):
         ended = amaxds("diff", small, other)
@@ -58,7 +58,7 @@ def test_what_changed_of_a_record_is_named_with_both_values(small: Path, tmp_pat
     forged = forge(small, tmp_path, change)
     ended = amaxds("diff", small, forged)
     assert ended.returncode == 1
-    before = require_claims(small).stored
+    before = require_build_info(small).stored
     lines = ended.stdout.splitlines()
     assert lines[0].startswith("changed  original block1_conv1/2: activation ")
     assert lines[0].endswith("-> 0.5")
@@ -70,7 +70,7 @@ def test_what_changed_of_a_record_is_named_with_both_values(small: Path, tmp_pat
 
 
 def test_the_same_pixels_in_other_bytes_are_named_as_that(small: Path, tmp_path: Path) -> None:
-    bundle(small, require_claims(small), tmp_path / "bundle")
+    bundle(small, require_build_info(small), tmp_path / "bundle")
     image = tmp_path / "bundle/filterActivations/block1_conv1/filter-0.png"
     data = image.read_bytes()
     image.write_bytes(data[:-12] + b"\0\0\0\x01tIMEx\xef\x0e\xb8\xdc" + data[-12:])

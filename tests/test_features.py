@@ -11,7 +11,7 @@ from conftest import read_rows
 
 from amaxds.analysis.features import network_features
 from amaxds.builds.own_weights import own_weights
-from amaxds.dataset.build_info import Claims, require_claims
+from amaxds.dataset.build_info import BuildInfo, require_build_info
 from amaxds.image import Pixels, decode_png
 from amaxds.spec.network import DEMO
 
@@ -19,8 +19,8 @@ pytestmark = pytest.mark.usefixtures("_backend")
 
 
 @pytest.fixture(scope="module")
-def claims(small: Path) -> Claims:
-    return require_claims(small)
+def info(small: Path) -> BuildInfo:
+    return require_build_info(small)
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +28,9 @@ def images(small: Path) -> list[Pixels]:
     return [decode_png(row["image"]["bytes"]) for _, row in sorted(read_rows(small).items())]
 
 
-def test_features_are_the_mean_outputs_of_all_layers(claims: Claims, images: list[Pixels]) -> None:
-    weights = own_weights(claims)
-    found = network_features(claims, weights, images[:3])
+def test_features_are_the_mean_outputs_of_all_layers(info: BuildInfo, images: list[Pixels]) -> None:
+    weights = own_weights(info)
+    found = network_features(info, weights, images[:3])
     model, x = naive.naive_model(weights.tensors, "block5_conv3"), DEMO.preprocess(np.stack(images[:3]))
     expected = []
     for layer in model.layers[1:]:
@@ -40,10 +40,10 @@ def test_features_are_the_mean_outputs_of_all_layers(claims: Claims, images: lis
     np.testing.assert_allclose(found, np.concatenate(expected, axis=1), rtol=1e-4, atol=1e-5)
 
 
-def test_features_of_an_image_do_not_depend_on_the_others(claims: Claims, images: list[Pixels]) -> None:
-    weights = own_weights(claims)
-    together = network_features(claims, weights, images, workers=2)
+def test_features_of_an_image_do_not_depend_on_the_others(info: BuildInfo, images: list[Pixels]) -> None:
+    weights = own_weights(info)
+    together = network_features(info, weights, images, workers=2)
     for place in (0, 11, len(images) - 1):
         among_others = [images[(place + 5) % len(images)]] * len(images)
         among_others[place] = images[place]
-        np.testing.assert_array_equal(network_features(claims, weights, among_others, workers=1)[place], together[place])
+        np.testing.assert_array_equal(network_features(info, weights, among_others, workers=1)[place], together[place])

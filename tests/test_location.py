@@ -11,7 +11,7 @@ from conftest import amaxds
 from huggingface_server import HuggingFaceServer, Repo
 from kaggle_server import Dataset, KaggleServer, Version
 
-from amaxds.dataset.build_info import require_claims
+from amaxds.dataset.build_info import require_build_info
 from amaxds.dataset.bundle import bundle
 
 REPO = "owner/demo-filter-activations"
@@ -104,7 +104,7 @@ def test_a_repository_that_can_be_no_dataset_is_not_fetched(
 def test_a_dataset_on_kaggle_is_validated_as_the_zip_that_kaggle_gives(
     small: Path, tmp_path: Path, assert_error: Check
 ) -> None:
-    bundle(small, require_claims(small), tmp_path / "bundle")
+    bundle(small, require_build_info(small), tmp_path / "bundle")
     files = {name: data for name, data in _files(tmp_path / "bundle").items() if name != "dataset-metadata.json"}
     login = {"KAGGLE_USERNAME": KaggleServer.username, "KAGGLE_KEY": KaggleServer.key, "KAGGLE_API_TOKEN": ""}
     settings = {"HOME": str(tmp_path), "KAGGLE_API_ENVIRONMENT": "TEST", "KAGGLE_CONFIG_DIR": "", "NO_PROXY": "localhost"}

@@ -146,9 +146,9 @@ def test_an_image_opens_with_its_record_its_histogram_and_those_most_alike(page:
         assert listed["activation_rank"] == str(records["activation_rank"][7])
         assert float(listed["uniformity_index"]) == pytest.approx(records["uniformity_index"][7], rel=1e-4)
         assert re.fullmatch(r"[0-9a-f]{64}", listed["pixels_sha256"])
-    near = dialog.locator(".neighbours button").first
-    name = near.get_attribute("aria-label") or ""
-    near.click()
+    local_copy = dialog.locator(".neighbours button").first
+    name = local_copy.get_attribute("aria-label") or ""
+    local_copy.click()
     expect(dialog.get_by_role("heading", level=2)).to_have_text(name.replace(" filter", ", filter"))
     dialog.get_by_role("button", name="Close").click()
     expect(dialog).to_be_hidden()

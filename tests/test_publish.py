@@ -49,7 +49,7 @@ def publish(hub: HuggingFaceServer, dataset: Path, tmp_path: Path) -> Publish:
 def _data(folder: Path) -> dict[str, bytes]:
     """The files that are to be published."""
     files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    return {name: data for name, data in files.items() if not name.startswith("published-")}
+    return {name: data for name, data in files.items() if not name.startswith("receipt-")}
 
 
 def _there(hub: HuggingFaceServer) -> dict[str, bytes]:
@@ -62,7 +62,7 @@ def test_a_new_repository_is_private_and_holds_the_dataset(hub: HuggingFaceServe
     assert hub.repos[REPO].private
     assert hub.repos[REPO].commits[-1].message == "first version"
     assert _there(hub) == _data(dataset)
-    receipt = json.loads((dataset / "published-huggingface.json").read_text())
+    receipt = json.loads((dataset / "receipt-huggingface.json").read_text())
     assert receipt["version"] == hub.repos[REPO].commits[-1].id
     assert receipt["files"].keys() == _data(dataset).keys()
     assert amaxds("validate", dataset).returncode == 0
@@ -126,15 +126,15 @@ def test_the_gallery_becomes_a_static_space_of_the_same_name(
     assert "sdk: static\napp_file: index.html\n" in card
     assert f"datasets:\n- {REPO}\n" in card
     assert page == {path.relative_to(report).as_posix(): path.read_bytes() for path in report.rglob("*") if path.is_file()}
-    receipt = json.loads((dataset / "published-gallery.json").read_text())
+    receipt = json.loads((dataset / "receipt-gallery.json").read_text())
     assert (receipt["version"], receipt["url"]) == (space.commits[-1].id, f"{hub.url}/spaces/{REPO}")
     assert amaxds("validate", dataset).returncode == 0
     assert publish("--gallery").returncode == 0
     assert len(space.commits) == 2, "nothing has changed, so nothing was sent"
     hub.damage(r"gallery/app\.js")
-    (dataset / "published-gallery.json").unlink()
+    (dataset / "receipt-gallery.json").unlink()
     assert_error(publish("--gallery"), 3, "gallery/app.js arrived damaged")
-    assert not (dataset / "published-gallery.json").exists()
+    assert not (dataset / "receipt-gallery.json").exists()
 
 
 def test_there_is_no_gallery_without_hugging_face(dataset: Path, assert_error: Check) -> None:
@@ -178,7 +178,7 @@ def test_an_interrupted_upload_goes_on(hub: HuggingFaceServer, publish: Publish,
     assert ended.returncode == 3
     assert "amaxds: Hugging Face answered 403" in ended.stderr
     assert len(hub.repos[REPO].commits) == 1
-    assert not (dataset / "published-huggingface.json").exists()
+    assert not (dataset / "receipt-huggingface.json").exists()
     stored = set(hub.repos[REPO].objects)
     hub.requests.clear()
     hub.fail(method="PUT", path=refused, status=200, times=1, after_bytes=1000)
@@ -195,7 +195,7 @@ def test_a_file_that_arrives_damaged_is_found(
 ) -> None:
     hub.damage("contact-sheet")
     assert_error(publish(), 3, "contact-sheet-original.png arrived damaged", "no receipt")
-    assert not (dataset / "published-huggingface.json").exists()
+    assert not (dataset / "receipt-huggingface.json").exists()
 
 
 REFUSED = {
@@ -215,7 +215,7 @@ def test_what_a_hub_refuses_is_said_with_what_to_do(
     path, words = REFUSED[status]
     hub.fail(method="POST" if status != 401 else "GET", path=path, status=status, times=40)
     assert_error(publish(), 3, f"answered {status}", words)
-    assert not (dataset / "published-huggingface.json").exists()
+    assert not (dataset / "receipt-huggingface.json").exists()
 
 
 def test_names_and_tokens_are_checked_before_anything_is_sent(

@@ -68,7 +68,7 @@ def test_a_new_dataset_is_private_and_has_the_images_in_folders(kaggle: KaggleSe
     names = [layer.name for layer in DEMO.layers]
     published = {(names.index(line["layer"]), int(line["filter"])): line["pixels_sha256"] for line in table.values()}
     assert published == hashes(dataset)
-    receipt = json.loads((dataset / "published-kaggle.json").read_text())
+    receipt = json.loads((dataset / "receipt-kaggle.json").read_text())
     assert (receipt["version"], receipt["files"].keys()) == ("1", files.keys())
 
 
@@ -106,7 +106,7 @@ def test_an_upload_that_stops_half_way_is_resumed(kaggle: KaggleServer, publish:
     ended = publish()
     assert ended.returncode == 0, ended.stderr
     assert len(kaggle.datasets[REPO].versions[0].files) == 27
-    assert (dataset / "published-kaggle.json").exists()
+    assert (dataset / "receipt-kaggle.json").exists()
 
 
 def test_a_file_that_kaggle_does_not_take_is_an_error_and_the_next_run_goes_on(
@@ -115,7 +115,7 @@ def test_a_file_that_kaggle_does_not_take_is_an_error_and_the_next_run_goes_on(
     kaggle.fail("/upload/", status=500)
     assert_error(publish(), 3, "did not take the file", "run the same command again")
     assert kaggle.datasets == {}
-    assert not (dataset / "published-kaggle.json").exists()
+    assert not (dataset / "receipt-kaggle.json").exists()
     assert publish().returncode == 0
 
 
@@ -124,7 +124,7 @@ def test_a_file_that_arrives_damaged_is_found(
 ) -> None:
     kaggle.damage("block2_conv2/filter-3")
     assert_error(publish(), 3, "filterActivations/block2_conv2/filter-3.png arrived damaged", "no receipt")
-    assert not (dataset / "published-kaggle.json").exists()
+    assert not (dataset / "receipt-kaggle.json").exists()
 
 
 REFUSED = {
@@ -146,7 +146,7 @@ def test_what_kaggle_refuses_is_said_with_what_to_do(
     kaggle.fail(call, status=status, times=100)
     assert_error(publish(), 3, f"answered {status}", words)
     assert kaggle.datasets == {}
-    assert not (dataset / "published-kaggle.json").exists()
+    assert not (dataset / "receipt-kaggle.json").exists()
 
 
 def test_names_logins_and_titles_that_do_not_fit(kaggle: KaggleServer, publish: Publish, assert_error: Check) -> None:
@@ -164,4 +164,4 @@ def test_without_network_nothing_changes(dataset: Path, tmp_path: Path, assert_e
     with turn():
         ended = _publish(dataset, tmp_path)
     assert_error(ended, 3, "could not be reached", "run the same command again")
-    assert not (dataset / "published-kaggle.json").exists()
+    assert not (dataset / "receipt-kaggle.json").exists()

@@ -18,7 +18,7 @@ from PIL import Image
 
 from amaxds.analysis.measures import BINS, FREQUENCIES, histogram_shares, power, radial
 from amaxds.analysis.report import write_report
-from amaxds.dataset.build_info import require_claims
+from amaxds.dataset.build_info import require_build_info
 from amaxds.dataset.bundle import bundle
 from amaxds.errors import UsageError
 
@@ -145,7 +145,7 @@ def test_the_same_dataset_in_another_form_gives_the_same_bytes_and_an_earlier_re
 
 
 def _bundled(small: Path, tmp_path: Path) -> Path:
-    bundle(small, require_claims(small), tmp_path / "bundle")
+    bundle(small, require_build_info(small), tmp_path / "bundle")
     return tmp_path / "bundle"
 
 

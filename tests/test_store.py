@@ -22,7 +22,7 @@ from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
 from amaxds.errors import StoreError, UsageError
-from amaxds.storage.store import Remote, near
+from amaxds.storage.store import Remote, local_copy
 
 Check = Callable[..., None]
 Environ = dict[str, Any]
@@ -133,7 +133,7 @@ def test_names_that_lead_elsewhere_are_not_followed(store: Store, tmp_path: Path
 def test_only_what_is_in_the_folder_is_fetched_and_deleted(store: Store, tmp_path: Path) -> None:
     for name in ("out/a", "out/.amaxds/b", "out/.amaxds-not/c", "outer/d"):
         store.place(name).write(name.encode())
-    with near(store.place("out"), without=".amaxds") as folder:
+    with local_copy(store.place("out"), without=".amaxds") as folder:
         assert sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()) == [
             ".amaxds-not/c",
             "a",
@@ -257,8 +257,8 @@ def test_the_receipt_of_what_is_published_from_a_store_is_left_there(store: Stor
         command = ("publish", place, "--to", "huggingface", "--repo", "owner/out", "--allow-partial")
         ended = amaxds(*command, **settings)
         assert ended.returncode == 0, ended.stderr
-        assert f"receipt {place}/published-huggingface.json" in ended.stdout
-        assert "published-huggingface.json" in store.names(place)
+        assert f"receipt {place}/receipt-huggingface.json" in ended.stdout
+        assert "receipt-huggingface.json" in store.names(place)
         again = amaxds(*command, "--dry-run", **settings)
     assert "0 to add, 0 to change, 0 to remove" in again.stdout
     assert amaxds("validate", place).returncode == 0

@@ -19,7 +19,7 @@ from conftest import SMALL, amaxds
 
 from amaxds.checks.rules import RULES
 from amaxds.checks.validate import validate
-from amaxds.dataset.build_info import require_claims
+from amaxds.dataset.build_info import require_build_info
 from amaxds.dataset.bundle import bundle
 from amaxds.image import decode_png, encode_png
 
@@ -31,7 +31,7 @@ OTHER = "filterActivations/block2_conv2/filter-4.png"
 @pytest.fixture(scope="module")
 def bundled(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("bundled") / "bundle"
-    bundle(small, require_claims(small), out)
+    bundle(small, require_build_info(small), out)
     return out
 
 
@@ -190,7 +190,7 @@ def test_each_recipe_of_a_dataset_makes_a_valid_bundle(tmp_path: Path) -> None:
     few = ("--layers", "block1_conv1", "--filters", "0-3")
     assert amaxds("build", folder, *SMALL, *few, "--recipe", "clear").returncode == 0
     for recipe in ("clear", "original"):
-        bundle(folder, require_claims(folder), tmp_path / recipe, recipe)
+        bundle(folder, require_build_info(folder), tmp_path / recipe, recipe)
         ended = amaxds("validate", tmp_path / recipe)
         assert (ended.returncode, ended.stdout) == (0, f"{tmp_path / recipe}: 4 images, valid\n")
     _edit("build.json", '"images": 8', '"images": 9')(tmp_path / "clear")

@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from amaxds.analysis.score import Result
     from amaxds.checks.audit import AuditReport
     from amaxds.checks.diff import Difference
-    from amaxds.checks.rules import Report
+    from amaxds.checks.rules import ValidationReport
     from amaxds.hubs.base import Hub
     from amaxds.spec.network import Network
     from amaxds.spec.plan import Plan
-    from amaxds.storage.store import Place
+    from amaxds.storage.store import Location
 
 
 def build(
-    out: Place,
+    out: Location,
     plan: Plan,
     network_file: Path,
     weights: str = "pretrained",
@@ -33,7 +33,7 @@ def build(
     engine: str = "local",
     address: str | None = None,
     fill_gpu: bool = True,
-) -> Report:
+) -> ValidationReport:
     """Make the dataset of a plan at `out`, or go on where the same build stopped; what validation then finds.
 
     network_file: the network's model file, where it is from one. fill_gpu: on a GPU, as many images in one program as its
@@ -45,12 +45,12 @@ def build(
     from amaxds.builds.shards import WORK
     from amaxds.checks.validate import validate as check
     from amaxds.compute.networks import load_weights
-    from amaxds.storage.store import near
+    from amaxds.storage.store import local_copy
 
     with open_engine(engine, workers, address) as executor:
         loaded = load_weights(plan.network, weights, plan.seed, network_file)
         make(out, with_batch_size_for(executor, plan) if fill_gpu else plan, loaded, executor)
-    with near(out, without=WORK) as folder:  # In a store, another build of the same may still have shards there.
+    with local_copy(out, without=WORK) as folder:  # In a store, another build of the same may still have shards there.
         return check(folder, str(out))
 
 
@@ -63,7 +63,7 @@ def plan_here(plan: Plan, workers: int | None = None) -> Plan:
         return with_batch_size_for(executor, plan)
 
 
-def validate(path: str) -> Report:
+def validate(path: str) -> ValidationReport:
     """What is wrong with a dataset, by the rules of `checks.rules`."""
     from amaxds.checks.validate import validate as check
     from amaxds.hubs.locate import located
@@ -79,26 +79,26 @@ def audit(
     import secrets
 
     from amaxds.checks.audit import audit as make_again
-    from amaxds.dataset.reader import open_contents
+    from amaxds.dataset.reader import open_dataset
     from amaxds.hubs.locate import located
 
     with located(path) as found:
         _require_valid(found, path)
-        with open_contents(found, path) as contents:
-            return make_again(contents, sample, secrets.randbelow(2**32) if seed is None else seed, weights, workers)
+        with open_dataset(found, path) as dataset:
+            return make_again(dataset, sample, secrets.randbelow(2**32) if seed is None else seed, weights, workers)
 
 
 def diff(before: str, after: str) -> Difference:
     """What it takes to get from one dataset to another, record by record and image by image. They are not validated."""
     from amaxds.checks.diff import diff as compare
-    from amaxds.dataset.reader import open_contents
+    from amaxds.dataset.reader import open_dataset
     from amaxds.hubs.locate import located
 
     with (
         located(before) as one,
         located(after) as other,
-        open_contents(one, before) as old,
-        open_contents(other, after) as new,
+        open_dataset(one, before) as old,
+        open_dataset(other, after) as new,
     ):
         return compare(old, new)
 
@@ -135,18 +135,18 @@ def classify(
 
 def bundle(path: str, out: Path, recipe: str | None = None, repo: str | None = None) -> str:
     """Write one recipe of a dataset folder as Kaggle expects a dataset; the recipe."""
-    from amaxds.dataset.build_info import require_claims
+    from amaxds.dataset.build_info import require_build_info
     from amaxds.dataset.bundle import bundle as write
     from amaxds.hubs.locate import dataset_at
-    from amaxds.storage.store import place_of
+    from amaxds.storage.store import parse_location
 
-    place = place_of(path)
+    place = parse_location(path)
     with dataset_at(place) as folder:
         _require_valid(folder, str(place))
-        return write(folder, require_claims(folder), out, recipe, repo)
+        return write(folder, require_build_info(folder), out, recipe, repo)
 
 
-def describe(folder: Path, out: Path, network: Network) -> Report:
+def describe(folder: Path, out: Path, network: Network) -> ValidationReport:
     """Make a dataset folder of images that were made elsewhere; what validation then finds."""
     from amaxds.builds.describe import describe as write
     from amaxds.checks.validate import validate as check
@@ -166,15 +166,15 @@ def publish(
     say: Callable[[str], None] = print,
 ) -> None:
     """Publish a dataset folder on each hub in turn, fetch it back and compare."""
-    from amaxds.dataset.build_info import require_claims
+    from amaxds.dataset.build_info import require_build_info
     from amaxds.hubs.locate import dataset_at
     from amaxds.hubs.publish import publish as send
-    from amaxds.storage.store import place_of
+    from amaxds.storage.store import parse_location
 
-    place = place_of(path)
+    place = parse_location(path)
     with dataset_at(place) as folder:
         _require_valid(folder, str(place))
-        send(folder, require_claims(folder), hubs, repo, private, message, allow_partial, dry_run, say, home=place)
+        send(folder, require_build_info(folder), hubs, repo, private, message, allow_partial, dry_run, say, home=place)
 
 
 def _require_valid(found: Path, name: str) -> None:

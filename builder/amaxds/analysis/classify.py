@@ -31,7 +31,7 @@ from amaxds.builds.progress import counting
 from amaxds.compute import backend
 from amaxds.compute.machine import cores
 from amaxds.compute.weights import Weights
-from amaxds.dataset.reader import Contents, open_contents
+from amaxds.dataset.reader import DatasetReader, open_dataset
 from amaxds.errors import UsageError
 from amaxds.image import decode_png
 from amaxds.spec.recipes import Recipe
@@ -85,48 +85,48 @@ def classify(
     for each in models:
         if each not in MODELS:
             raise UsageError(f"unknown model {each!r}.", f"Choose from {', '.join(MODELS)}.")
-    with whole_folder(out, path, "classification", MARK) as part, open_contents(path, name) as contents:
-        _require_classes(contents, name)
+    with whole_folder(out, path, "classification", MARK) as part, open_dataset(path, name) as dataset:
+        _require_classes(dataset, name)
         wanted = not models or "linear" in models
-        loaded, reason = weights_or_reason(contents.claims, weights, bool(models)) if wanted else (None, None)
+        loaded, reason = weights_or_reason(dataset.info, weights, bool(models)) if wanted else (None, None)
         chosen = [each for each in models or MODELS if each != "linear" or loaded is not None]
         backend.start(run.workers or cores())
         results = [
             result
-            for recipe in contents.claims.recipes.values()
-            for result in _of_recipe(contents, name, recipe, chosen, loaded, run)
+            for recipe in dataset.info.recipes.values()
+            for result in _of_recipe(dataset, name, recipe, chosen, loaded, run)
         ]
-        write_json(part / MARK, summarise_classification(contents, results, run.seed))
-        for file, data in draw_confusion(results, contents.claims.scope):
+        write_json(part / MARK, summarise_classification(dataset, results, run.seed))
+        for file, data in draw_confusion(results, dataset.info.scope):
             write_whole(part / file, data)
     return results, reason
 
 
-def summarise_classification(contents: Contents, results: Iterable[Result], seed: int) -> dict[str, Any]:
+def summarise_classification(dataset: DatasetReader, results: Iterable[Result], seed: int) -> dict[str, Any]:
     """classification.json."""
-    claims = contents.claims
+    info = dataset.info
     return {
         "format": FORMAT,
-        "dataset": claims.stored["dataset"],
-        "network": claims.network.name,
-        "layers": list(claims.scope),
+        "dataset": info.stored["dataset"],
+        "network": info.network.name,
+        "layers": list(info.scope),
         "seed": seed,
         "software": backend.software() | {"scikit-learn": metadata.version("scikit-learn")},
         "results": [each.as_json() for each in results],
     }
 
 
-def _require_classes(contents: Contents, name: str) -> None:
-    if len(contents.claims.scope) < 2:
+def _require_classes(dataset: DatasetReader, name: str) -> None:
+    if len(dataset.info.scope) < 2:
         raise UsageError(f"{name} has images of one layer only.", "Build more layers: there is nothing to tell apart.")
 
 
 def _of_recipe(
-    contents: Contents, name: str, recipe: Recipe, models: Sequence[str], weights: Weights | None, run: Run
+    dataset: DatasetReader, name: str, recipe: Recipe, models: Sequence[str], weights: Weights | None, run: Run
 ) -> Iterator[Result]:
-    parts = _read(contents, name, recipe)
+    parts = _read(dataset, name, recipe)
     if weights is not None:
-        parts = _with_features(contents, recipe, parts, weights, run)
+        parts = _with_features(dataset, recipe, parts, weights, run)
     living = {split: part.of(part.alive) for split, part in parts.items()}
     for model in models:
         teach = _teach_cnn if model == "cnn" else _teach_linear
@@ -134,7 +134,7 @@ def _of_recipe(
             if trained_on == "living" and (len(given["train"].labels) == len(parts["train"].labels) or not _enough(given)):
                 continue
             train, test = given["train"], given["test"]
-            classes = len(contents.claims.scope)
+            classes = len(dataset.info.scope)
             answers, settings = teach(train, given["validation"], test, classes, f"{recipe.name}, {trained_on}", run)
             kinds = {"all": np.full(len(test.labels), True), "living": test.alive, "dead": ~test.alive}
             scores = {
@@ -150,10 +150,10 @@ def _enough(given: Mapping[str, _Part]) -> bool:
     return len(np.unique(given["train"].labels)) > 1 and all(len(part.labels) for part in given.values())
 
 
-def _read(contents: Contents, name: str, recipe: Recipe) -> dict[str, _Part]:
+def _read(dataset: DatasetReader, name: str, recipe: Recipe) -> dict[str, _Part]:
     """Every image of a recipe, by split."""
-    scope, layers = contents.claims.scope, map(contents.claims.network.layer, contents.claims.scope)
-    rows = [(label, row) for label, layer in enumerate(layers) for row in contents.rows(recipe, layer)]
+    scope, layers = dataset.info.scope, map(dataset.info.network.layer, dataset.info.scope)
+    rows = [(label, row) for label, layer in enumerate(layers) for row in dataset.rows(recipe, layer)]
     parts = {}
     for split in SPLITS:
         found = [(label, row["status"] == "alive", decode_png(row["image"])) for label, row in rows if row["split"] == split]
@@ -169,12 +169,12 @@ def _read(contents: Contents, name: str, recipe: Recipe) -> dict[str, _Part]:
 
 
 def _with_features(
-    contents: Contents, recipe: Recipe, parts: Mapping[str, _Part], weights: Weights, run: Run
+    dataset: DatasetReader, recipe: Recipe, parts: Mapping[str, _Part], weights: Weights, run: Run
 ) -> dict[str, _Part]:
     with counting(f"{recipe.name}: features", sum(len(part.labels) for part in parts.values())) as done:
         return {
             split: dataclasses.replace(
-                part, features=network_features(contents.claims, weights, list(part.images), run.workers, done)
+                part, features=network_features(dataset.info, weights, list(part.images), run.workers, done)
             )
             for split, part in parts.items()
         }

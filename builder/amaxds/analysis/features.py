@@ -14,7 +14,7 @@ from amaxds.compute.convolution import has_loops
 from amaxds.compute.machine import cores
 from amaxds.compute.programs import Programs
 from amaxds.compute.weights import Weights
-from amaxds.dataset.build_info import Claims
+from amaxds.dataset.build_info import BuildInfo
 from amaxds.image import Pixels
 from amaxds.spec.plan import default_batch_size
 
@@ -23,7 +23,7 @@ Features = NDArray[np.float32]
 
 
 def network_features(
-    claims: Claims,
+    info: BuildInfo,
     weights: Weights,
     images: Sequence[Pixels],
     workers: int | None = None,
@@ -36,9 +36,9 @@ def network_features(
     `done` is called with the number of images of each block that is finished.
     """
     workers = workers or cores()
-    backend.start(workers, has_loops(claims.network))
-    programs, size = Programs(claims.network, weights), default_batch_size(claims.network)
-    found = np.zeros((len(images), claims.network.filters), np.float32)
+    backend.start(workers, has_loops(info.network))
+    programs, size = Programs(info.network, weights), default_batch_size(info.network)
+    found = np.zeros((len(images), info.network.filters), np.float32)
 
     def block(first: int, check: Check) -> Features:
         check()

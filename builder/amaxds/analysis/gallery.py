@@ -25,7 +25,7 @@ from PIL import Image
 
 from amaxds.analysis.features import Features, network_features
 from amaxds.compute.weights import Weights
-from amaxds.dataset.reader import Contents
+from amaxds.dataset.reader import DatasetReader
 from amaxds.dataset.record import Row
 from amaxds.image import Pixels, decode_png
 from amaxds.spec.network import Layer
@@ -43,7 +43,7 @@ Neighbours = NDArray[np.int64]
 
 
 def write_gallery(
-    contents: Contents,
+    dataset: DatasetReader,
     name: str,
     out: Path,
     figures: Sequence[str] = (),
@@ -56,13 +56,13 @@ def write_gallery(
     figures: the files beside the page that it links to, without their endings. weights: the network's own, by which images
     are found alike; without them no neighbours are shown. `done` is called with the number of images of each finished block.
     """
-    claims, records = contents.claims, dict[str, Any]()
-    for recipe in claims.recipes.values():
+    info, records = dataset.info, dict[str, Any]()
+    for recipe in info.recipes.values():
         of_layers = {}
         places: list[tuple[Layer, int]] = []
         images: list[Pixels] = []
-        for layer in (claims.network.layer(each) for each in claims.scope):
-            rows = contents.rows(recipe, layer)
+        for layer in (info.network.layer(each) for each in info.scope):
+            rows = dataset.rows(recipe, layer)
             pixels = [decode_png(row["image"]) for row in rows]
             _write_images(out, recipe, layer, rows, pixels)
             of_layers[layer.name] = {column: [row[column] for row in rows] for column in _SHOWN}
@@ -71,15 +71,15 @@ def write_gallery(
             write_whole(_details(out, recipe, layer), _script(recipe, layer, rows, pixels))
         records[recipe.name] = of_layers
         if weights is not None:
-            features = network_features(claims, weights, images, workers, done)
-            _add_neighbours(out, recipe, list(claims.scope), places, most_alike(features, NEIGHBOURS))
+            features = network_features(info, weights, images, workers, done)
+            _add_neighbours(out, recipe, list(info.scope), places, most_alike(features, NEIGHBOURS))
     data = {
         "name": name,
-        "network": claims.network.name,
-        "layers": list(claims.scope),
-        "recipes": list(claims.recipes),
-        "filters": claims.filters,
-        "images": claims.filters * len(claims.recipes),
+        "network": info.network.name,
+        "layers": list(info.scope),
+        "recipes": list(info.recipes),
+        "filters": info.filters,
+        "images": info.filters * len(info.recipes),
         "sprites": {"columns": _COLUMNS, "rows": _ROWS, "tiles": _COLUMNS * _ROWS},
         "figures": list(figures),
         "records": records,

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amaxds.compute.machine import cores
-from amaxds.dataset.reader import Contents
+from amaxds.dataset.reader import DatasetReader
 from amaxds.dataset.record import Row
 from amaxds.image import Pixels, decode_png
 
@@ -87,17 +87,17 @@ class LayerMeasures:
         return None if self.rank is None else float(np.mean(self.alive & (self.rank == 1)))
 
 
-def measure(contents: Contents, workers: int | None = None) -> Iterator[LayerMeasures]:
+def measure(dataset: DatasetReader, workers: int | None = None) -> Iterator[LayerMeasures]:
     """Every layer of a valid dataset under every recipe, in the order of recipes and of the network.
 
     Images are decoded once, one layer's at a time, side by side; the numbers do not depend on how many.
     """
-    claims = contents.claims
+    info = dataset.info
     with ThreadPoolExecutor(workers or cores()) as pool:
-        for recipe in claims.recipes.values():
-            for layer in claims.network.layers:
-                if layer.name in claims.scope:
-                    yield _measure_layer(recipe.name, layer.name, contents.rows(recipe, layer), pool)
+        for recipe in info.recipes.values():
+            for layer in info.network.layers:
+                if layer.name in info.scope:
+                    yield _measure_layer(recipe.name, layer.name, dataset.rows(recipe, layer), pool)
 
 
 def _measure_layer(recipe: str, layer: str, rows: Sequence[Row], pool: ThreadPoolExecutor) -> LayerMeasures:

@@ -25,8 +25,8 @@ from amaxds.analysis.gallery import write_gallery
 from amaxds.analysis.measures import COARSE_LEVELS, COLOURS, FREQUENCIES, LayerMeasures, measure
 from amaxds.builds.own_weights import weights_or_reason
 from amaxds.builds.progress import counting
-from amaxds.dataset.build_info import Claims
-from amaxds.dataset.reader import open_contents
+from amaxds.dataset.build_info import BuildInfo
+from amaxds.dataset.reader import open_dataset
 from amaxds.spec.network import VGG16
 from amaxds.storage.files import write_json, write_whole
 from amaxds.storage.staging import FORMAT, whole_folder
@@ -47,48 +47,46 @@ def write_report(
     """
     from amaxds.analysis.figures import draw
 
-    with whole_folder(out, path, "report", SUMMARY_FILE) as part, open_contents(path, name) as contents:
-        claims = contents.claims
-        loaded, reason = (None, None) if neighbours is False else weights_or_reason(claims, weights, neighbours is True)
-        layers, published = list(measure(contents)), read_published(claims)
-        summary = summarise_report(claims, layers, published)
+    with whole_folder(out, path, "report", SUMMARY_FILE) as part, open_dataset(path, name) as dataset:
+        info = dataset.info
+        loaded, reason = (None, None) if neighbours is False else weights_or_reason(info, weights, neighbours is True)
+        layers, published = list(measure(dataset)), read_published(info)
+        summary = summarise_report(info, layers, published)
         write_json(part / SUMMARY_FILE, summary)
         write_whole(part / "summary.csv", _as_csv(csv_rows(summary)))
         figures = []
         for file, data in draw(layers, published):
             write_whole(part / file, data)
             figures += [file.removesuffix(".png")] * file.endswith(".png")
-        with counting("looking for images alike", claims.filters * len(claims.recipes)) as done:
-            write_gallery(contents, str(summary["dataset"]), part, figures, loaded, workers, done)
+        with counting("looking for images alike", info.filters * len(info.recipes)) as done:
+            write_gallery(dataset, str(summary["dataset"]), part, figures, loaded, workers, done)
     return reason
 
 
-def read_published(claims: Claims) -> dict[str, Any] | None:
+def read_published(info: BuildInfo) -> dict[str, Any] | None:
     """What the original study published of the dataset's layers: `source` in words, and by layer `mean_index` and
     `dead_share_estimated`. None for another network than the study's."""
-    if claims.network != VGG16:
+    if info.network != VGG16:
         return None
     stored = json.loads((files("amaxds") / "data" / "study_values.json").read_text(encoding="utf-8"))
     of_scope = {
-        name: {layer: value for layer, value in stored[name].items() if layer in claims.scope}
+        name: {layer: value for layer, value in stored[name].items() if layer in info.scope}
         for name in ("mean_index", "dead_share_estimated")
     }
     return {"source": stored["source"]} | of_scope
 
 
-def summarise_report(claims: Claims, layers: Sequence[LayerMeasures], published: Mapping[str, Any] | None) -> dict[str, Any]:
+def summarise_report(info: BuildInfo, layers: Sequence[LayerMeasures], published: Mapping[str, Any] | None) -> dict[str, Any]:
     """summary.json: every number that is drawn. Null: not known, of a dead image, or no frequency in a bin."""
     return {
         "format": FORMAT,
-        "dataset": claims.stored["dataset"],
-        "network": claims.network.name,
-        "seed": claims.stored["seed"],
-        "complete": claims.filters == claims.network.filters,
+        "dataset": info.stored["dataset"],
+        "network": info.network.name,
+        "seed": info.stored["seed"],
+        "complete": info.filters == info.network.filters,
         "frequencies": FREQUENCIES.tolist(),
         "coarse_levels": COARSE_LEVELS.tolist(),
-        "recipes": {
-            recipe: {each.layer: _layer(each) for each in layers if each.recipe == recipe} for recipe in claims.recipes
-        },
+        "recipes": {recipe: {each.layer: _layer(each) for each in layers if each.recipe == recipe} for recipe in info.recipes},
     } | ({"published": published} if published else {})
 
 

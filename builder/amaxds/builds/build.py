@@ -25,8 +25,8 @@ from typing import Any
 from amaxds.builds.executors.base import Engine, Load
 from amaxds.builds.progress import BuildProgress
 from amaxds.builds.shards import WORK, Row, read_shard, shard_path
-from amaxds.builds.workdir import at_hand, locked, name_of, remove, require_usable
-from amaxds.builds.worker import Job, LayerKey, Ranks, Site, describe, layer_key
+from amaxds.builds.workdir import local_working_folder, locked, name_of, remove, require_usable
+from amaxds.builds.worker import Job, LayerKey, Ranks, Site, layer_key, process_entries
 from amaxds.compute import backend
 from amaxds.compute.weights import Weights
 from amaxds.dataset import build_info
@@ -35,10 +35,10 @@ from amaxds.errors import DamagedShard, UsageError
 from amaxds.spec.plan import Plan, Unit, operations_per_step
 from amaxds.spec.recipes import Recipe
 from amaxds.storage.files import disk_errors, move_whole, write_json
-from amaxds.storage.store import Place
+from amaxds.storage.store import Location
 
 
-def build(out: Place, plan: Plan, weights: Weights, engine: Engine) -> None:
+def build(out: Location, plan: Plan, weights: Weights, engine: Engine) -> None:
     """Make the dataset of the plan in the folder `out`, or go on where an earlier run of the same build stopped.
 
     Raises UsageError for a folder that is in use, not writable, holds something else, or holds another build; DiskError or
@@ -61,17 +61,17 @@ def build(out: Place, plan: Plan, weights: Weights, engine: Engine) -> None:
     build_info.require_same(out, {key: stored.get(key) for key in asked}, asked)
 
 
-def _run(out: Place, plan: Plan, weights: Weights, asked: build_info.Identity, engine: Engine, begun: Begun) -> None:
+def _run(out: Location, plan: Plan, weights: Weights, asked: build_info.Identity, engine: Engine, begun: Begun) -> None:
     """Run what is missing and package all."""
     work = out / WORK
     if not (work / "build.json").exists():
-        identity = asked | engine.first(functools.partial(describe, plan.network))
+        identity = asked | engine.first(functools.partial(process_entries, plan.network))
         with contextlib.suppress(FileExistsError):  # In a store, another build may begin at the same moment.
             write_json(work / "build.json", identity, new=True)
     identity = _read_json(work / "build.json")
     build_info.require_same(out, {key: identity.get(key) for key in asked}, asked)
     job = Job(plan, weights, out.absolute() if isinstance(out, Path) else out, identity, ())
-    with at_hand(work) as here:
+    with local_working_folder(work) as here:
         missing, damaged = _missing_units(dataclasses.replace(job, out=here.parent))
     job = dataclasses.replace(job, missing=missing)
     engine.open(functools.partial(Site, job))
@@ -87,7 +87,7 @@ def _run(out: Place, plan: Plan, weights: Weights, asked: build_info.Identity, e
         progress.stage("ranking")
         layers = {key: Load(f"ranks of {key[0]} {key[1]}", key, _scoring(plan, units)) for key, units in job.units.items()}
         ranks = dict(engine.run(layers, Site.rank))
-        with at_hand(work) as here:
+        with local_working_folder(work) as here:
             progress.stage("packaging")
             _package(out, here, plan, identity, _Ranked(dataclasses.replace(job, out=here.parent), ranks), begun)
         progress.say("validating")
@@ -138,7 +138,7 @@ class _Ranked:
                 for row in self._job.rows_of(key):
                     yield row | {"activation_rank": self._ranks[key][row["filter"]][0]}
 
-    def beaten(self, recipe: Recipe) -> list[dict[str, Any]]:
+    def outranked(self, recipe: Recipe) -> list[dict[str, Any]]:
         """The living images of one recipe that another image beats, by the filter whose image is the best for theirs."""
         found = []
         for row in self.rows(recipe):
@@ -148,18 +148,18 @@ class _Ranked:
         return found
 
 
-def _package(out: Place, here: Path, plan: Plan, identity: build_info.Identity, ranked: _Ranked, begun: Begun) -> None:
+def _package(out: Location, here: Path, plan: Plan, identity: build_info.Identity, ranked: _Ranked, begun: Begun) -> None:
     """Write everything beside .amaxds into a folder here, then move it into place, build.json last."""
     packaged, scratch = here / "packaged", here / "scratch"
     rows = {recipe.name: functools.partial(ranked.rows, recipe) for recipe in plan.recipes}
-    beaten = {recipe.name: ranked.beaten(recipe) for recipe in plan.recipes}
+    outranked = {recipe.name: ranked.outranked(recipe) for recipe in plan.recipes}
     command = build_info.command_of(identity)
     try:
         for folder in (packaged, scratch):
             shutil.rmtree(folder, ignore_errors=True)
             with disk_errors(folder):
                 folder.mkdir()
-        write_dataset(packaged, scratch, name_of(out), plan.network, identity, command, rows, beaten, begun)
+        write_dataset(packaged, scratch, name_of(out), plan.network, identity, command, rows, outranked, begun)
         shutil.rmtree(scratch, ignore_errors=True)  # From here on nothing takes room: a disk that was not full yet stays so.
         files = [path.relative_to(packaged) for path in packaged.rglob("*") if path.is_file()]
         for file in sorted(files, key=lambda each: (each.name == "build.json", each)):
@@ -169,7 +169,7 @@ def _package(out: Place, here: Path, plan: Plan, identity: build_info.Identity, 
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _read_json(path: Place) -> dict[str, Any]:
+def _read_json(path: Location) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:

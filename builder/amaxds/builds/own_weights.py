@@ -6,27 +6,27 @@ from pathlib import Path
 
 from amaxds.compute.networks import load_weights
 from amaxds.compute.weights import Weights
-from amaxds.dataset.build_info import Claims
+from amaxds.dataset.build_info import BuildInfo
 from amaxds.errors import NotFoundOnline, UsageError
 
 
-def own_weights(claims: Claims, choice: str | None = None) -> Weights:
+def own_weights(info: BuildInfo, choice: str | None = None) -> Weights:
     """The weights that a dataset was built with; `choice` names their file, where it was one.
 
     Of images that were made elsewhere the weights are not known: theirs are the pretrained ones, or the chosen ones.
     UsageError for other weights than the build's; NotFoundOnline where pretrained ones cannot be had.
     """
-    said = claims.stored["network"]
+    said = info.stored["network"]
     if said["weights_sha256"] is None:
-        return load_weights(claims.network, choice or "pretrained", 0, Path(choice or ""))
-    from_file = claims.network.from_file
+        return load_weights(info.network, choice or "pretrained", 0, Path(choice or ""))
+    from_file = info.network.from_file
     if choice is None and (from_file or said["weights"] not in ("pretrained", "random")):
         raise UsageError(f"the dataset was built with a weights file, {said['weights']}.", "Give it with --weights FILE.")
     if from_file:
         kind = "random" if said["weights"] == "random" else "pretrained"
-        weights = load_weights(claims.network, kind, claims.stored["seed"], Path(str(choice)))
+        weights = load_weights(info.network, kind, info.stored["seed"], Path(str(choice)))
     else:
-        weights = load_weights(claims.network, choice or said["weights"], claims.stored["seed"])
+        weights = load_weights(info.network, choice or said["weights"], info.stored["seed"])
     if weights.digest != said["weights_sha256"]:
         raise UsageError(
             f"{weights.source}: these weights have the digest {weights.digest}, the build's {said['weights_sha256']}.",
@@ -35,10 +35,10 @@ def own_weights(claims: Claims, choice: str | None = None) -> Weights:
     return weights
 
 
-def weights_or_reason(claims: Claims, choice: str | None, insist: bool) -> tuple[Weights | None, str | None]:
+def weights_or_reason(info: BuildInfo, choice: str | None, insist: bool) -> tuple[Weights | None, str | None]:
     """`own_weights`, or why they cannot be had; where somebody insists, or chose a file, that is raised."""
     try:
-        return own_weights(claims, choice), None
+        return own_weights(info, choice), None
     except (NotFoundOnline, UsageError) as error:
         if insist or choice is not None:
             raise

@@ -20,7 +20,7 @@ from amaxds.dataset.record import stored_types
 from amaxds.errors import DamagedShard
 from amaxds.spec.plan import Unit
 from amaxds.storage.files import read_bounded, write_whole
-from amaxds.storage.store import Place, Remote
+from amaxds.storage.store import Location, Remote
 
 WORK = ".amaxds"
 """The folder, in that of the dataset, in which a build has its shards until it has finished."""
@@ -43,7 +43,7 @@ def shard_path(folder: Where, unit: Unit) -> Where:
     return cast(Where, folder / unit.recipe.name / f"{unit.name}.parquet")
 
 
-def write_shard(folder: Place, unit: Unit, build_digest: str, rows: Sequence[Row]) -> None:
+def write_shard(folder: Location, unit: Unit, build_digest: str, rows: Sequence[Row]) -> None:
     table = pa.Table.from_pylist(list(rows), schema=_schema())
     label = _label(unit, build_digest) | {"content": _content_digest(table)}
     buffer = io.BytesIO()
@@ -51,7 +51,7 @@ def write_shard(folder: Place, unit: Unit, build_digest: str, rows: Sequence[Row
     write_whole(shard_path(folder, unit), buffer.getvalue())
 
 
-def read_shard(folder: Place, unit: Unit, build_digest: str) -> list[Row]:
+def read_shard(folder: Location, unit: Unit, build_digest: str) -> list[Row]:
     """The shard's rows; DamagedShard where the file is not, in full, what this unit of this build wrote."""
     path = shard_path(folder, unit)
     most = _MOST_PER_IMAGE * (1 + len(unit.wanted))

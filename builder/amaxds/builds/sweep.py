@@ -21,7 +21,7 @@ from amaxds.compute.networks import find_network
 from amaxds.errors import UsageError, in_words
 from amaxds.spec.plan import Plan, make_plan
 from amaxds.spec.recipes import DEFAULT_RECIPE
-from amaxds.storage.store import Place
+from amaxds.storage.store import Location
 from amaxds.storage.values import short
 
 
@@ -54,13 +54,13 @@ class _File(_Options):
 class Build:
     """One dataset of a sweep."""
 
-    folder: Place
+    folder: Location
     plan: Plan
     arguments: tuple[str, ...]
     """Those of the `amaxds build` that makes it."""
 
 
-def read_sweep(file: Path, out: Place) -> list[Build]:
+def read_sweep(file: Path, out: Location) -> list[Build]:
     """The builds of a sweep in the order of the file, their folders below `out`; nothing is made yet.
 
     UsageError for a file that cannot be read, a key that is unknown, and any build that could not be begun.
@@ -83,7 +83,7 @@ def read_sweep(file: Path, out: Place) -> list[Build]:
     return found
 
 
-def _builds(said: _File, home: Path, out: Place) -> Iterator[Build]:
+def _builds(said: _File, home: Path, out: Location) -> Iterator[Build]:
     shared = said.model_dump(include=set(_Options.model_fields), exclude_none=True)
     for each in said.networks:
         named = each if isinstance(each, _OneNetwork) else _OneNetwork(name=each)
@@ -99,7 +99,7 @@ def _builds(said: _File, home: Path, out: Place) -> Iterator[Build]:
             yield Build(out / name, plan, tuple(_arguments(out / name, choice, said.recipes, seed, options)))
 
 
-def _arguments(folder: Place, network: str, recipes: Sequence[str], seed: int, options: dict[str, Any]) -> Iterator[str]:
+def _arguments(folder: Location, network: str, recipes: Sequence[str], seed: int, options: dict[str, Any]) -> Iterator[str]:
     yield from (str(folder), "--network", network, "--seed", str(seed))
     for recipe in recipes:
         yield from ("--recipe", recipe)

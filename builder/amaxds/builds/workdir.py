@@ -14,10 +14,10 @@ import filelock
 from amaxds.builds.shards import WORK
 from amaxds.errors import DamagedShard, UsageError
 from amaxds.storage.files import disk_errors
-from amaxds.storage.store import Place, Remote
+from amaxds.storage.store import Location, Remote
 
 
-def require_usable(out: Place) -> None:
+def require_usable(out: Location) -> None:
     """UsageError where the folder is a file, has a name that no card can hold, or holds anything that no build put there."""
     if isinstance(out, Remote):
         kind = out.kind()
@@ -41,20 +41,20 @@ def require_usable(out: Place) -> None:
         _require_ours(out, found)
 
 
-def _require_ours(out: Place, found: Sequence[str]) -> None:
+def _require_ours(out: Location, found: Sequence[str]) -> None:
     # Another build may end meanwhile: build.json is there before .amaxds goes, so it is looked for last.
     begun = (out / WORK / "build.json").exists() or found == [WORK]
     if found and not begun and not (out / "build.json").exists():
         raise UsageError(f"{out} is not empty and holds no build (it has {found[0]!r}).", "Choose another OUT, or empty it.")
 
 
-def name_of(out: Place) -> str:
+def name_of(out: Location) -> str:
     """The dataset's name."""
     return out.name if isinstance(out, Remote) else out.resolve().name
 
 
 @contextlib.contextmanager
-def locked(work: Place) -> Iterator[None]:
+def locked(work: Location) -> Iterator[None]:
     """Hold the build's working folder; the operating system lets go of it however the process ends. In a store none is held."""
     if isinstance(work, Remote):
         yield
@@ -81,7 +81,7 @@ def _lock(work: Path, tries: int = 100) -> contextlib.AbstractContextManager[Any
 
 
 @contextlib.contextmanager
-def at_hand(work: Place) -> Iterator[Path]:
+def local_working_folder(work: Location) -> Iterator[Path]:
     """The working folder; of one in a store a copy on this machine, for as long as it is used, so that it is read once.
 
     DamagedShard where it is deleted meanwhile: another build has finished.
@@ -97,7 +97,7 @@ def at_hand(work: Place) -> Iterator[Path]:
         yield Path(folder) / WORK
 
 
-def remove(work: Place) -> None:
+def remove(work: Location) -> None:
     """Delete the working folder, if it is there; on this machine as far as that is possible."""
     if isinstance(work, Remote):
         work.remove()

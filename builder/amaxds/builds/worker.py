@@ -25,7 +25,7 @@ from amaxds.errors import AmaxdsError
 from amaxds.image import decode_png
 from amaxds.spec.network import Network
 from amaxds.spec.plan import Plan, Unit
-from amaxds.storage.store import Place
+from amaxds.storage.store import Location
 
 LayerKey = tuple[str, str]
 """Recipe and layer."""
@@ -47,14 +47,14 @@ class Job:
 
     plan: Plan
     weights: Weights
-    out: Place
+    out: Location
     """The dataset folder; absolute, as another process may be somewhere else."""
     identity: build_info.Identity
     missing: Sequence[Unit]
     """The units that are still to be made."""
 
     @property
-    def shards(self) -> Place:
+    def shards(self) -> Location:
         return self.out / WORK / "shards"
 
     @functools.cached_property
@@ -75,7 +75,7 @@ class Job:
             yield from read_shard(self.shards, unit, self.digest)
 
 
-def describe(network: Network, threads: int) -> dict[str, Any]:
+def process_entries(network: Network, threads: int) -> dict[str, Any]:
     """The part of a build's identity that belongs to the process and its machine: software and device."""
     backend.start(threads, has_loops(network))
     return {"software": backend.software(), "device": backend.device()}
@@ -89,7 +89,7 @@ class Site:
         build's folder; OutOfMemory."""
         plan = job.plan
         with memory_errors(plan.batch_size, threads):
-            here = describe(plan.network, threads)
+            here = process_entries(plan.network, threads)
             build_info.require_same(job.out, job.identity, job.identity | here)
             _require_seen(job)
             on_gpu = here["device"]["kind"] == "gpu"

@@ -28,8 +28,8 @@ from amaxds.compute import backend
 from amaxds.compute.convolution import has_loops
 from amaxds.compute.machine import cores
 from amaxds.compute.programs import Programs
-from amaxds.dataset.build_info import Claims
-from amaxds.dataset.reader import Contents
+from amaxds.dataset.build_info import BuildInfo
+from amaxds.dataset.reader import DatasetReader
 from amaxds.dataset.record import Row
 from amaxds.errors import UsageError
 from amaxds.image import decode_png, psnr
@@ -111,33 +111,33 @@ def _lines_of(image: Remade) -> Iterator[str]:
     yield from (f"       {problem}" for problem in image.problems)
 
 
-def audit(contents: Contents, count: int, seed: int, weights: str | None = None, workers: int | None = None) -> AuditReport:
+def audit(dataset: DatasetReader, count: int, seed: int, weights: str | None = None, workers: int | None = None) -> AuditReport:
     """Make a sample of a valid dataset's images again and compare; the sample has images of every layer, as far as it goes.
 
     weights: the file, where the dataset was built with one. UsageError for images that were made elsewhere, and for other
     weights than the build's.
     """
-    claims = contents.claims
-    recipes = [recipe for recipe in claims.recipes.values() if isinstance(recipe, AscentRecipe)]
-    if len(recipes) < len(claims.recipes):
+    info = dataset.info
+    recipes = [recipe for recipe in info.recipes.values() if isinstance(recipe, AscentRecipe)]
+    if len(recipes) < len(info.recipes):
         raise UsageError(
             "these images were made elsewhere, in a way that is not known.", "Only a built dataset can be audited."
         )
     if count < 1:
         raise UsageError(f"--sample {count} is out of range.", "Give the number of images to make again, from 1.")
-    loaded = own_weights(claims, weights)
-    _prefer(claims.stored["software"]["backend"])
+    loaded = own_weights(info, weights)
+    _prefer(info.stored["software"]["backend"])
     workers = workers or cores()
-    backend.start(workers, has_loops(claims.network))
-    differs = tuple(_other_software(claims))
-    programs = Programs(claims.network, loaded, claims.stored["precision"])
-    sample = draw_sample(claims, count, seed)
+    backend.start(workers, has_loops(info.network))
+    differs = tuple(_other_software(info))
+    programs = Programs(info.network, loaded, info.stored["precision"])
+    sample = draw_sample(info, count, seed)
     images: list[Remade] = []
     with BuildProgress(sum(map(len, sample.values()))) as progress:
         for recipe in recipes:
             scope = {layer: filters for (name, layer), filters in sample.items() if name == recipe.name}
-            stored = claims.stored
-            plan = Plan(claims.network, (recipe,), stored["seed"], scope, stored["batch_size"], stored["precision"])
+            stored = info.stored
+            plan = Plan(info.network, (recipe,), stored["seed"], scope, stored["batch_size"], stored["precision"])
             made: dict[tuple[str, int], Row] = {}
 
             def make(unit: Unit, check: Check, plan: Plan = plan) -> list[Row]:
@@ -147,15 +147,15 @@ def audit(contents: Contents, count: int, seed: int, weights: str | None = None,
                 made |= {(unit.layer.name, row["filter"]): row for row in rows}
                 progress.unit_done(unit)
             for name in scope:
-                images += _compare_layer(contents, programs, plan, claims.network.layer(name), made, not differs)
+                images += _compare_layer(dataset, programs, plan, info.network.layer(name), made, not differs)
     return AuditReport(seed, differs, images)
 
 
-def draw_sample(claims: Claims, count: int, seed: int) -> dict[tuple[str, str], tuple[int, ...]]:
+def draw_sample(info: BuildInfo, count: int, seed: int) -> dict[tuple[str, str], tuple[int, ...]]:
     """(recipe, layer) -> filters: as many of each as of any other, as far as there are, at random."""
     rng = np.random.default_rng(seed)
-    strata = [(recipe, layer) for recipe in claims.recipes for layer in claims.scope]
-    shuffled = {stratum: rng.permutation(claims.scope[stratum[1]]).tolist() for stratum in strata}
+    strata = [(recipe, layer) for recipe in info.recipes for layer in info.scope]
+    shuffled = {stratum: rng.permutation(info.scope[stratum[1]]).tolist() for stratum in strata}
     order = [strata[place] for place in rng.permutation(len(strata))]
     turns = [(turn, place) for place, stratum in enumerate(order) for turn in range(len(shuffled[stratum]))]
     drawn: dict[tuple[str, str], list[int]] = {stratum: [] for stratum in strata}
@@ -170,20 +170,20 @@ def _prefer(name: str) -> None:
         os.environ["KERAS_BACKEND"] = name
 
 
-def _other_software(claims: Claims) -> Iterator[str]:
-    said, here = claims.stored["software"], backend.software()
+def _other_software(info: BuildInfo) -> Iterator[str]:
+    said, here = info.stored["software"], backend.software()
     for name in backend.PIXEL_SOFTWARE:
         if said.get(name) != here.get(name):
             yield f"{name} {said.get(name, 'none')}, here {here.get(name, 'none')}"
-    for at, stored, found in differences(claims.stored["device"], backend.device()):
+    for at, stored, found in differences(info.stored["device"], backend.device()):
         yield f"{at} {stored}, here {found}"
 
 
 def _compare_layer(
-    contents: Contents, programs: Programs, plan: Plan, layer: Layer, made: Mapping[tuple[str, int], Row], exact: bool
+    dataset: DatasetReader, programs: Programs, plan: Plan, layer: Layer, made: Mapping[tuple[str, int], Row], exact: bool
 ) -> Iterator[Remade]:
     recipe = plan.recipes[0]
-    rows = contents.rows(recipe, layer)
+    rows = dataset.rows(recipe, layer)
     filters, images = [row["filter"] for row in rows], [decode_png(row["image"]) for row in rows]
     scores = layer_scores(programs, recipe, layer, filters, images, plan.batch_size)
     usual = statistics.median(row["activation"] for row in rows)

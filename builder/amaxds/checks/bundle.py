@@ -9,8 +9,8 @@ from importlib.metadata import version
 from typing import Any
 
 from amaxds.checks.record_checks import check_rows
-from amaxds.checks.rules import Report
-from amaxds.dataset.build_info import BUILD_FILE, Claims
+from amaxds.checks.rules import ValidationReport
+from amaxds.dataset.build_info import BUILD_FILE, BuildInfo
 from amaxds.dataset.bundle import (
     KAGGLE_FILE,
     TABLE,
@@ -23,16 +23,16 @@ from amaxds.dataset.bundle_reader import _MOST_TEXT, _text, read_image, read_tab
 from amaxds.dataset.croissant import CROISSANT_FILE
 from amaxds.dataset.record import Row
 from amaxds.errors import UsageError, in_words
-from amaxds.storage.archive import Tree
+from amaxds.storage.archive import Archive
 from amaxds.storage.values import differences, short, unique
 
 
-def check_bundle(tree: Tree, claims: Claims, report: Report) -> Iterator[Row]:
+def check_bundle(archive: Archive, info: BuildInfo, report: ValidationReport) -> Iterator[Row]:
     """Check the files, and every line of metadata.csv with the image it names; what could be read of the records."""
-    recipe = next(iter(claims.recipes.values()))
+    recipe = next(iter(info.recipes.values()))
     before, named = (-1, -1), set[str]()
-    indices = {layer.name: layer.index for layer in claims.network.layers}
-    records = read_table(tree, claims, report.add)
+    indices = {layer.name: layer.index for layer in info.network.layers}
+    records = read_table(archive, info, report.add)
     while rows := list(itertools.islice(records, 64)):
         for row in rows:
             named.add(row["file"])
@@ -42,53 +42,53 @@ def check_bundle(tree: Tree, claims: Claims, report: Report) -> Iterator[Row]:
                 report.add("order", row["place"], "comes after a later layer or filter")
             before = key
             try:
-                row["image"] = read_image(tree, row["file"], claims, recipe)
+                row["image"] = read_image(archive, row["file"], info, recipe)
             except KeyError:
                 report.add("files", row["file"], f"is missing, and {TABLE} names it")
             except (OSError, ValueError) as error:
                 report.add("image", row["place"], in_words(error))
-        yield from check_rows([row for row in rows if row["image"]], claims, recipe, report)
+        yield from check_rows([row for row in rows if row["image"]], info, recipe, report)
         yield from ({**row, "tile": None} for row in rows if not row["image"])
-    for name in sorted(tree.files.keys() - named - {TABLE, BUILD_FILE, CROISSANT_FILE, KAGGLE_FILE}):
+    for name in sorted(archive.files.keys() - named - {TABLE, BUILD_FILE, CROISSANT_FILE, KAGGLE_FILE}):
         report.add("files", name, f"is no file of a bundle, or an image that {TABLE} does not name")
 
 
-def check_bundle_descriptions(tree: Tree, claims: Claims, rows: Sequence[Row], report: Report) -> None:
+def check_bundle_descriptions(archive: Archive, info: BuildInfo, rows: Sequence[Row], report: ValidationReport) -> None:
     """Check what is rendered from the records: croissant.json, and dataset-metadata.json where it is there.
 
     Kaggle takes that one as settings, and does not hand it out again.
     """
-    stored = claims.stored
+    stored = info.stored
     try:
-        table = tree.read(TABLE, _MOST_TEXT)
+        table = archive.read(TABLE, _MOST_TEXT)
     except (KeyError, OSError, ValueError):
         return  # Found already.
     due = json.loads(render_bundle_croissant(stored, rows, table))
-    found = _json(tree, CROISSANT_FILE, "croissant", report)
+    found = _json(archive, CROISSANT_FILE, "croissant", report)
     if found is not None:
         if stored["software"]["amaxds"] != version("amaxds") and isinstance(found, dict):
             found, due = found.get("distribution"), due["distribution"]
         for at, claimed, expected in differences(found, due):
             report.add("croissant", CROISSANT_FILE, f"{at or 'it'} is {short(claimed)}, expected {short(expected)}")
-    if KAGGLE_FILE in tree.files and (found := _json(tree, KAGGLE_FILE, "kaggle", report)) is not None:
-        _check_kaggle(found, claims, report)
+    if KAGGLE_FILE in archive.files and (found := _json(archive, KAGGLE_FILE, "kaggle", report)) is not None:
+        _check_kaggle(found, info, report)
 
 
-def _check_kaggle(found: Any, claims: Claims, report: Report) -> None:
+def _check_kaggle(found: Any, info: BuildInfo, report: ValidationReport) -> None:
     repo = found.get("id") if isinstance(found, dict) else None
     try:
         require_repo(str(repo))
     except UsageError:
         report.add("kaggle", KAGGLE_FILE, f"id is {short(repo)}, expected owner/name")
-    if claims.stored["software"]["amaxds"] == version("amaxds"):
-        due = kaggle_metadata(claims.stored, next(iter(claims.recipes)))
+    if info.stored["software"]["amaxds"] == version("amaxds"):
+        due = kaggle_metadata(info.stored, next(iter(info.recipes)))
         for at, claimed, expected in differences(found, due):
             if at != "id":
                 report.add("kaggle", KAGGLE_FILE, f"{at or 'it'} is {short(claimed)}, expected {short(expected)}")
 
 
-def _json(tree: Tree, name: str, rule: str, report: Report) -> Any:
-    text = _text(tree, name, rule, report.add)
+def _json(archive: Archive, name: str, rule: str, report: ValidationReport) -> Any:
+    text = _text(archive, name, rule, report.add)
     try:
         return None if text is None else json.loads(text, object_pairs_hook=unique)
     except (ValueError, RecursionError) as error:

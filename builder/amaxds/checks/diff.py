@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from amaxds.dataset.reader import Contents
+from amaxds.dataset.reader import DatasetReader
 from amaxds.dataset.record import Row
 from amaxds.errors import UsageError
 from amaxds.image import Pixels, decode_png, psnr
 from amaxds.spec.network import Layer
 from amaxds.storage.values import differences, short
 
-_NOT_SETTINGS = ("times", "beaten", "command", "images", "dead")
+_NOT_SETTINGS = ("times", "outranked", "command", "images", "dead")
 _COLUMNS = ("split", "network", "seed", "status", "activation_start", "activation", "activation_rank", "uniformity_index")
 
 
@@ -90,12 +90,12 @@ def _value(value: Any) -> str:
     return f"{value:.5g}" if isinstance(value, float) else short(value)
 
 
-def diff(before: Contents, after: Contents) -> Difference:
+def diff(before: DatasetReader, after: DatasetReader) -> Difference:
     """What it takes to get from one dataset to another of the same network. Memory is bounded by one layer of both.
 
     UsageError for datasets of different networks.
     """
-    networks = [each.claims.network for each in (before, after)]
+    networks = [each.info.network for each in (before, after)]
     if networks[0] != networks[1]:
         raise UsageError(
             f"the datasets are of different networks: {networks[0].name} and {networks[1].name}.", "Compare two of one network."
@@ -103,7 +103,7 @@ def diff(before: Contents, after: Contents) -> Difference:
     settings = {at: (old, new) for at, old, new in differences(_settings(before), _settings(after))}
     changes: list[Change] = []
     same = 0
-    for recipe in dict.fromkeys((*before.claims.recipes, *after.claims.recipes)):
+    for recipe in dict.fromkeys((*before.info.recipes, *after.info.recipes)):
         for layer in networks[0].layers:
             old, new = (_records(each, recipe, layer) for each in (before, after))
             for filter in sorted(old.keys() | new.keys()):
@@ -119,13 +119,13 @@ def diff(before: Contents, after: Contents) -> Difference:
     return Difference(settings, changes, same)
 
 
-def _settings(contents: Contents) -> dict[str, Any]:
-    return {key: value for key, value in contents.claims.stored.items() if key not in _NOT_SETTINGS}
+def _settings(dataset: DatasetReader) -> dict[str, Any]:
+    return {key: value for key, value in dataset.info.stored.items() if key not in _NOT_SETTINGS}
 
 
-def _records(contents: Contents, recipe: str, layer: Layer) -> dict[int, Row]:
-    known = contents.claims.recipes.get(recipe)
-    return {row["filter"]: row for row in (contents.rows(known, layer) if known else [])}
+def _records(dataset: DatasetReader, recipe: str, layer: Layer) -> dict[int, Row]:
+    known = dataset.info.recipes.get(recipe)
+    return {row["filter"]: row for row in (dataset.rows(known, layer) if known else [])}
 
 
 def _compare(old: Row, new: Row) -> tuple[dict[str, tuple[Any, Any]], ImageChange | None]:

@@ -19,13 +19,13 @@ from huggingface_hub import metadata_load
 
 from amaxds.builds.shards import WORK
 from amaxds.checks.record_checks import check_rows
-from amaxds.checks.rules import Report
+from amaxds.checks.rules import ValidationReport
 from amaxds.dataset import record
-from amaxds.dataset.build_info import BUILD_FILE, Claims
+from amaxds.dataset.build_info import BUILD_FILE, BuildInfo
 from amaxds.dataset.card import card_data, render_card
 from amaxds.dataset.contact_sheet import Tile, contact_sheet
 from amaxds.dataset.croissant import CROISSANT_FILE, render_croissant
-from amaxds.dataset.parquet import describe, image_name, named, row_batches, split_files
+from amaxds.dataset.parquet import dataset_info, image_name, named, row_batches, split_files
 from amaxds.dataset.record import Row
 from amaxds.dataset.summary import summarise
 from amaxds.errors import in_words
@@ -42,30 +42,30 @@ _BESIDE_DATA = (
     ".cache",
     ".git",
     ".gitattributes",
-    "published-huggingface.json",
-    "published-kaggle.json",
-    "published-gallery.json",
+    "receipt-huggingface.json",
+    "receipt-kaggle.json",
+    "receipt-gallery.json",
     WORK,
 )
 """What the hubs' own clients leave beside a dataset, receipts of `amaxds publish`, and what is checked by itself."""
 
 
-def check_folder(path: Path, claims: Claims, report: Report) -> Iterator[Row]:
+def check_folder(path: Path, info: BuildInfo, report: ValidationReport) -> Iterator[Row]:
     """Check the files, and every record with its image; what could be read of the records."""
-    _check_files(path, claims, report)
-    yield from _check_data(path, claims, report)
+    _check_files(path, info, report)
+    yield from _check_data(path, info, report)
 
 
-def check_descriptions(path: Path, claims: Claims, rows: Sequence[Row], report: Report) -> None:
+def check_descriptions(path: Path, info: BuildInfo, rows: Sequence[Row], report: ValidationReport) -> None:
     """Check everything that is rendered from the records: contact sheets, croissant.json, card."""
-    _check_sheets(path, claims, rows, report)
-    _check_croissant(path, claims, report)
-    _check_card(path, claims, rows, report)
+    _check_sheets(path, info, rows, report)
+    _check_croissant(path, info, report)
+    _check_card(path, info, rows, report)
 
 
-def _check_files(path: Path, claims: Claims, report: Report) -> None:
+def _check_files(path: Path, info: BuildInfo, report: ValidationReport) -> None:
     """That the folder holds the files of a dataset and nothing else: programs beside data would be run by some readers."""
-    due = {"README.md", BUILD_FILE, CROISSANT_FILE, *(f"contact-sheet-{recipe}.png" for recipe in claims.recipes)}
+    due = {"README.md", BUILD_FILE, CROISSANT_FILE, *(f"contact-sheet-{recipe}.png" for recipe in info.recipes)}
     found = set()
     for folder, folders, names in os.walk(path):
         inside = Path(folder).relative_to(path)
@@ -73,12 +73,12 @@ def _check_files(path: Path, claims: Claims, report: Report) -> None:
             folders[:] = [name for name in folders if name not in _BESIDE_DATA]
             names = [name for name in names if name not in _BESIDE_DATA]
         for name in folders:
-            if inside != Path(".") or name not in claims.recipes:
+            if inside != Path(".") or name not in info.recipes:
                 report.add("files", (inside / name).as_posix(), "is no folder of a dataset")
         for name in names + [name for name in folders if (Path(folder) / name).is_symlink()]:
             file = (inside / name).as_posix()
             found.add(file)
-            parquet = inside.as_posix() in claims.recipes and _PARQUET.fullmatch(name)
+            parquet = inside.as_posix() in info.recipes and _PARQUET.fullmatch(name)
             if file not in due and not parquet:
                 report.add("files", file, "is no file of a dataset")
             elif (Path(folder) / name).is_symlink():
@@ -89,9 +89,9 @@ def _check_files(path: Path, claims: Claims, report: Report) -> None:
         report.add("files", file, "is missing")
 
 
-def _check_data(path: Path, claims: Claims, report: Report) -> Iterator[Row]:
+def _check_data(path: Path, info: BuildInfo, report: ValidationReport) -> Iterator[Row]:
     """Check the parquet files; every record that could be read, without its image, labels as names."""
-    for recipe in claims.recipes.values():
+    for recipe in info.recipes.values():
         files = [(split, file) for split, file in split_files(path, recipe.name) if _PARQUET.fullmatch(file.name)]
         if not files:
             report.add("files", recipe.name, "has no parquet files")
@@ -100,7 +100,7 @@ def _check_data(path: Path, claims: Claims, report: Report) -> Iterator[Row]:
             place, first = f"{recipe.name}/{file.name}", next(i for i, each in enumerate(files) if each[0] == split)
             if file.name != (name := f"{split}-{number - first:05d}-of-{counts[split]:05d}.parquet"):
                 report.add("files", place, f"is not named {name}: files of {split} are missing")
-            yield from _check_file(file, place, split, recipe, claims, before, report)
+            yield from _check_file(file, place, split, recipe, info, before, report)
 
 
 def _check_file(
@@ -108,28 +108,28 @@ def _check_file(
     place: str,
     split: str,
     recipe: Recipe,
-    claims: Claims,
+    info: BuildInfo,
     before: dict[str, tuple[int, int]],
-    report: Report,
+    report: ValidationReport,
 ) -> Iterator[Row]:
     try:
         source = pq.ParquetFile(file)
-        problem = _features_problem(source.schema_arrow, claims.network)
+        problem = _features_problem(source.schema_arrow, info.network)
         if problem:
             report.add("features", place, problem)
             return
         size = sum(source.metadata.row_group(i).total_byte_size for i in range(source.metadata.num_row_groups))
-        most = claims.filters * (4 * recipe.image_side(claims.network) ** 2 + 10_000)
+        most = info.filters * (4 * recipe.image_side(info.network) ** 2 + 10_000)
         if size > most:
             report.add("files", place, f"holds {size} bytes, more than the {most} that its images could have")
             return
-        if source.metadata.num_rows > claims.filters:
-            report.add("files", place, f"has {source.metadata.num_rows} rows, for a scope of {claims.filters} filters")
+        if source.metadata.num_rows > info.filters:
+            report.add("files", place, f"has {source.metadata.num_rows} rows, for a scope of {info.filters} filters")
             return
         for batch in row_batches(source):
             rows = []
             for stored in batch:
-                row = named(stored, claims.network)
+                row = named(stored, info.network)
                 row |= {"split": split, "place": f"{place} {row['layer']}/{row['filter']}"}
                 if row["path"] != (due := image_name(row["filter"])):
                     report.add("image", row["place"], f"its path is {row['path']!r}, expected {due!r}")
@@ -139,7 +139,7 @@ def _check_file(
                         report.add("order", row["place"], "comes after a later layer or filter")
                     before[split] = key
                 rows.append(row)
-            yield from check_rows(rows, claims, recipe, report)
+            yield from check_rows(rows, info, recipe, report)
     except (OSError, ValueError, pa.ArrowException) as error:
         report.add("files", place, f"cannot be read: {in_words(error)}")
 
@@ -172,10 +172,10 @@ def _difference(found: datasets.Features, wanted: datasets.Features) -> str:
     return f"columns are in another order: {', '.join(found)}"
 
 
-def _check_sheets(path: Path, claims: Claims, rows: Sequence[Row], report: Report) -> None:
+def _check_sheets(path: Path, info: BuildInfo, rows: Sequence[Row], report: ValidationReport) -> None:
     """The contact sheets again from the images, where the same Pillow writes the same headings; that they are pictures."""
-    same = claims.stored["software"].get("pillow") == version("pillow")
-    for recipe in claims.recipes:
+    same = info.stored["software"].get("pillow") == version("pillow")
+    for recipe in info.recipes:
         name, tiles = f"contact-sheet-{recipe}.png", dict[str, list[Tile]]()
         try:
             file = path / name
@@ -185,7 +185,7 @@ def _check_sheets(path: Path, claims: Claims, rows: Sequence[Row], report: Repor
         except (OSError, ValueError) as error:
             report.add("sheet", name, f"cannot be read: {in_words(error)}")
             continue
-        names = [layer.name for layer in claims.network.layers]
+        names = [layer.name for layer in info.network.layers]
         shown_rows = [row for row in rows if row["recipe"] == recipe and row["tile"] is not None and row["layer"] in names]
         for row in sorted(shown_rows, key=lambda row: (names.index(row["layer"]), row["filter"] or 0)):
             tiles.setdefault(row["layer"], []).append(row["tile"])
@@ -193,24 +193,24 @@ def _check_sheets(path: Path, claims: Claims, rows: Sequence[Row], report: Repor
             report.add("sheet", name, "does not show these images")
 
 
-def _check_croissant(path: Path, claims: Claims, report: Report) -> None:
+def _check_croissant(path: Path, info: BuildInfo, report: ValidationReport) -> None:
     """croissant.json again from the data and build.json; of another version's, what it says of the files."""
     try:
         found = json.loads(read_text(path / CROISSANT_FILE), object_pairs_hook=unique)
-        due = json.loads(render_croissant(claims.stored, path))
+        due = json.loads(render_croissant(info.stored, path))
     except FileNotFoundError:
         report.add("croissant", CROISSANT_FILE, "is missing")
         return
     except (OSError, ValueError, RecursionError) as error:
         report.add("croissant", CROISSANT_FILE, f"cannot be read: {in_words(error)}")
         return
-    if claims.stored["software"]["amaxds"] != version("amaxds") and isinstance(found, dict):
+    if info.stored["software"]["amaxds"] != version("amaxds") and isinstance(found, dict):
         found, due = found.get("distribution"), due["distribution"]
     for at, claimed, expected in differences(found, due):
         report.add("croissant", CROISSANT_FILE, f"{at or 'it'} is {short(claimed)}, expected {short(expected)}")
 
 
-def _check_card(path: Path, claims: Claims, rows: Sequence[Row], report: Report) -> None:
+def _check_card(path: Path, info: BuildInfo, rows: Sequence[Row], report: ValidationReport) -> None:
     """The card again from the data and build.json: its YAML by value, and its text where the rest is valid."""
     place = "README.md"
     try:
@@ -223,14 +223,14 @@ def _check_card(path: Path, claims: Claims, rows: Sequence[Row], report: Report)
         report.add("card", place, f"its YAML cannot be read: {in_words(error)}")
         return
     try:
-        infos = {recipe: describe(claims.network, recipe, path) for recipe in claims.recipes}
+        infos = {recipe: dataset_info(info.network, recipe, path) for recipe in info.recipes}
     except (OSError, ValueError, pa.ArrowException):
         return  # Found already, under the files.
-    wanted = card_data(claims.network.name, infos).to_dict()  # type: ignore[no-untyped-call]  # the library has no types
+    wanted = card_data(info.network.name, infos).to_dict()  # type: ignore[no-untyped-call]  # the library has no types
     for at, claimed, expected in differences(found, wanted):
         report.add("card", place, f"{at} is {short(claimed)}, expected {short(expected)}")
-    if report.valid and claims.stored["software"]["amaxds"] == version("amaxds"):
-        due = render_card(claims.stored, claims.stored["dataset"], infos, summarise(rows, claims.network))
+    if report.valid and info.stored["software"]["amaxds"] == version("amaxds"):
+        due = render_card(info.stored, info.stored["dataset"], infos, summarise(rows, info.network))
         pairs = zip_longest(text.split("\n"), due.split("\n"))
         for number, (line, expected) in enumerate(pairs, start=1):
             if line != expected:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pydantic
 
-from amaxds.checks.rules import Report
+from amaxds.checks.rules import ValidationReport
 from amaxds.compute.machine import cores
-from amaxds.dataset.build_info import Claims
+from amaxds.dataset.build_info import BuildInfo
 from amaxds.dataset.contact_sheet import Tile, make_tile
 from amaxds.dataset.record import Record, Row
 from amaxds.image import Pixels, decode_png, has_only_pixels, pixels_sha256, uniformity_index
@@ -22,17 +22,17 @@ Problems = list[tuple[str, str]]
 """(rule, problem)"""
 
 
-def check_rows(rows: Iterable[Row], claims: Claims, recipe: Recipe, report: Report) -> Iterator[Row]:
+def check_rows(rows: Iterable[Row], info: BuildInfo, recipe: Recipe, report: ValidationReport) -> Iterator[Row]:
     """Check some rows of one recipe side by side; each without its image but with its `tile` of the contact sheet."""
     with ThreadPoolExecutor(cores()) as pool:
         every = list(rows)
-        for row, (problems, tile) in zip(every, pool.map(_check_row, every, repeat(claims), repeat(recipe)), strict=True):
+        for row, (problems, tile) in zip(every, pool.map(_check_row, every, repeat(info), repeat(recipe)), strict=True):
             for rule, problem in problems:
                 report.add(rule, row["place"], problem)
             yield {name: value for name, value in row.items() if name != "image"} | {"tile": tile}
 
 
-def _check_row(row: Row, claims: Claims, recipe: Recipe) -> tuple[Problems, Tile | None]:
+def _check_row(row: Row, info: BuildInfo, recipe: Recipe) -> tuple[Problems, Tile | None]:
     problems: Problems = []
     data = row["image"]
     try:
@@ -41,15 +41,15 @@ def _check_row(row: Row, claims: Claims, recipe: Recipe) -> tuple[Problems, Tile
         for each in error.errors():
             column = str(each["loc"][0]) if each["loc"] else ""
             problems.append(("record", f"{column} is {short(row[column])}: {each['msg']}" if column else each["msg"]))
-    for name, due in (("network", claims.network.name), ("recipe", recipe.name), ("seed", claims.stored["seed"])):
+    for name, due in (("network", info.network.name), ("recipe", recipe.name), ("seed", info.stored["seed"])):
         if row[name] != due:
             problems.append(("record", f"{name} is {row[name]!r}, build.json says {due!r}"))
-    if row["layer"] not in {layer.name for layer in claims.network.layers}:
-        problems.append(("record", f"layer is {short(row['layer'])}, which {claims.network.name} does not have"))
+    if row["layer"] not in {layer.name for layer in info.network.layers}:
+        problems.append(("record", f"layer is {short(row['layer'])}, which {info.network.name} does not have"))
     dead = row["status"] == "dead"
     if dead and row["activation"] != row["activation_start"]:
         problems.append(("status", f"dead, but its activation went from {row['activation_start']} to {row['activation']}"))
-    side = recipe.image_side(claims.network)
+    side = recipe.image_side(info.network)
     try:
         pixels = decode_png(data, max_pixels=4 * side * side)
     except ValueError as error:
@@ -59,7 +59,7 @@ def _check_row(row: Row, claims: Claims, recipe: Recipe) -> tuple[Problems, Tile
         problems.append(("image", "its PNG holds something besides header and pixels"))
     # Noise of a seed can only be drawn again if seed, layer and filter are right.
     if not recipe.made_here or not problems:
-        noise = recipe.shows_noise(claims.network, pixels, row["seed"], row["layer"], row["filter"])
+        noise = recipe.shows_noise(info.network, pixels, row["seed"], row["layer"], row["filter"])
         if noise is not None and noise != dead:
             problems.append(("status", f"{row['status']}, but its image is {'not ' * dead}{recipe.noise}"))
     return problems, make_tile(pixels, dead)

@@ -108,7 +108,7 @@ class Finding:
 
 
 @dataclass
-class Report:
+class ValidationReport:
     """All findings in a dataset, and the summary of what could be read."""
 
     name: str

@@ -7,13 +7,13 @@ import stat
 from pathlib import Path
 
 from amaxds.builds.shards import WORK, read_shard, shard_path
-from amaxds.checks.rules import Report
+from amaxds.checks.rules import ValidationReport
 from amaxds.dataset.build_info import BUILD_FILE, digest_of, parse_identity
 from amaxds.errors import AmaxdsError, DamagedShard, in_words
 from amaxds.storage.files import read_text
 
 
-def check_unfinished(path: Path, report: Report) -> None:
+def check_unfinished(path: Path, report: ValidationReport) -> None:
     """Say of what a build left in the folder how many units are finished, and name every shard that is damaged.
 
     Nothing but a lock is no finding: that is another build which looks whether there is anything to do.

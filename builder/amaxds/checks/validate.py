@@ -13,28 +13,28 @@ from pathlib import Path
 
 from amaxds.checks.bundle import check_bundle, check_bundle_descriptions
 from amaxds.checks.folder import check_descriptions, check_folder
-from amaxds.checks.rules import Report
+from amaxds.checks.rules import ValidationReport
 from amaxds.checks.unfinished_build import check_unfinished
-from amaxds.dataset.build_info import BUILD_FILE, Claims, read_claims
+from amaxds.dataset.build_info import BUILD_FILE, BuildInfo, read_build_info
 from amaxds.dataset.bundle import is_bundle
-from amaxds.dataset.bundle_reader import bundle_claims
+from amaxds.dataset.bundle_reader import bundle_info
 from amaxds.dataset.record import Row
 from amaxds.dataset.summary import summarise
 from amaxds.errors import UsageError, in_words
 from amaxds.spec.splits import split_of
-from amaxds.storage.archive import Tree, open_tree
+from amaxds.storage.archive import Archive, open_archive
 
 
-def validate(path: Path, name: str | None = None) -> Report:
+def validate(path: Path, name: str | None = None) -> ValidationReport:
     """Check a dataset folder, or a bundle as folder or zip, against its own build.json and against the definitions.
 
     name: what the report calls it, where that is not its path. UsageError where it is neither.
     """
-    report = Report(name or str(path))
+    report = ValidationReport(name or str(path))
     if os.path.isfile(path) or is_bundle(path):
         try:
-            with open_tree(path) as tree:
-                _validate_bundle(tree, report)
+            with open_archive(path) as archive:
+                _validate_bundle(archive, report)
         except (OSError, ValueError) as error:
             report.add("files", path.name, in_words(error))
     elif os.path.isdir(path):
@@ -45,50 +45,50 @@ def validate(path: Path, name: str | None = None) -> Report:
     return report
 
 
-def _validate_folder(path: Path, report: Report) -> None:
+def _validate_folder(path: Path, report: ValidationReport) -> None:
     check_unfinished(path, report)
-    claims, problems = read_claims(path)
+    info, problems = read_build_info(path)
     for problem in problems:
         report.add("build", BUILD_FILE, problem)
-    if claims is not None:
-        rows = list(check_folder(path, claims, report))
-        _check_records(claims, rows, report)
-        check_descriptions(path, claims, rows, report)
+    if info is not None:
+        rows = list(check_folder(path, info, report))
+        _check_records(info, rows, report)
+        check_descriptions(path, info, rows, report)
         if report.valid:
-            report.summaries = summarise(rows, claims.network)
+            report.summaries = summarise(rows, info.network)
 
 
-def _validate_bundle(tree: Tree, report: Report) -> None:
-    claims = bundle_claims(tree, report.add)
-    if claims is not None:
-        rows = list(check_bundle(tree, claims, report))
-        _check_records(claims, rows, report)
-        check_bundle_descriptions(tree, claims, rows, report)
+def _validate_bundle(archive: Archive, report: ValidationReport) -> None:
+    info = bundle_info(archive, report.add)
+    if info is not None:
+        rows = list(check_bundle(archive, info, report))
+        _check_records(info, rows, report)
+        check_bundle_descriptions(archive, info, rows, report)
         if report.valid:
-            report.summaries = summarise(rows, claims.network)
+            report.summaries = summarise(rows, info.network)
 
 
-def _check_records(claims: Claims, rows: Sequence[Row], report: Report) -> None:
+def _check_records(info: BuildInfo, rows: Sequence[Row], report: ValidationReport) -> None:
     """What must be true of the records together, in whatever form they come."""
     report.images = len(rows)
-    _check_splits(claims, rows, report)
-    _check_scope(claims, rows, report)
-    _check_counts(claims, rows, report)
-    _check_ranks(claims, rows, report)
+    _check_splits(info, rows, report)
+    _check_scope(info, rows, report)
+    _check_counts(info, rows, report)
+    _check_ranks(info, rows, report)
 
 
-def _check_splits(claims: Claims, rows: Sequence[Row], report: Report) -> None:
-    splits = {layer.name: split_of(layer) for layer in claims.network.layers}
+def _check_splits(info: BuildInfo, rows: Sequence[Row], report: ValidationReport) -> None:
+    splits = {layer.name: split_of(layer) for layer in info.network.layers}
     for row in rows:
         due = splits.get(row["layer"], {}).get(row["filter"])
         if due is not None and due != row["split"]:
             report.add("split", row["place"], f"belongs to {due}")
 
 
-def _check_scope(claims: Claims, rows: Sequence[Row], report: Report) -> None:
+def _check_scope(info: BuildInfo, rows: Sequence[Row], report: ValidationReport) -> None:
     """One record for each filter of the scope, and no two with the same pixels."""
-    due = {(layer, filter) for layer, filters in claims.scope.items() for filter in filters}
-    for recipe in claims.recipes:
+    due = {(layer, filter) for layer, filters in info.scope.items() for filter in filters}
+    for recipe in info.recipes:
         found = Counter((row["layer"], row["filter"]) for row in rows if row["recipe"] == recipe)
         for layer, filter in sorted(due - found.keys()):
             report.add("scope", f"{recipe} {layer}/{filter}", "has no record")
@@ -104,21 +104,21 @@ def _check_scope(claims: Claims, rows: Sequence[Row], report: Report) -> None:
             report.add("duplicate", row["place"], f"has the pixels of {before}")
 
 
-def _check_counts(claims: Claims, rows: Sequence[Row], report: Report) -> None:
+def _check_counts(info: BuildInfo, rows: Sequence[Row], report: ValidationReport) -> None:
     dead = sum(row["status"] == "dead" for row in rows)
     for name, counted in (("images", len(rows)), ("dead", dead)):
-        if claims.stored[name] not in (counted, None):
-            report.add("counts", "build.json", f"{name} is {claims.stored[name]}, the data has {counted}")
+        if info.stored[name] not in (counted, None):
+            report.add("counts", "build.json", f"{name} is {info.stored[name]}, the data has {counted}")
 
 
-def _check_ranks(claims: Claims, rows: Sequence[Row], report: Report) -> None:
+def _check_ranks(info: BuildInfo, rows: Sequence[Row], report: ValidationReport) -> None:
     """Ranks within their layer, and those behind another image as build.json names them."""
     in_layer = Counter((row["recipe"], row["layer"]) for row in rows)
     for row in rows:
         if row["activation_rank"] is not None and row["activation_rank"] > in_layer[row["recipe"], row["layer"]]:
             report.add("rank", row["place"], f"is {row['activation_rank']}, of {in_layer[row['recipe'], row['layer']]} images")
-    for recipe in claims.recipes:
-        named = {(each["layer"], each["filter"]): each for each in claims.stored["beaten"].get(recipe, [])}
+    for recipe in info.recipes:
+        named = {(each["layer"], each["filter"]): each for each in info.stored["outranked"].get(recipe, [])}
         behind = {
             (row["layer"], row["filter"]): row["activation_rank"]
             for row in rows
@@ -127,7 +127,7 @@ def _check_ranks(claims: Claims, rows: Sequence[Row], report: Report) -> None:
         for layer, filter in sorted(named.keys() | behind.keys(), key=str):
             entry, rank = named.get((layer, filter)), behind.get((layer, filter), 1)
             if entry is None or entry["rank"] != rank:
-                said = "does not name it among the beaten" if entry is None else f"says {entry['rank']}"
+                said = "does not name it among the outranked" if entry is None else f"says {entry['rank']}"
                 report.add("rank", f"{recipe} {layer}/{filter}", f"is {rank}, build.json {said}")
-            elif entry["best"] == filter or entry["best"] not in claims.scope.get(layer, ()):
-                report.add("rank", f"{recipe} {layer}/{filter}", f"beaten by filter {entry['best']}, says build.json")
+            elif entry["best"] == filter or entry["best"] not in info.scope.get(layer, ()):
+                report.add("rank", f"{recipe} {layer}/{filter}", f"outranked by filter {entry['best']}, says build.json")

@@ -48,10 +48,10 @@ def build(
     from amaxds.compute.networks import find_network
     from amaxds.spec.plan import make_plan
     from amaxds.spec.recipes import DEFAULT_RECIPE
-    from amaxds.storage.store import place_of
+    from amaxds.storage.store import parse_location
 
     chosen = find_network(network, canvas, preprocessing)
-    folder = place_of(f"{chosen.name}-filter-activations" if out is None else out)
+    folder = parse_location(f"{chosen.name}-filter-activations" if out is None else out)
     planned = make_plan(chosen, recipe or [DEFAULT_RECIPE], seed, layers, filters, steps, batch_size, workers, precision)
     if plan:
         print_plan(api.plan_here(planned, workers) if batch_size is None else planned)
@@ -78,9 +78,9 @@ def sweep(
 ) -> None:
     """Make the datasets of many networks, recipes and seeds, one after the other. The same command goes on where it was."""
     from amaxds.builds.sweep import describe_sweep, read_sweep
-    from amaxds.storage.store import place_of
+    from amaxds.storage.store import parse_location
 
-    builds = read_sweep(file, place_of(out or file.stem))
+    builds = read_sweep(file, parse_location(out or file.stem))
     if plan:
         print_lines(list(describe_sweep(builds, tflops, hours)))
         return

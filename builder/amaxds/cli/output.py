@@ -12,7 +12,7 @@ from amaxds.errors import InvalidDataset
 
 if TYPE_CHECKING:
     from amaxds.analysis.score import Result
-    from amaxds.checks.rules import Report
+    from amaxds.checks.rules import ValidationReport
     from amaxds.dataset.summary import LayerSummary
     from amaxds.spec.plan import Plan
 
@@ -33,7 +33,7 @@ def _duration(seconds: float) -> str:
     return f"{seconds / unit:.{0 if seconds >= 10 * unit else 1}f} {name}"
 
 
-def print_findings(report: Report) -> None:
+def print_findings(report: ValidationReport) -> None:
     """Print what was found and end with exit code 1, or return where there is nothing."""
     if report.valid:
         return

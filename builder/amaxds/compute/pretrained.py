@@ -27,7 +27,7 @@ VGG16_MD5 = "6d6bbae143d832006294945121d1f1fc"
 _PROBE_SECONDS, _STALL_SECONDS = 6.0, 8.0
 
 
-def at_hand(network: Network, choice: str) -> bool:
+def has_local_weights(network: Network, choice: str) -> bool:
     """Whether `load_weights` has no need to download anything."""
     return choice != "pretrained" or network.name == "demo" or (network.model is None and os.path.isfile(_imagenet_path()))
 

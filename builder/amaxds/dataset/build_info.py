@@ -95,7 +95,7 @@ class ScopeEntry(_Part):
     """Layer -> its filters, as `--filters` takes them."""
 
 
-class BeatenEntry(_Part):
+class OutrankedEntry(_Part):
     """An image that another image of its layer beats, by the filter whose image is the best for it."""
 
     layer: str
@@ -150,11 +150,11 @@ class BuildFile(IdentityFile):
     dead: Annotated[int, Field(ge=0)]
     command: str
     times: Times
-    beaten: dict[str, list[BeatenEntry]]
+    outranked: dict[str, list[OutrankedEntry]]
 
 
 @dataclass(frozen=True)
-class Claims:
+class BuildInfo:
     """What build.json says, in the program's own terms."""
 
     stored: dict[str, Any]
@@ -188,7 +188,7 @@ def make_identity(plan: Plan, weights_source: str, weights_digest: str) -> Ident
     }
 
 
-def read_claims(folder: Path) -> tuple[Claims | None, list[str]]:
+def read_build_info(folder: Path) -> tuple[BuildInfo | None, list[str]]:
     """What a dataset folder's build.json says, unless it cannot be used; and what is wrong with it by itself."""
     try:
         text = read_text(folder / BUILD_FILE)
@@ -196,10 +196,10 @@ def read_claims(folder: Path) -> tuple[Claims | None, list[str]]:
         return None, ["is missing: the folder is no finished dataset"]
     except (OSError, ValueError) as error:
         return None, [f"cannot be read: {in_words(error)}"]
-    return parse_claims(text)
+    return parse_build_info(text)
 
 
-def parse_claims(text: str) -> tuple[Claims | None, list[str]]:
+def parse_build_info(text: str) -> tuple[BuildInfo | None, list[str]]:
     """What a build.json says, unless it cannot be used; and what is wrong with it by itself."""
     try:
         stored = json.loads(text, object_pairs_hook=unique)
@@ -217,19 +217,19 @@ def parse_claims(text: str) -> tuple[Claims | None, list[str]]:
     differing = differences({key: stored[key] for key in due}, due)
     problems = [f"{at} is {short(claimed)}, expected {short(expected)}" for at, claimed, expected in differing]
     names = [recipe.name for recipe in recipes]
-    for name, entries in said.beaten.items():
+    for name, entries in said.outranked.items():
         if len({(each.layer, each.filter) for each in entries}) < len(entries):
-            problems.append(f"beaten.{name} names an image twice")
+            problems.append(f"outranked.{name} names an image twice")
     if said.software.backend != "none" and said.software.backend not in (said.software.model_extra or {}):
         problems.append(f"software has no version of its backend, {said.software.backend}")
     if len(set(names)) < len(names):
         problems.append(f"recipes are {', '.join(names)}: one is there twice")
-    if sorted(said.beaten) != sorted(set(names)):
-        problems.append(f"beaten is of {', '.join(said.beaten) or 'no recipe'}, expected {', '.join(names)}")
+    if sorted(said.outranked) != sorted(set(names)):
+        problems.append(f"outranked is of {', '.join(said.outranked) or 'no recipe'}, expected {', '.join(names)}")
     if said.software.amaxds == version("amaxds"):
         changed = [each.name for each in recipes if each.name in RECIPES and each != get_recipe(each.name, each.steps)]
         problems += [f"recipe {name} has other settings than in this version" for name in changed]
-    return Claims(stored, network, {recipe.name: recipe for recipe in recipes}, scope), problems
+    return BuildInfo(stored, network, {recipe.name: recipe for recipe in recipes}, scope), problems
 
 
 def parse_identity(text: str) -> tuple[Identity, Plan]:
@@ -291,12 +291,12 @@ def described_identity(network: Network, recipe: Recipe, scope: Scope) -> Identi
     }
 
 
-def require_claims(folder: Path) -> Claims:
+def require_build_info(folder: Path) -> BuildInfo:
     """What build.json of a dataset folder says; UsageError where it cannot be used."""
-    claims, problems = read_claims(folder)
-    if claims is None:
+    info, problems = read_build_info(folder)
+    if info is None:
         raise UsageError(f"{folder / BUILD_FILE} {problems[0]}.", "Give the folder that `amaxds build` made.")
-    return claims
+    return info
 
 
 def _missing_or_wrong(error: Mapping[str, Any]) -> str:

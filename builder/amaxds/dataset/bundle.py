@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from amaxds.dataset.build_info import BUILD_FILE, Claims, command_of
+from amaxds.dataset.build_info import BUILD_FILE, BuildInfo, command_of
 from amaxds.dataset.card import default_config
 from amaxds.dataset.croissant import CROISSANT_FILE, Entry, column_types, document, file_object
 from amaxds.dataset.licence import licence_of
@@ -36,15 +36,15 @@ _FILE_MEANING = "The image's path in this dataset."
 _SPLIT_MEANING = "train, validation or test: decided by layer and filter alone, the same for every recipe and seed."
 
 
-def bundle(folder: Path, claims: Claims, out: Path, recipe: str | None = None, repo: str | None = None) -> str:
+def bundle(folder: Path, info: BuildInfo, out: Path, recipe: str | None = None, repo: str | None = None) -> str:
     """Write the bundle of one recipe of a valid dataset folder to `out`, which appears whole or not at all; the recipe.
 
     repo: `owner/slug` on Kaggle, where it is known. UsageError for a recipe that the dataset has not, and where `out` is
     already there.
     """
-    chosen = recipe or default_config(list(claims.recipes))
-    if chosen not in claims.recipes:
-        raise UsageError(f"{folder} has no recipe {chosen!r}.", f"It has {', '.join(claims.recipes)}.")
+    chosen = recipe or default_config(list(info.recipes))
+    if chosen not in info.recipes:
+        raise UsageError(f"{folder} has no recipe {chosen!r}.", f"It has {', '.join(info.recipes)}.")
     licence_of([chosen]).on("kaggle")
     if repo is not None:
         require_repo(repo)
@@ -58,12 +58,12 @@ def bundle(folder: Path, claims: Claims, out: Path, recipe: str | None = None, r
             shutil.rmtree(part, ignore_errors=True)
             (part / IMAGES).mkdir(parents=True)
             rows = []
-            for row in read_records(folder, chosen, claims.network):
+            for row in read_records(folder, chosen, info.network):
                 row["file"] = image_file(row["layer"], row["filter"])
                 write_whole(part / row["file"], row.pop("image"))
                 rows.append(row)
-            rows.sort(key=lambda row: (claims.network.layer(row["layer"]).index, row["filter"]))
-            table, stored = render_table(rows), bundled(claims.stored, chosen)
+            rows.sort(key=lambda row: (info.network.layer(row["layer"]).index, row["filter"]))
+            table, stored = render_table(rows), bundled(info.stored, chosen)
             write_whole(part / TABLE, table)
             write_whole(part / BUILD_FILE, (folder / BUILD_FILE).read_bytes())
             write_whole(part / CROISSANT_FILE, render_bundle_croissant(stored, rows, table).encode())

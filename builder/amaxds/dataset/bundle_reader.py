@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from amaxds.dataset.build_info import BUILD_FILE, Claims, parse_claims
+from amaxds.dataset.build_info import BUILD_FILE, BuildInfo, parse_build_info
 from amaxds.dataset.bundle import (
     TABLE,
     bundled,
@@ -20,7 +20,7 @@ from amaxds.dataset.croissant import column_types
 from amaxds.dataset.record import Row, stored_types
 from amaxds.errors import in_words
 from amaxds.spec.recipes import Recipe
-from amaxds.storage.archive import Tree
+from amaxds.storage.archive import Archive
 from amaxds.storage.values import short
 
 AddProblem = Callable[[str, str, str], None]
@@ -30,40 +30,40 @@ _MOST_TEXT = 16_000_000
 _MOST_IN_ROW = 1000
 
 
-def bundle_claims(tree: Tree, add: AddProblem) -> Claims | None:
+def bundle_info(archive: Archive, add: AddProblem) -> BuildInfo | None:
     """What build.json says of the bundle's one recipe, which metadata.csv names, unless it cannot be used."""
-    for name, problem in tree.problems:
+    for name, problem in archive.problems:
         add("files", name, problem)
-    text = _text(tree, BUILD_FILE, "build", add)
+    text = _text(archive, BUILD_FILE, "build", add)
     if text is None:
         return None
-    claims, problems = parse_claims(text)
+    info, problems = parse_build_info(text)
     for problem in problems:
         add("build", BUILD_FILE, problem)
-    if claims is None:
+    if info is None:
         return None
-    known = claims.recipes
-    recipe = next((name for name in _recipes_of_table(tree) if name in known), next(iter(known)))
-    stored = bundled(claims.stored, recipe) | {"beaten": {recipe: claims.stored["beaten"].get(recipe, [])}}
+    known = info.recipes
+    recipe = next((name for name in _recipes_of_table(archive) if name in known), next(iter(known)))
+    stored = bundled(info.stored, recipe) | {"outranked": {recipe: info.stored["outranked"].get(recipe, [])}}
     if len(known) > 1:  # What build.json counts is the images of all its recipes.
-        if stored["images"] != len(known) * claims.filters:
-            add("counts", BUILD_FILE, f"images is {stored['images']}, expected {len(known)} times {claims.filters}")
-        stored |= {"images": claims.filters, "dead": None}
-    return dataclasses.replace(claims, stored=stored, recipes={recipe: known[recipe]})
+        if stored["images"] != len(known) * info.filters:
+            add("counts", BUILD_FILE, f"images is {stored['images']}, expected {len(known)} times {info.filters}")
+        stored |= {"images": info.filters, "dead": None}
+    return dataclasses.replace(info, stored=stored, recipes={recipe: known[recipe]})
 
 
-def _recipes_of_table(tree: Tree) -> Iterator[str]:
+def _recipes_of_table(archive: Archive) -> Iterator[str]:
     """What the lines of metadata.csv say, as far as they can be read."""
     try:
-        for line in csv.DictReader(tree.read(TABLE, _MOST_TEXT).decode().splitlines()):
+        for line in csv.DictReader(archive.read(TABLE, _MOST_TEXT).decode().splitlines()):
             yield str(line.get("recipe"))
     except (KeyError, OSError, ValueError, csv.Error):
         return
 
 
-def read_table(tree: Tree, claims: Claims, add: AddProblem) -> Iterator[Row]:
+def read_table(archive: Archive, info: BuildInfo, add: AddProblem) -> Iterator[Row]:
     """The records of metadata.csv, each with its place; what is written otherwise than a bundle writes it is a finding."""
-    text = _text(tree, TABLE, "files", add, _MOST_IN_ROW * (claims.filters + 1))
+    text = _text(archive, TABLE, "files", add, _MOST_IN_ROW * (info.filters + 1))
     if text is None:
         return
     header, *lines = text.split("\n")
@@ -72,8 +72,8 @@ def read_table(tree: Tree, claims: Claims, add: AddProblem) -> Iterator[Row]:
         return
     if lines[-1:] != [""]:
         add("features", TABLE, "does not end in a line end")
-    if len(lines) - 1 > claims.filters:
-        add("files", TABLE, f"has {len(lines) - 1} records, for a scope of {claims.filters} filters")
+    if len(lines) - 1 > info.filters:
+        add("files", TABLE, f"has {len(lines) - 1} records, for a scope of {info.filters} filters")
         return
     for number, line in enumerate(lines[:-1], start=2):
         at, kinds, row = f"{TABLE} line {number}", stored_types(), Row(image=b"")
@@ -88,9 +88,9 @@ def read_table(tree: Tree, claims: Claims, add: AddProblem) -> Iterator[Row]:
         yield row | {"place": f"{at} {row['layer']}/{row['filter']}"}
 
 
-def read_image(tree: Tree, name: str, claims: Claims, recipe: Recipe) -> bytes:
+def read_image(archive: Archive, name: str, info: BuildInfo, recipe: Recipe) -> bytes:
     """The bytes of an image; KeyError where it is not there, ValueError or OSError where it cannot be read or is too large."""
-    return tree.read(name, 4 * recipe.image_side(claims.network) ** 2 + 10_000)
+    return archive.read(name, 4 * recipe.image_side(info.network) ** 2 + 10_000)
 
 
 def _integer(text: str) -> int:
@@ -113,13 +113,13 @@ def _single(text: str) -> float:
 _READ: dict[str, Callable[[str], Any]] = {"int32": _integer, "int64": _integer, "float32": _single, "float64": _number}
 
 
-def _text(tree: Tree, name: str, rule: str, add: AddProblem, most: int = _MOST_TEXT) -> str | None:
+def _text(archive: Archive, name: str, rule: str, add: AddProblem, most: int = _MOST_TEXT) -> str | None:
     """A text file of the tree; None, and a finding under the rule, where it is not there or cannot be read."""
-    if name not in tree.files:
+    if name not in archive.files:
         add(rule, name, "is missing")
         return None
     try:
-        return tree.read(name, most).decode()
+        return archive.read(name, most).decode()
     except (OSError, ValueError) as error:
         add(rule, name, f"cannot be read: {in_words(error)}")
         return None

@@ -85,7 +85,7 @@ def package(network: Network, recipe: str, rows: Rows, folder: Path, scratch: Pa
             move_whole(file, folder / recipe / f"{split}-{number:05d}-of-{len(files):05d}.parquet")
 
 
-def describe(network: Network, recipe: str, folder: Path) -> datasets.DatasetInfo:
+def dataset_info(network: Network, recipe: str, folder: Path) -> datasets.DatasetInfo:
     """What the card says of one recipe's files: features, and for each split its records and bytes, uncompressed.
 
     Read from the files' own metadata. OSError or pyarrow.ArrowException where one is no parquet file.

@@ -13,30 +13,30 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from amaxds.dataset.build_info import Claims, require_claims
+from amaxds.dataset.build_info import BuildInfo, require_build_info
 from amaxds.dataset.bundle import is_bundle
-from amaxds.dataset.bundle_reader import bundle_claims, read_image, read_table
+from amaxds.dataset.bundle_reader import bundle_info, read_image, read_table
 from amaxds.dataset.parquet import named, split_files
 from amaxds.dataset.record import Row
 from amaxds.errors import UsageError, in_words
 from amaxds.spec.network import Layer
 from amaxds.spec.recipes import Recipe
-from amaxds.storage.archive import Tree, open_tree
+from amaxds.storage.archive import Archive, open_archive
 
 Reader = Callable[[Recipe, Layer], list[Row]]
 """The records of one layer under one recipe in the order of filters, labels by name, `image` the bytes of its PNG."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Contents:
+class DatasetReader:
     """An opened dataset."""
 
-    claims: Claims
+    info: BuildInfo
     rows: Reader
 
 
 @contextlib.contextmanager
-def open_contents(path: Path, name: str | None = None) -> Iterator[Contents]:
+def open_dataset(path: Path, name: str | None = None) -> Iterator[DatasetReader]:
     """Open a dataset folder, or a bundle as folder or zip; `name` is what messages call it.
 
     UsageError where its parts cannot be read, then or later; they are not checked beyond that.
@@ -44,16 +44,16 @@ def open_contents(path: Path, name: str | None = None) -> Iterator[Contents]:
     with contextlib.ExitStack() as stack:
         with _reading(name or str(path)):
             if os.path.isfile(path) or is_bundle(path):
-                claims, read = _bundle(stack.enter_context(open_tree(path)))
+                info, read = _bundle(stack.enter_context(open_archive(path)))
             else:
-                claims = require_claims(path)
-                read = functools.partial(_of_folder, path, claims)
+                info = require_build_info(path)
+                read = functools.partial(_of_folder, path, info)
 
         def rows(recipe: Recipe, layer: Layer) -> list[Row]:
             with _reading(name or str(path)):
                 return read(recipe, layer)
 
-        yield Contents(claims, rows)
+        yield DatasetReader(info, rows)
 
 
 @contextlib.contextmanager
@@ -65,28 +65,28 @@ def _reading(name: str) -> Iterator[None]:
         raise UsageError(problem, "See what `amaxds validate` says of it.") from error
 
 
-def _of_folder(path: Path, claims: Claims, recipe: Recipe, layer: Layer) -> list[Row]:
+def _of_folder(path: Path, info: BuildInfo, recipe: Recipe, layer: Layer) -> list[Row]:
     rows: list[Row] = []
     for split, file in split_files(path, recipe.name):
         table = pq.read_table(file, filters=pc.field("layer") == layer.index)
-        rows += [named(row, claims.network) | {"split": split} for row in table.to_pylist()]
+        rows += [named(row, info.network) | {"split": split} for row in table.to_pylist()]
     return sorted(rows, key=lambda row: row["filter"])
 
 
-def _bundle(tree: Tree) -> tuple[Claims, Reader]:
+def _bundle(archive: Archive) -> tuple[BuildInfo, Reader]:
     problems: list[str] = []
 
     def add(rule: str, place: str, problem: str) -> None:
         problems.append(f"{place} {problem}")
 
-    claims = bundle_claims(tree, add)
-    records = list(read_table(tree, claims, add)) if claims is not None else []
-    if claims is None or not records:
+    info = bundle_info(archive, add)
+    records = list(read_table(archive, info, add)) if info is not None else []
+    if info is None or not records:
         raise ValueError(problems[0] if problems else "it has no records")
 
     def rows(recipe: Recipe, layer: Layer) -> list[Row]:
         of_layer = [row for row in records if (row["recipe"], row["layer"]) == (recipe.name, layer.name)]
-        complete = (row | {"image": read_image(tree, row["file"], claims, recipe)} for row in of_layer)
+        complete = (row | {"image": read_image(archive, row["file"], info, recipe)} for row in of_layer)
         return sorted(complete, key=lambda row: row["filter"])
 
-    return claims, rows
+    return info, rows

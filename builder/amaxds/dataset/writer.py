@@ -35,14 +35,14 @@ def write_dataset(
     identity: Identity,
     command: str,
     rows: Mapping[str, parquet.Rows],
-    beaten: Mapping[str, Sequence[Mapping[str, Any]]],
+    outranked: Mapping[str, Sequence[Mapping[str, Any]]],
     begun: Begun,
 ) -> None:
     """Write all files of the dataset `name` into an empty folder. rows: recipe -> all its records, anew at every call."""
     infos, records = {}, []
     for recipe, give in rows.items():
         parquet.package(network, recipe, give, folder, scratch)
-        infos[recipe] = parquet.describe(network, recipe, folder)
+        infos[recipe] = parquet.dataset_info(network, recipe, folder)
         tiles: dict[str, list[contact_sheet.Tile]] = {}
         for row in give():
             tiles.setdefault(row["layer"], []).append(
@@ -51,7 +51,7 @@ def write_dataset(
             records.append({key: value for key, value in row.items() if key != "image"})
         write_whole(folder / f"contact-sheet-{recipe}.png", contact_sheet.contact_sheet(tiles))
     summaries = summary.summarise(records, network)
-    stored = _build_file(identity, name, command, summaries, begun) | {"beaten": beaten}
+    stored = _build_file(identity, name, command, summaries, begun) | {"outranked": outranked}
     write_whole(folder / "README.md", card.render_card(identity, name, infos, summaries).encode())
     write_whole(folder / CROISSANT_FILE, render_croissant(stored, folder).encode())
     write_json(folder / BUILD_FILE, stored)

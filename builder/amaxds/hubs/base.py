@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from amaxds.dataset.build_info import Claims
+from amaxds.dataset.build_info import BuildInfo
 from amaxds.storage.files import disk_errors
 
 
@@ -18,13 +18,13 @@ class Hub(Protocol):
 
     name: str
     title: str
-    site: str
+    licence_platform: str
     """Whose names for licences it takes: `huggingface` or `kaggle`."""
 
     def check(self, repo: str) -> None:
         """Whether the name is one that the hub takes and there are credentials. Touches no network."""
 
-    def prepare(self, folder: Path, claims: Claims, repo: str, scratch: Path) -> Path:
+    def prepare(self, folder: Path, info: BuildInfo, repo: str, scratch: Path) -> Path:
         """The folder of the files as this hub wants them: the dataset folder itself, or one made in scratch."""
 
     def files(self, repo: str, scratch: Path) -> dict[str, str] | None:
@@ -40,7 +40,7 @@ class Hub(Protocol):
         """What anyone is given who asks for that version (None: the latest), in an empty folder: a folder or a zip. It is
         not trusted."""
 
-    def verify(self, folder: Path, claims: Claims, repo: str, version: str, scratch: Path) -> None:
+    def verify(self, folder: Path, info: BuildInfo, repo: str, version: str, scratch: Path) -> None:
         """Whatever users of the hub rely on beyond the files."""
 
     def url(self, repo: str) -> str:
@@ -95,7 +95,7 @@ def hashes(folder: Path) -> dict[str, str]:
         for path in sorted(folder.rglob("*")):
             name = path.relative_to(folder).as_posix()
             hidden = any(part.startswith(".") for part in Path(name).parts)
-            if path.is_file() and not hidden and not re.fullmatch(r"published-\w+\.json|dataset-metadata\.json", name):
+            if path.is_file() and not hidden and not re.fullmatch(r"receipt-\w+\.json|dataset-metadata\.json", name):
                 with path.open("rb") as file:
                     found[name] = hashlib.file_digest(file, "sha256").hexdigest()
     return found

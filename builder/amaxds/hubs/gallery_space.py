@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from amaxds.analysis.report import write_report
-from amaxds.compute.pretrained import at_hand
-from amaxds.dataset.build_info import Claims
+from amaxds.compute.pretrained import has_local_weights
+from amaxds.dataset.build_info import BuildInfo
 from amaxds.dataset.licence import licence_of
 from amaxds.hubs.huggingface import HuggingFace
 from amaxds.storage.files import write_whole
@@ -42,20 +42,20 @@ class GallerySpace(HuggingFace):
         """offline: leave out the images most alike where the network's weights would have to be downloaded."""
         self._offline = offline
 
-    def prepare(self, folder: Path, claims: Claims, repo: str, scratch: Path) -> Path:
+    def prepare(self, folder: Path, info: BuildInfo, repo: str, scratch: Path) -> Path:
         page = scratch / "gallery"
-        away = self._offline and not at_hand(claims.network, str(claims.stored["network"]["weights"]))
+        away = self._offline and not has_local_weights(info.network, str(info.stored["network"]["weights"]))
         reason = write_report(folder, str(folder), page, neighbours=False if away else None)
         if away or reason:
             print(f"amaxds: images most alike are not shown: {reason or 'the weights are not here.'}", file=sys.stderr)
         text = _README.format(
             title=folder.resolve().name,
-            licence=licence_of(claims.recipes).on(self.site),
+            licence=licence_of(info.recipes).on(self.licence_platform),
             repo=repo,
-            network=claims.network.name,
+            network=info.network.name,
         )
         write_whole(page / "README.md", text.encode())
         return page
 
-    def verify(self, folder: Path, claims: Claims, repo: str, version: str, scratch: Path) -> None:
+    def verify(self, folder: Path, info: BuildInfo, repo: str, version: str, scratch: Path) -> None:
         """Nothing more: a page is its files."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from amaxds.dataset.build_info import Claims
+from amaxds.dataset.build_info import BuildInfo
 from amaxds.dataset.parquet import quiet
 from amaxds.errors import HubError, UsageError, in_words
 from amaxds.hubs.base import Changes
@@ -22,7 +22,7 @@ _AGAIN = "Nothing is lost: run the same command again, and only what is missing 
 class HuggingFace:
     """One dataset repository per dataset folder, with the folder's files as they are."""
 
-    name = site = "huggingface"
+    name = licence_platform = "huggingface"
     title = "Hugging Face"
     kind = "dataset"
     space_sdk: str | None = None
@@ -46,7 +46,7 @@ class HuggingFace:
         except HFValidationError as error:
             raise UsageError(f"{repo!r} is no name for {self.title}: {in_words(error)}", "Choose another.") from error
 
-    def prepare(self, folder: Path, claims: Claims, repo: str, scratch: Path) -> Path:
+    def prepare(self, folder: Path, info: BuildInfo, repo: str, scratch: Path) -> Path:
         return folder
 
     def files(self, repo: str, scratch: Path) -> dict[str, str] | None:
@@ -119,11 +119,11 @@ class HuggingFace:
             snapshot_download(repo, repo_type="dataset", revision=info.sha, local_dir=folder)
         return folder
 
-    def verify(self, folder: Path, claims: Claims, repo: str, version: str, scratch: Path) -> None:
+    def verify(self, folder: Path, info: BuildInfo, repo: str, version: str, scratch: Path) -> None:
         """That `load_dataset` gives, for every config and split, the rows of the dataset folder."""
         import datasets
 
-        for config in claims.recipes:
+        for config in info.recipes:
             with _hub_errors(repo), quiet():
                 cache = str(scratch / "loaded")
                 there = datasets.load_dataset(repo, config, revision=version, cache_dir=cache)

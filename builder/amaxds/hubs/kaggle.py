@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from amaxds.dataset.build_info import Claims
+from amaxds.dataset.build_info import BuildInfo
 from amaxds.dataset.bundle import KAGGLE_FILE, bundle
 from amaxds.errors import HubError, UsageError, in_words
 from amaxds.hubs.base import Changes, hashes
@@ -30,7 +30,7 @@ _READY_SECONDS = 1800.0
 class Kaggle:
     """One Kaggle dataset per dataset folder, with the images as files. Every version holds all files."""
 
-    name = site = "kaggle"
+    name = licence_platform = "kaggle"
     title = "Kaggle"
 
     def check(self, repo: str) -> None:
@@ -48,8 +48,8 @@ class Kaggle:
                 f"Make one at {_SETTINGS}, and set the variables or put the file there.",
             )
 
-    def prepare(self, folder: Path, claims: Claims, repo: str, scratch: Path) -> Path:
-        bundle(folder, claims, scratch / "bundle", repo=repo)
+    def prepare(self, folder: Path, info: BuildInfo, repo: str, scratch: Path) -> Path:
+        bundle(folder, info, scratch / "bundle", repo=repo)
         return scratch / "bundle"
 
     def files(self, repo: str, scratch: Path) -> dict[str, str] | None:
@@ -128,7 +128,7 @@ class Kaggle:
                 raise
         return folder / f"{repo.partition('/')[2]}.zip"
 
-    def verify(self, folder: Path, claims: Claims, repo: str, version: str, scratch: Path) -> None:
+    def verify(self, folder: Path, info: BuildInfo, repo: str, version: str, scratch: Path) -> None:
         """Nothing more than the files."""
 
     def url(self, repo: str) -> str:

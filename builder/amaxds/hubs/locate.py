@@ -14,7 +14,7 @@ from amaxds.dataset.build_info import BUILD_FILE
 from amaxds.dataset.bundle import TABLE
 from amaxds.errors import UsageError
 from amaxds.hubs.registry import get_hub
-from amaxds.storage.store import Place, Remote, near, place_of
+from amaxds.storage.store import Location, Remote, local_copy, parse_location
 
 _REMOTE = re.compile(
     r"(?:(?P<hub>[a-z]+):)?(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@(?P<version>[\w./-]+))?", re.ASCII
@@ -28,7 +28,7 @@ def located(name: str) -> Iterator[Path]:
     `owner/name` is on the Hugging Face Hub, `kaggle:owner/name` on Kaggle; `@revision`, there a version's number, may follow.
     UsageError for what is none of them; HubError or StoreError where it cannot be fetched.
     """
-    place = place_of(name)
+    place = parse_location(name)
     if isinstance(place, Remote) or os.path.lexists(place):
         with dataset_at(place) as found:
             yield found
@@ -44,7 +44,7 @@ def located(name: str) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def dataset_at(place: Place) -> Iterator[Path]:
+def dataset_at(place: Location) -> Iterator[Path]:
     """A path as it is, or what is at a URL; UsageError where that is no dataset, which would all be fetched."""
     if isinstance(place, Remote) and place.kind() == "directory":
         names = place.names()
@@ -53,5 +53,5 @@ def dataset_at(place: Place) -> Iterator[Path]:
                 f"{place} holds no dataset, no bundle and no build (it has {', '.join(names[:3]) or 'nothing'}).",
                 "Give the folder of one of them.",
             )
-    with near(place) as found:
+    with local_copy(place) as found:
         yield found

@@ -13,18 +13,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from amaxds.dataset.build_info import Claims
+from amaxds.dataset.build_info import BuildInfo
 from amaxds.dataset.bundle import require_repo
 from amaxds.dataset.licence import licence_of
 from amaxds.errors import HubError, UsageError
 from amaxds.hubs.base import Hub, compare, hashes
 from amaxds.storage.files import read_text, write_json
-from amaxds.storage.store import Place
+from amaxds.storage.store import Location
 
 
 def publish(
     folder: Path,
-    claims: Claims,
+    info: BuildInfo,
     hubs: Sequence[Hub],
     repo: str,
     private: bool | None = None,
@@ -32,7 +32,7 @@ def publish(
     allow_partial: bool = False,
     dry_run: bool = False,
     say: Callable[[str], None] = print,
-    home: Place | None = None,
+    home: Location | None = None,
 ) -> None:
     """Publish a dataset folder that was found valid on each hub in turn, and leave a receipt for each in the folder.
 
@@ -41,33 +41,33 @@ def publish(
     last receipt. UsageError for what cannot be published on one of them, before anything is sent to any; HubError where a hub
     refuses or cannot be reached, and where what arrived is not what was sent.
     """
-    if not claims.stored["scope"]["complete"] and not allow_partial:
+    if not info.stored["scope"]["complete"] and not allow_partial:
         raise UsageError(
             f"{home or folder} is a partial build.", "Build all filters, or publish it as it is with --allow-partial."
         )
     require_repo(repo)
     for hub in hubs:
-        licence_of(claims.recipes).on(hub.site)
+        licence_of(info.recipes).on(hub.licence_platform)
         hub.check(repo)
     for hub in hubs:
-        _publish_on(hub, folder, claims, repo, private, message, dry_run, say, home or folder)
+        _publish_on(hub, folder, info, repo, private, message, dry_run, say, home or folder)
 
 
 def _publish_on(
     hub: Hub,
     folder: Path,
-    claims: Claims,
+    info: BuildInfo,
     repo: str,
     private: bool | None,
     message: str | None,
     dry_run: bool,
     say: Callable[[str], None],
-    home: Place,
+    home: Location,
 ) -> None:
     receipt = folder / receipt_name(hub.name)
     with tempfile.TemporaryDirectory(prefix="amaxds-") as temporary:
         scratch = Path(temporary)
-        source = hub.prepare(folder, claims, repo, scratch)
+        source = hub.prepare(folder, info, repo, scratch)
         ours = hashes(source)
         there = _last_published(receipt, repo) if dry_run else hub.files(repo, scratch)
         changes = compare(source, ours, there)
@@ -88,7 +88,7 @@ def _publish_on(
         back.mkdir()
         hub.fetch(repo, version, back)
         _require_equal(ours, hashes(back), hub, repo)
-        hub.verify(folder, claims, repo, version, scratch)
+        hub.verify(folder, info, repo, version, scratch)
         write_json(
             home / receipt.name,
             {
@@ -105,7 +105,7 @@ def _publish_on(
 
 def receipt_name(hub: str) -> str:
     """The receipt's file name in the dataset folder. It stays there: it is never published itself."""
-    return f"published-{hub}.json"
+    return f"receipt-{hub}.json"
 
 
 def _require_equal(sent: Mapping[str, str], back: Mapping[str, str], hub: Hub, repo: str) -> None:

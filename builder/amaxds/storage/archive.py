@@ -20,7 +20,7 @@ _MOST_IN_ONE_READ = 16_000_000
 """Bytes. Bounds the list of entries that a zip makes its reader hold, and everything read from it."""
 
 
-class Tree(Protocol):
+class Archive(Protocol):
     """A read-only tree of files."""
 
     files: dict[str, int]
@@ -33,13 +33,13 @@ class Tree(Protocol):
 
 
 @contextlib.contextmanager
-def open_tree(path: Path) -> Iterator[Tree]:
+def open_archive(path: Path) -> Iterator[Archive]:
     """The tree of a folder or a zip file; ValueError or OSError for a file that is no readable zip."""
     if os.path.isdir(path):
-        yield FolderTree(path)
+        yield FolderArchive(path)
         return
     with _BoundedFile(path) as file, _read_zip(file) as archive:
-        yield ZipTree(archive)
+        yield ZipArchive(archive)
 
 
 def _read_zip(file: io.FileIO) -> zipfile.ZipFile:
@@ -49,7 +49,7 @@ def _read_zip(file: io.FileIO) -> zipfile.ZipFile:
         raise ValueError(f"is no readable zip: {error}") from error
 
 
-class FolderTree:
+class FolderArchive:
     """A folder. Links are not followed."""
 
     def __init__(self, root: Path) -> None:
@@ -74,7 +74,7 @@ class FolderTree:
             return file.read(most)
 
 
-class ZipTree:
+class ZipArchive:
     """A zip file. Where all its entries are in one folder, as a zip of a folder has them, names are relative to that."""
 
     def __init__(self, archive: zipfile.ZipFile) -> None:

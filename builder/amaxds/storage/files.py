@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from amaxds.errors import DiskError
-from amaxds.storage.store import Place, Remote
+from amaxds.storage.store import Location, Remote
 
 
-def write_whole(path: Place, data: bytes, new: bool = False) -> None:
+def write_whole(path: Location, data: bytes, new: bool = False) -> None:
     """Write a file so that, whenever the machine stops, it is there in full or not at all.
 
     new: FileExistsError where it is there already.
@@ -43,7 +43,7 @@ def read_text(path: Path, most: int = 16_000_000) -> str:
     return read_bounded(path, most).decode()
 
 
-def read_bounded(path: Place, most: int) -> bytes:
+def read_bounded(path: Location, most: int) -> bytes:
     """A file that is not trusted: OSError or ValueError where it cannot be read or has more than that many bytes."""
     if isinstance(path, Remote):
         return path.read(most)
@@ -56,11 +56,11 @@ def read_bounded(path: Place, most: int) -> bytes:
     return data
 
 
-def write_json(path: Place, value: Any, new: bool = False) -> None:
+def write_json(path: Location, value: Any, new: bool = False) -> None:
     write_whole(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode(), new)
 
 
-def move_whole(source: Path, target: Place) -> None:
+def move_whole(source: Path, target: Location) -> None:
     """Rename a file, replacing the target, both names on disk before this returns; or put it into a store."""
     if isinstance(target, Remote):
         target.upload(source)

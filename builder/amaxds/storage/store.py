@@ -195,11 +195,11 @@ def _put(store: Any, path: str, put: Callable[[str], None]) -> None:
         raise
 
 
-Place = Path | Remote
+Location = Path | Remote
 """Where a folder or file is."""
 
 
-def place_of(text: str) -> Place:
+def parse_location(text: str) -> Location:
     """The path or URL that is meant; `file://` is a path. UsageError for a URL that names no folder or file."""
     url = _URL.fullmatch(text)
     if url is None:
@@ -217,7 +217,7 @@ def place_of(text: str) -> Place:
 
 
 @contextlib.contextmanager
-def near(place: Place, without: str | None = None) -> Iterator[Path]:
+def local_copy(place: Location, without: str | None = None) -> Iterator[Path]:
     """A path as it is; what a URL names is fetched for as long as it is used, but for one of its folders.
 
     UsageError where nothing is there.
