@@ -98,7 +98,7 @@ def timed(make: Callable[[Any, Any, Any], None], site: Any, unit: Any, check: An
 def measure_engine(name: str, workers: int) -> dict[str, float]:
     """Run in a process of its own: tasks that do nothing, then real units, each twice so that all programs are there."""
     from amaxds.builds.shards import WORK
-    from amaxds.builds.worker import Job, Site
+    from amaxds.builds.worker import Job, Site, process_entries
     from amaxds.compute.networks import load_weights
     from amaxds.dataset.build_info import make_identity
 

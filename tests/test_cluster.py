@@ -277,7 +277,7 @@ def test_without_ray_the_extra_is_named_and_local_builds_do_not_miss_it(tmp_path
 
 @pytest.mark.usefixtures("_backend")
 def test_a_folder_that_a_node_does_not_see_is_an_error(tmp_path: Path) -> None:
-    from amaxds.builds.worker import Job, Site
+    from amaxds.builds.worker import Job, Site, process_entries
     from amaxds.compute.networks import load_weights
     from amaxds.dataset.build_info import make_identity
     from amaxds.errors import AmaxdsError
