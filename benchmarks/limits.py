@@ -89,7 +89,7 @@ def validating_all() -> str:
 
 def write_noise(folder: Path) -> float:
     """A valid dataset of the recipe `clear` whose images are noise and whose activations are made up; seconds of packaging."""
-    from amaxds.dataset.build_info import command_of, make_identity
+    from amaxds.dataset.build_info import BuildRequest
     from amaxds.dataset.writer import Begun, write_dataset
     from amaxds.image import encode_png, pixels_sha256, uniformity_index
     from amaxds.spec.network import VGG16
@@ -99,7 +99,7 @@ def write_noise(folder: Path) -> float:
     versions = {name: version(name) for name in ("amaxds", "tensorflow", "pillow")}
     software = {"python": "3", "backend": "tensorflow", **versions, "settings": {}}
     device = {"kind": "cpu", "model": "none"}
-    identity = make_identity(plan, "pretrained", "0" * 64) | {"software": software, "device": device}
+    identity = BuildRequest.of_plan(plan, "pretrained", "0" * 64).on({"software": software, "device": device})
     rows = []
     for layer in VGG16.layers:
         for filter in range(layer.filters):
@@ -108,10 +108,9 @@ def write_noise(folder: Path) -> float:
             made = {"seed": 0, "status": "alive", "activation_start": 0.5, "activation": 1.5, "activation_rank": 1}
             judged = {"uniformity_index": uniformity_index(pixels), "pixels_sha256": pixels_sha256(pixels)}
             rows.append(record | made | judged)
-    for name in ("dataset", "scratch"):
-        (folder / name).mkdir()
-    give, command, began = {"clear": lambda: iter(rows)}, command_of(identity), time.perf_counter()
-    write_dataset(folder / "dataset", folder / "scratch", "dataset", VGG16, identity, command, give, {"clear": []}, Begun())
+    (folder / "dataset").mkdir()
+    began = time.perf_counter()
+    write_dataset(folder / "dataset", "dataset", identity, {"clear": ((row, row["filter"]) for row in rows)}, Begun())
     return time.perf_counter() - began
 
 

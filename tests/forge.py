@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from amaxds.dataset.build_info import require_build_info
+from amaxds.dataset.build_reader import require_build_info
 from amaxds.dataset.parquet import read_records
 from amaxds.dataset.record import Record
 from amaxds.dataset.writer import Begun, write_dataset
@@ -19,19 +19,19 @@ def forge(folder: Path, out: Path, change: Callable[[list[Row]], None], **stored
     """A copy of a dataset whose records were changed before it was packaged, and its build.json as asked: everything that is
     rendered from them agrees with them."""
     info = require_build_info(folder)
+    process = {name: info.as_json()[name] for name in ("software", "device")}
     rows = {recipe: sorted_rows(folder, recipe) for recipe in info.recipes}
     for each in rows.values():
         change(each)
-    identity = {
-        key: info.stored[key] for key in info.stored if key not in ("format", "dataset", "times", "command", "outranked")
+    best = {(recipe, each.layer, each.filter): each.best for recipe, entries in info.outranked.items() for each in entries}
+    pairs = {
+        recipe: [
+            ({name: row[name] for name in Record.model_fields}, best.get((recipe, row["layer"], row["filter"]))) for row in each
+        ]
+        for recipe, each in rows.items()
     }
-    outranked = {recipe: [*each] for recipe, each in (info.stored["outranked"] | stored.pop("outranked", {})).items()}
     (out / "data").mkdir(parents=True)
-    (out / "scratch").mkdir()
-    records = {recipe: [{name: row[name] for name in Record.model_fields} for row in each] for recipe, each in rows.items()}
-    give = {recipe: (lambda each=each: iter(each)) for recipe, each in records.items()}
-    command, name = info.stored["command"], info.stored["dataset"]
-    write_dataset(out / "data", out / "scratch", name, info.network, identity | stored, command, give, outranked, Begun())
+    write_dataset(out / "data", info.dataset, info.on({**process, **stored}), pairs, Begun())
     return out / "data"
 
 

@@ -26,7 +26,7 @@ from amaxds.builds.shards import read_shard, shard_path, write_shard
 from amaxds.checks.validate import validate
 from amaxds.compute.networks import load_weights
 from amaxds.compute.weights import random_tensors
-from amaxds.dataset.build_info import parse_build_info, require_build_info
+from amaxds.dataset.build_reader import parse_build_info, require_build_info
 from amaxds.dataset.bundle import bundle
 from amaxds.errors import AmaxdsError, DamagedShard
 from amaxds.image import decode_png, encode_png, has_only_pixels, is_stretched_noise

@@ -279,12 +279,12 @@ def test_without_ray_the_extra_is_named_and_local_builds_do_not_miss_it(tmp_path
 def test_a_folder_that_a_node_does_not_see_is_an_error(tmp_path: Path) -> None:
     from amaxds.builds.worker import Job, Site, process_entries
     from amaxds.compute.networks import load_weights
-    from amaxds.dataset.build_info import make_identity
+    from amaxds.dataset.build_info import BuildRequest
     from amaxds.errors import AmaxdsError
     from amaxds.spec.network import DEMO
     from amaxds.spec.plan import make_plan
 
     plan, weights = make_plan(DEMO, ["original"]), load_weights(DEMO, "pretrained", 0)
-    identity = make_identity(plan, weights.source, weights.digest) | process_entries(DEMO, 2)
+    identity = BuildRequest.of_plan(plan, weights.source, weights.digest).on(process_entries(DEMO, 2))
     with pytest.raises(AmaxdsError, match=r"build\.json is not that of the build there \(FileNotFoundError\)"):
         Site(Job(plan, weights, tmp_path, identity, ()), 2)

@@ -16,7 +16,7 @@ from conftest import ROOT
 
 from amaxds.checks.contract import build_schema, contract_files
 from amaxds.checks.rules import RULES
-from amaxds.dataset.build_info import require_build_info
+from amaxds.dataset.build_reader import require_build_info
 from amaxds.dataset.bundle import bundle
 from amaxds.dataset.record import json_schema
 from amaxds.image import pixels_sha256

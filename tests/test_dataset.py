@@ -14,6 +14,8 @@ import pytest
 from conftest import ROOT, read_rows
 from PIL import Image
 
+from amaxds.dataset.hf_builder import FilterActivations
+from amaxds.dataset.parquet import read_records
 from amaxds.dataset.record import Record, descriptions, features, stored_types
 from amaxds.dataset.summary import summarise
 from amaxds.spec.network import DEMO
@@ -126,6 +128,19 @@ def test_summary_counts_the_dead_apart() -> None:
     (summary,) = summarise(rows, DEMO)
     assert (summary.images, summary.dead, summary.ranked_first, summary.median_gain) == (3, 1, 1, 3.0)
     assert summary.mean_index == pytest.approx(0.5)
+
+
+def test_the_datasets_builder_writes_the_files_of_the_build(small: Path, tmp_path: Path) -> None:
+    def rows() -> list[dict[str, Any]]:
+        found = [{name: row[name] for name in Record.model_fields} for row in read_records(small, "original", DEMO)]
+        return sorted(found, key=lambda row: (DEMO.layer(row["layer"]).index, row["filter"]))
+
+    builder = FilterActivations(cache_dir=str(tmp_path), dataset_name="images", config_name="original", network=DEMO, rows=rows)
+    builder.download_and_prepare(str(tmp_path / "out"), file_format="parquet")
+    for split in ("train", "validation", "test"):
+        (made,) = (tmp_path / "out").glob(f"images-{split}*.parquet")
+        (due,) = (small / "original").glob(f"{split}-*.parquet")
+        assert made.read_bytes() == due.read_bytes()
 
 
 def test_importing_the_package_loads_no_tensorflow() -> None:

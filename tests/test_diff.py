@@ -14,7 +14,7 @@ import pytest
 from conftest import SMALL, amaxds
 from forge import forge, set_image
 
-from amaxds.dataset.build_info import require_build_info
+from amaxds.dataset.build_reader import require_build_info
 from amaxds.dataset.bundle import bundle
 from amaxds.image import decode_png, encode_png, psnr
 
@@ -58,14 +58,14 @@ def test_what_changed_of_a_record_is_named_with_both_values(small: Path, tmp_pat
     forged = forge(small, tmp_path, change)
     ended = amaxds("diff", small, forged)
     assert ended.returncode == 1
-    before = require_build_info(small).stored
+    before = require_build_info(small)
     lines = ended.stdout.splitlines()
     assert lines[0].startswith("changed  original block1_conv1/2: activation ")
     assert lines[0].endswith("-> 0.5")
     decibel = 10 * math.log10(255**2 / (1 / (88 * 88 * 3)))
     assert lines[1].startswith(f"changed  original block1_conv1/3: image (PSNR {decibel:.1f} dB, index ")
     assert lines[2] == "removed  original block2_conv2/1"
-    assert lines[3] == f"0 added, 1 removed, 2 changed, {before['images'] - 3} the same"
+    assert lines[3] == f"0 added, 1 removed, 2 changed, {before.images - 3} the same"
     assert amaxds("diff", forged, small).stdout.splitlines()[2] == "added    original block2_conv2/1"
 
 

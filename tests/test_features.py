@@ -11,7 +11,8 @@ from conftest import read_rows
 
 from amaxds.analysis.features import network_features
 from amaxds.builds.own_weights import own_weights
-from amaxds.dataset.build_info import BuildInfo, require_build_info
+from amaxds.dataset.build_info import BuildInfo
+from amaxds.dataset.build_reader import require_build_info
 from amaxds.image import Pixels, decode_png
 from amaxds.spec.network import DEMO
 

@@ -11,7 +11,7 @@ from conftest import amaxds
 from huggingface_server import HuggingFaceServer, Repo
 from kaggle_server import Dataset, KaggleServer, Version
 
-from amaxds.dataset.build_info import require_build_info
+from amaxds.dataset.build_reader import require_build_info
 from amaxds.dataset.bundle import bundle
 
 REPO = "owner/demo-filter-activations"

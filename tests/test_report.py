@@ -18,7 +18,7 @@ from PIL import Image
 
 from amaxds.analysis.measures import BINS, FREQUENCIES, histogram_shares, power, radial
 from amaxds.analysis.report import write_report
-from amaxds.dataset.build_info import require_build_info
+from amaxds.dataset.build_reader import require_build_info
 from amaxds.dataset.bundle import bundle
 from amaxds.errors import UsageError
 

@@ -19,7 +19,7 @@ from conftest import SMALL, amaxds
 
 from amaxds.checks.rules import RULES
 from amaxds.checks.validate import validate
-from amaxds.dataset.build_info import require_build_info
+from amaxds.dataset.build_reader import require_build_info
 from amaxds.dataset.bundle import bundle
 from amaxds.image import decode_png, encode_png
 

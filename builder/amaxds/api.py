@@ -135,7 +135,7 @@ def classify(
 
 def bundle(path: str, out: Path, recipe: str | None = None, repo: str | None = None) -> str:
     """Write one recipe of a dataset folder as Kaggle expects a dataset; the recipe."""
-    from amaxds.dataset.build_info import require_build_info
+    from amaxds.dataset.build_reader import require_build_info
     from amaxds.dataset.bundle import bundle as write
     from amaxds.hubs.locate import dataset_at
     from amaxds.storage.store import parse_location
@@ -166,7 +166,7 @@ def publish(
     say: Callable[[str], None] = print,
 ) -> None:
     """Publish a dataset folder on each hub in turn, fetch it back and compare."""
-    from amaxds.dataset.build_info import require_build_info
+    from amaxds.dataset.build_reader import require_build_info
     from amaxds.hubs.locate import dataset_at
     from amaxds.hubs.publish import publish as send
     from amaxds.storage.store import parse_location

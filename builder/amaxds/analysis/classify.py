@@ -107,7 +107,7 @@ def summarise_classification(dataset: DatasetReader, results: Iterable[Result], 
     info = dataset.info
     return {
         "format": FORMAT,
-        "dataset": info.stored["dataset"],
+        "dataset": info.dataset,
         "network": info.network.name,
         "layers": list(info.scope),
         "seed": seed,

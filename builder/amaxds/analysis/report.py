@@ -80,9 +80,9 @@ def summarise_report(info: BuildInfo, layers: Sequence[LayerMeasures], published
     """summary.json: every number that is drawn. Null: not known, of a dead image, or no frequency in a bin."""
     return {
         "format": FORMAT,
-        "dataset": info.stored["dataset"],
+        "dataset": info.dataset,
         "network": info.network.name,
-        "seed": info.stored["seed"],
+        "seed": info.seed,
         "complete": info.filters == info.network.filters,
         "frequencies": FREQUENCIES.tolist(),
         "coarse_levels": COARSE_LEVELS.tolist(),

@@ -24,16 +24,16 @@ from typing import Any
 
 from amaxds.builds.executors.base import Engine, Load
 from amaxds.builds.progress import BuildProgress
-from amaxds.builds.shards import WORK, Row, read_shard, shard_path
+from amaxds.builds.shards import WORK, read_shard, shard_path
 from amaxds.builds.workdir import local_working_folder, locked, name_of, remove, require_usable
 from amaxds.builds.worker import Job, LayerKey, Ranks, Site, layer_key, process_entries
 from amaxds.compute import backend
 from amaxds.compute.weights import Weights
-from amaxds.dataset import build_info
-from amaxds.dataset.writer import Begun, write_dataset
-from amaxds.errors import DamagedShard, UsageError
+from amaxds.dataset.build_info import BuildIdentity, BuildRequest, Software
+from amaxds.dataset.build_reader import require_same
+from amaxds.dataset.writer import Begun, RankedRow, write_dataset
+from amaxds.errors import DamagedShard, UsageError, in_words
 from amaxds.spec.plan import Plan, Unit, operations_per_step
-from amaxds.spec.recipes import Recipe
 from amaxds.storage.files import disk_errors, move_whole, write_json
 from amaxds.storage.store import Location
 
@@ -45,7 +45,7 @@ def build(out: Location, plan: Plan, weights: Weights, engine: Engine) -> None:
     StoreError where writing fails; OutOfMemory; what the engine raises where it cannot go on. Finished units stay, whatever
     ends the build; the same call goes on from them.
     """
-    begun, asked = Begun(), build_info.make_identity(plan, weights.source, weights.digest)
+    begun, asked = Begun(), BuildRequest.of_plan(plan, weights.source, weights.digest)
     require_usable(out)
     finished, work = out / "build.json", out / WORK
     if not finished.exists():
@@ -57,25 +57,23 @@ def build(out: Location, plan: Plan, weights: Weights, engine: Engine) -> None:
                     if not finished.exists():  # In a store, another build may finish, and delete what this one still needs.
                         raise
     remove(work)  # Of a finished build nobody needs it, whoever else is looking.
-    stored = _read_json(finished)
-    build_info.require_same(out, {key: stored.get(key) for key in asked}, asked)
+    require_same(out, _read_json(finished), asked)
 
 
-def _run(out: Location, plan: Plan, weights: Weights, asked: build_info.Identity, engine: Engine, begun: Begun) -> None:
+def _run(out: Location, plan: Plan, weights: Weights, asked: BuildRequest, engine: Engine, begun: Begun) -> None:
     """Run what is missing and package all."""
     work = out / WORK
     if not (work / "build.json").exists():
-        identity = asked | engine.first(functools.partial(process_entries, plan.network))
+        entries = engine.first(functools.partial(process_entries, plan.network))
         with contextlib.suppress(FileExistsError):  # In a store, another build may begin at the same moment.
-            write_json(work / "build.json", identity, new=True)
-    identity = _read_json(work / "build.json")
-    build_info.require_same(out, {key: identity.get(key) for key in asked}, asked)
+            write_json(work / "build.json", asked.on(entries).as_json(), new=True)
+    identity = _read_identity(work / "build.json", out, asked)
     job = Job(plan, weights, out.absolute() if isinstance(out, Path) else out, identity, ())
     with local_working_folder(work) as here:
         missing, damaged = _missing_units(dataclasses.replace(job, out=here.parent))
     job = dataclasses.replace(job, missing=missing)
     engine.open(functools.partial(Site, job))
-    _require_writer(identity)
+    _require_writer(identity.software)
 
     with BuildProgress(plan.images) as progress:
         for each in damaged:
@@ -89,7 +87,7 @@ def _run(out: Location, plan: Plan, weights: Weights, asked: build_info.Identity
         ranks = dict(engine.run(layers, Site.rank))
         with local_working_folder(work) as here:
             progress.stage("packaging")
-            _package(out, here, plan, identity, _Ranked(dataclasses.replace(job, out=here.parent), ranks), begun)
+            _package(out, here, dataclasses.replace(job, out=here.parent), ranks, begun)
         progress.say("validating")
 
 
@@ -112,61 +110,49 @@ def _scoring(plan: Plan, units: Sequence[Unit]) -> float:
     return sum(len(unit.wanted) for unit in units) * operations_per_step(units[0].layer) / 2
 
 
-def _require_writer(identity: build_info.Identity) -> None:
+def _require_writer(software: Software) -> None:
     """UsageError where this process, which writes the dataset's files, has other libraries for that than the build."""
-    software = identity.get("software")
-    if not isinstance(software, Mapping):
-        return  # Every site refuses it.
-    for name in ("amaxds", *(each for each in software if each not in (*backend.PIXEL_SOFTWARE, "python"))):
-        if (here := backend.version_of(name)) != software[name]:
+    for name, there in {"amaxds": software.amaxds, **(software.model_extra or {})}.items():
+        if (name == "amaxds" or name not in backend.PIXEL_SOFTWARE) and (here := backend.version_of(name)) != there:
             raise UsageError(
-                f"{name} is {here} here, and {software[name]} where the images are made.",
+                f"{name} is {here} here, and {there} where the images are made.",
                 "This process writes the dataset's files: install the same version.",
             )
 
 
-class _Ranked:
-    """All rows of a finished plan with their ranks, read from the shards again at every pass: memory stays bounded."""
-
-    def __init__(self, job: Job, ranks: Mapping[LayerKey, Ranks]) -> None:
-        self._job, self._ranks = job, ranks
-
-    def rows(self, recipe: Recipe) -> Iterator[Row]:
-        """Complete records of one recipe in (layer, filter) order."""
-        for key in self._job.units:
-            if key[0] == recipe.name:
-                for row in self._job.rows_of(key):
-                    yield row | {"activation_rank": self._ranks[key][row["filter"]][0]}
-
-    def outranked(self, recipe: Recipe) -> list[dict[str, Any]]:
-        """The living images of one recipe that another image beats, by the filter whose image is the best for theirs."""
-        found = []
-        for row in self.rows(recipe):
-            rank, best = self._ranks[recipe.name, row["layer"]][row["filter"]]
-            if rank > 1 and row["status"] == "alive":
-                found.append({"layer": row["layer"], "filter": row["filter"], "rank": rank, "best": best})
-        return found
+def _ranked_rows(job: Job, ranks: Mapping[LayerKey, Ranks], recipe: str) -> Iterator[RankedRow]:
+    """All records of one recipe with their ranks, in (layer, filter) order, read from the shards one unit at a time."""
+    for key in job.units:
+        if key[0] == recipe:
+            for row in job.rows_of(key):
+                rank, best = ranks[key][row["filter"]]
+                yield row | {"activation_rank": rank}, best
 
 
-def _package(out: Location, here: Path, plan: Plan, identity: build_info.Identity, ranked: _Ranked, begun: Begun) -> None:
-    """Write everything beside .amaxds into a folder here, then move it into place, build.json last."""
-    packaged, scratch = here / "packaged", here / "scratch"
-    rows = {recipe.name: functools.partial(ranked.rows, recipe) for recipe in plan.recipes}
-    outranked = {recipe.name: ranked.outranked(recipe) for recipe in plan.recipes}
-    command = build_info.command_of(identity)
+def _package(out: Location, here: Path, job: Job, ranks: Mapping[LayerKey, Ranks], begun: Begun) -> None:
+    """Write the dataset's files into a folder inside `here`, then move them to `out`, build.json last."""
+    packaged = here / "packaged"
+    rows = {recipe.name: _ranked_rows(job, ranks, recipe.name) for recipe in job.plan.recipes}
     try:
-        for folder in (packaged, scratch):
-            shutil.rmtree(folder, ignore_errors=True)
-            with disk_errors(folder):
-                folder.mkdir()
-        write_dataset(packaged, scratch, name_of(out), plan.network, identity, command, rows, outranked, begun)
-        shutil.rmtree(scratch, ignore_errors=True)  # From here on nothing takes room: a disk that was not full yet stays so.
+        shutil.rmtree(packaged, ignore_errors=True)
+        with disk_errors(packaged):
+            packaged.mkdir()
+        write_dataset(packaged, name_of(out), job.identity, rows, begun)
         files = [path.relative_to(packaged) for path in packaged.rglob("*") if path.is_file()]
         for file in sorted(files, key=lambda each: (each.name == "build.json", each)):
             move_whole(packaged / file, out / file)
     finally:
-        for folder in (packaged, scratch):  # On a full disk, half a dataset is in the way.
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(packaged, ignore_errors=True)  # On a full disk, half a dataset is in the way.
+
+
+def _read_identity(path: Location, out: Location, asked: BuildRequest) -> BuildIdentity:
+    """The identity that the folder's build was begun with; UsageError if it is not one of what is asked for."""
+    stored = _read_json(path)
+    require_same(out, stored, asked)
+    try:
+        return BuildIdentity.model_validate(stored)
+    except ValueError as error:
+        raise UsageError(f"{path} cannot be read ({in_words(error)}).", "Choose another OUT, or delete that folder.") from error
 
 
 def _read_json(path: Location) -> dict[str, Any]:

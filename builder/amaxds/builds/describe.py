@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from amaxds.compute.machine import cores
-from amaxds.dataset.build_info import DESCRIBE_COMMAND, described_identity
-from amaxds.dataset.writer import Begun, write_dataset
+from amaxds.dataset.build_info import described_request
+from amaxds.dataset.writer import Begun, RankedRow, write_dataset
 from amaxds.errors import UsageError, in_words
 from amaxds.image import decode_png, is_stretched_noise, pixels_sha256, uniformity_index
 from amaxds.spec.network import Network
@@ -66,30 +66,19 @@ def describe(folder: Path, out: Path, network: Network) -> None:
         "amaxds": version("amaxds"),
         "pillow": version("pillow"),
     }
-    identity = described_identity(network, recipe, scope) | {"software": software}
+    identity = described_request(network, recipe, scope).on({"software": software, "device": None})
 
-    def rows() -> Iterator[dict[str, Any]]:
+    def rows() -> Iterator[RankedRow]:
         for image, record in zip(images, records, strict=True):
-            yield record | {"image": image.path.read_bytes()}
+            yield record | {"image": image.path.read_bytes()}, None
 
     part = out.with_name(f".{out.name}.{os.getpid()}.part")
     with disk_errors(out):
         try:
             shutil.rmtree(part, ignore_errors=True)
-            (part / "scratch").mkdir(parents=True)
-            (part / "dataset").mkdir()
-            write_dataset(
-                part / "dataset",
-                part / "scratch",
-                out.resolve().name,
-                network,
-                identity,
-                DESCRIBE_COMMAND,
-                {recipe.name: rows},
-                {recipe.name: []},
-                begun,
-            )
-            rename_folder(part / "dataset", out)
+            part.mkdir(parents=True)
+            write_dataset(part, out.resolve().name, identity, {recipe.name: rows()}, begun)
+            rename_folder(part, out)
         finally:
             shutil.rmtree(part, ignore_errors=True)
 

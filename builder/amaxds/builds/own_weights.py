@@ -16,20 +16,20 @@ def own_weights(info: BuildInfo, choice: str | None = None) -> Weights:
     Of images that were made elsewhere the weights are not known: theirs are the pretrained ones, or the chosen ones.
     UsageError for other weights than the build's; NotFoundOnline where pretrained ones cannot be had.
     """
-    said = info.stored["network"]
-    if said["weights_sha256"] is None:
+    said = info.network_entry
+    if said.weights_sha256 is None:
         return load_weights(info.network, choice or "pretrained", 0, Path(choice or ""))
     from_file = info.network.from_file
-    if choice is None and (from_file or said["weights"] not in ("pretrained", "random")):
-        raise UsageError(f"the dataset was built with a weights file, {said['weights']}.", "Give it with --weights FILE.")
+    if choice is None and (from_file or said.weights not in ("pretrained", "random")):
+        raise UsageError(f"the dataset was built with a weights file, {said.weights}.", "Give it with --weights FILE.")
     if from_file:
-        kind = "random" if said["weights"] == "random" else "pretrained"
-        weights = load_weights(info.network, kind, info.stored["seed"], Path(str(choice)))
+        kind = "random" if said.weights == "random" else "pretrained"
+        weights = load_weights(info.network, kind, info.seed or 0, Path(str(choice)))
     else:
-        weights = load_weights(info.network, choice or said["weights"], info.stored["seed"])
-    if weights.digest != said["weights_sha256"]:
+        weights = load_weights(info.network, choice or said.weights, info.seed or 0)
+    if weights.digest != said.weights_sha256:
         raise UsageError(
-            f"{weights.source}: these weights have the digest {weights.digest}, the build's {said['weights_sha256']}.",
+            f"{weights.source}: these weights have the digest {weights.digest}, the build's {said.weights_sha256}.",
             "Give the file that the dataset was built with: --weights FILE.",
         )
     return weights

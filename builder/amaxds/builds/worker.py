@@ -20,7 +20,8 @@ from amaxds.compute.convolution import has_loops
 from amaxds.compute.memory import memory_errors, require_memory
 from amaxds.compute.programs import Programs
 from amaxds.compute.weights import Weights
-from amaxds.dataset import build_info
+from amaxds.dataset.build_info import BuildIdentity, digest_of
+from amaxds.dataset.build_reader import require_same
 from amaxds.errors import AmaxdsError
 from amaxds.image import decode_png
 from amaxds.spec.network import Network
@@ -49,7 +50,7 @@ class Job:
     weights: Weights
     out: Location
     """The dataset folder; absolute, as another process may be somewhere else."""
-    identity: build_info.Identity
+    identity: BuildIdentity
     missing: Sequence[Unit]
     """The units that are still to be made."""
 
@@ -59,7 +60,7 @@ class Job:
 
     @functools.cached_property
     def digest(self) -> str:
-        return build_info.digest_of(self.identity)
+        return self.identity.digest
 
     @functools.cached_property
     def units(self) -> dict[LayerKey, list[Unit]]:
@@ -90,7 +91,7 @@ class Site:
         plan = job.plan
         with memory_errors(plan.batch_size, threads):
             here = process_entries(plan.network, threads)
-            build_info.require_same(job.out, job.identity, job.identity | here)
+            require_same(job.out, job.identity.as_json(), job.identity.on(here))
             _require_seen(job)
             on_gpu = here["device"]["kind"] == "gpu"
             self.threads = min(threads, _THREADS_OF_GPU) if on_gpu else threads
@@ -118,7 +119,7 @@ class Site:
 def _require_seen(job: Job) -> None:
     file = job.out / WORK / "build.json"
     try:
-        seen = build_info.digest_of(json.loads(file.read_text("utf-8")))
+        seen = digest_of(json.loads(file.read_text("utf-8")))
     except (OSError, ValueError) as error:
         seen = type(error).__name__
     if seen != job.digest:

@@ -126,18 +126,17 @@ def audit(dataset: DatasetReader, count: int, seed: int, weights: str | None = N
     if count < 1:
         raise UsageError(f"--sample {count} is out of range.", "Give the number of images to make again, from 1.")
     loaded = own_weights(info, weights)
-    _prefer(info.stored["software"]["backend"])
+    _prefer(info.software.backend)
     workers = workers or cores()
     backend.start(workers, has_loops(info.network))
     differs = tuple(_other_software(info))
-    programs = Programs(info.network, loaded, info.stored["precision"])
+    programs = Programs(info.network, loaded, info.plan.precision)
     sample = draw_sample(info, count, seed)
     images: list[Remade] = []
     with BuildProgress(sum(map(len, sample.values()))) as progress:
         for recipe in recipes:
             scope = {layer: filters for (name, layer), filters in sample.items() if name == recipe.name}
-            stored = info.stored
-            plan = Plan(info.network, (recipe,), stored["seed"], scope, stored["batch_size"], stored["precision"])
+            plan = dataclasses.replace(info.plan, recipes=(recipe,), scope=scope)
             made: dict[tuple[str, int], Row] = {}
 
             def make(unit: Unit, check: Check, plan: Plan = plan) -> list[Row]:
@@ -171,11 +170,11 @@ def _prefer(name: str) -> None:
 
 
 def _other_software(info: BuildInfo) -> Iterator[str]:
-    said, here = info.stored["software"], backend.software()
+    said, here = info.software.model_dump(), backend.software()
     for name in backend.PIXEL_SOFTWARE:
         if said.get(name) != here.get(name):
             yield f"{name} {said.get(name, 'none')}, here {here.get(name, 'none')}"
-    for at, stored, found in differences(info.stored["device"], backend.device()):
+    for at, stored, found in differences(info.as_json()["device"], backend.device()):
         yield f"{at} {stored}, here {found}"
 
 

@@ -5,20 +5,13 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator, Sequence
-from importlib.metadata import version
 from typing import Any
 
 from amaxds.checks.record_checks import check_rows
 from amaxds.checks.rules import ValidationReport
 from amaxds.dataset.build_info import BUILD_FILE, BuildInfo
-from amaxds.dataset.bundle import (
-    KAGGLE_FILE,
-    TABLE,
-    image_file,
-    kaggle_metadata,
-    render_bundle_croissant,
-    require_repo,
-)
+from amaxds.dataset.bundle import require_repo
+from amaxds.dataset.bundle_files import KAGGLE_FILE, TABLE, image_file, kaggle_metadata, render_bundle_croissant
 from amaxds.dataset.bundle_reader import _MOST_TEXT, _text, read_image, read_table
 from amaxds.dataset.croissant import CROISSANT_FILE
 from amaxds.dataset.record import Row
@@ -58,15 +51,14 @@ def check_bundle_descriptions(archive: Archive, info: BuildInfo, rows: Sequence[
 
     Kaggle takes that one as settings, and does not hand it out again.
     """
-    stored = info.stored
     try:
         table = archive.read(TABLE, _MOST_TEXT)
     except (KeyError, OSError, ValueError):
         return  # Found already.
-    due = json.loads(render_bundle_croissant(stored, rows, table))
+    due = json.loads(render_bundle_croissant(info, rows, table))
     found = _json(archive, CROISSANT_FILE, "croissant", report)
     if found is not None:
-        if stored["software"]["amaxds"] != version("amaxds") and isinstance(found, dict):
+        if not info.by_this_version and isinstance(found, dict):
             found, due = found.get("distribution"), due["distribution"]
         for at, claimed, expected in differences(found, due):
             report.add("croissant", CROISSANT_FILE, f"{at or 'it'} is {short(claimed)}, expected {short(expected)}")
@@ -80,8 +72,8 @@ def _check_kaggle(found: Any, info: BuildInfo, report: ValidationReport) -> None
         require_repo(str(repo))
     except UsageError:
         report.add("kaggle", KAGGLE_FILE, f"id is {short(repo)}, expected owner/name")
-    if info.stored["software"]["amaxds"] == version("amaxds"):
-        due = kaggle_metadata(info.stored, next(iter(info.recipes)))
+    if info.by_this_version:
+        due = kaggle_metadata(info)
         for at, claimed, expected in differences(found, due):
             if at != "id":
                 report.add("kaggle", KAGGLE_FILE, f"{at or 'it'} is {short(claimed)}, expected {short(expected)}")

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from amaxds.checks.rules import RULES
-from amaxds.dataset.build_info import BuildFile, command_of, make_identity
-from amaxds.dataset.bundle import bundled, kaggle_metadata, render_bundle_croissant
+from amaxds.dataset.build_command import command_of
+from amaxds.dataset.build_info import FORMAT, BuildInfo, BuildRequest
+from amaxds.dataset.bundle_files import kaggle_metadata, render_bundle_croissant
 from amaxds.dataset.croissant import render_croissant
 from amaxds.dataset.record import json_schema
 from amaxds.spec.network import DEMO, NETWORKS
@@ -26,22 +27,22 @@ from amaxds.storage.files import write_whole
 
 def contract_files() -> dict[str, str]:
     """File name -> content: JSON Schemas, layer tables, the rules of validation, and an example of each description."""
-    stored = _example_build()
-    recipe = bundled(stored, DEFAULT_RECIPE)
+    info = _example_build()
+    part = info.of_recipe(DEFAULT_RECIPE)
     return {
         "record.schema.json": _json(json_schema()),
         "build.schema.json": _json(build_schema()),
         "rules.md": rules_page(),
-        "croissant.example.json": _example_croissant(stored),
-        "croissant.bundle.example.json": render_bundle_croissant(recipe, [{"status": "alive"}] * DEMO.filters, b""),
-        "dataset-metadata.example.json": _json(kaggle_metadata(recipe, DEFAULT_RECIPE)),
+        "croissant.example.json": _example_croissant(info),
+        "croissant.bundle.example.json": render_bundle_croissant(part, [{"status": "alive"}] * DEMO.filters, b""),
+        "dataset-metadata.example.json": _json(kaggle_metadata(part)),
         **{f"layers-{name}.csv": layer_table(network) for name, network in sorted(NETWORKS.items())},
     }
 
 
 def build_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of build.json."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | BuildFile.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | BuildInfo.model_json_schema()
 
 
 def rules_page() -> str:
@@ -65,20 +66,31 @@ def write_contract(folder: Path) -> list[Path]:
     return [folder / name for name in files]
 
 
-def _example_build() -> dict[str, Any]:
+def _example_build() -> BuildInfo:
     plan = make_plan(DEMO, list(RECIPES))
-    identity = make_identity(plan, "pretrained", "0" * 64)
-    name = f"{DEMO.name}-filter-activations"
-    return {"dataset": name, **identity, "command": command_of(identity), "images": plan.images, "dead": 0}
+    request = BuildRequest.of_plan(plan, "pretrained", "0" * 64)
+    moment = "2000-01-01T00:00:00+00:00"
+    made: dict[str, Any] = {
+        "software": {"python": "3", "backend": "none", "amaxds": "0", "settings": {}},
+        "device": None,
+        "format": FORMAT,
+        "dataset": f"{DEMO.name}-filter-activations",
+        "images": plan.images,
+        "dead": 0,
+        "command": command_of(request),
+        "times": {"started": moment, "finished": moment, "seconds_of_last_run": 0.0},
+        "outranked": {recipe: [] for recipe in RECIPES},
+    }
+    return BuildInfo.model_validate(request.as_json() | made)
 
 
-def _example_croissant(stored: dict[str, Any]) -> str:
+def _example_croissant(info: BuildInfo) -> str:
     with tempfile.TemporaryDirectory(prefix="amaxds-") as temporary:
         for recipe in RECIPES:
             (Path(temporary) / recipe).mkdir()
             for split in SPLITS:
                 (Path(temporary) / recipe / f"{split}-00000-of-00001.parquet").touch()
-        return render_croissant(stored, Path(temporary))
+        return render_croissant(info, Path(temporary))
 
 
 def _json(value: Any) -> str:

@@ -120,7 +120,7 @@ def diff(before: DatasetReader, after: DatasetReader) -> Difference:
 
 
 def _settings(dataset: DatasetReader) -> dict[str, Any]:
-    return {key: value for key, value in dataset.info.stored.items() if key not in _NOT_SETTINGS}
+    return {key: value for key, value in dataset.info.as_json().items() if key not in _NOT_SETTINGS}
 
 
 def _records(dataset: DatasetReader, recipe: str, layer: Layer) -> dict[int, Row]:

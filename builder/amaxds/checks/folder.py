@@ -174,7 +174,7 @@ def _difference(found: datasets.Features, wanted: datasets.Features) -> str:
 
 def _check_sheets(path: Path, info: BuildInfo, rows: Sequence[Row], report: ValidationReport) -> None:
     """The contact sheets again from the images, where the same Pillow writes the same headings; that they are pictures."""
-    same = info.stored["software"].get("pillow") == version("pillow")
+    same = info.software.version_of("pillow") == version("pillow")
     for recipe in info.recipes:
         name, tiles = f"contact-sheet-{recipe}.png", dict[str, list[Tile]]()
         try:
@@ -197,14 +197,14 @@ def _check_croissant(path: Path, info: BuildInfo, report: ValidationReport) -> N
     """croissant.json again from the data and build.json; of another version's, what it says of the files."""
     try:
         found = json.loads(read_text(path / CROISSANT_FILE), object_pairs_hook=unique)
-        due = json.loads(render_croissant(info.stored, path))
+        due = json.loads(render_croissant(info, path))
     except FileNotFoundError:
         report.add("croissant", CROISSANT_FILE, "is missing")
         return
     except (OSError, ValueError, RecursionError) as error:
         report.add("croissant", CROISSANT_FILE, f"cannot be read: {in_words(error)}")
         return
-    if info.stored["software"]["amaxds"] != version("amaxds") and isinstance(found, dict):
+    if not info.by_this_version and isinstance(found, dict):
         found, due = found.get("distribution"), due["distribution"]
     for at, claimed, expected in differences(found, due):
         report.add("croissant", CROISSANT_FILE, f"{at or 'it'} is {short(claimed)}, expected {short(expected)}")
@@ -229,8 +229,8 @@ def _check_card(path: Path, info: BuildInfo, rows: Sequence[Row], report: Valida
     wanted = card_data(info.network.name, infos).to_dict()  # type: ignore[no-untyped-call]  # the library has no types
     for at, claimed, expected in differences(found, wanted):
         report.add("card", place, f"{at} is {short(claimed)}, expected {short(expected)}")
-    if report.valid and info.stored["software"]["amaxds"] == version("amaxds"):
-        due = render_card(info.stored, info.stored["dataset"], infos, summarise(rows, info.network))
+    if report.valid and info.by_this_version:
+        due = render_card(info, infos, summarise(rows, info.network))
         pairs = zip_longest(text.split("\n"), due.split("\n"))
         for number, (line, expected) in enumerate(pairs, start=1):
             if line != expected:

@@ -41,7 +41,7 @@ def _check_row(row: Row, info: BuildInfo, recipe: Recipe) -> tuple[Problems, Til
         for each in error.errors():
             column = str(each["loc"][0]) if each["loc"] else ""
             problems.append(("record", f"{column} is {short(row[column])}: {each['msg']}" if column else each["msg"]))
-    for name, due in (("network", info.network.name), ("recipe", recipe.name), ("seed", info.stored["seed"])):
+    for name, due in (("network", info.network.name), ("recipe", recipe.name), ("seed", info.seed)):
         if row[name] != due:
             problems.append(("record", f"{name} is {row[name]!r}, build.json says {due!r}"))
     if row["layer"] not in {layer.name for layer in info.network.layers}:

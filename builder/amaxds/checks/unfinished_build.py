@@ -8,7 +8,8 @@ from pathlib import Path
 
 from amaxds.builds.shards import WORK, read_shard, shard_path
 from amaxds.checks.rules import ValidationReport
-from amaxds.dataset.build_info import BUILD_FILE, digest_of, parse_identity
+from amaxds.dataset.build_info import BUILD_FILE
+from amaxds.dataset.build_reader import parse_identity
 from amaxds.errors import AmaxdsError, DamagedShard, in_words
 from amaxds.storage.files import read_text
 
@@ -25,7 +26,7 @@ def check_unfinished(path: Path, report: ValidationReport) -> None:
             return
         if set(os.listdir(work)) <= {"lock"}:
             return
-        identity, plan = parse_identity(read_text(work / BUILD_FILE))
+        identity = parse_identity(read_text(work / BUILD_FILE))
     except FileNotFoundError:
         if work.exists():
             report.add("shards", WORK, "is left from a build that had not begun, or has finished: run it again")
@@ -33,13 +34,13 @@ def check_unfinished(path: Path, report: ValidationReport) -> None:
     except (OSError, ValueError, LookupError, TypeError, RecursionError, AmaxdsError) as error:
         report.add("shards", f"{WORK}/{BUILD_FILE}", f"cannot be used: {in_words(error)}")
         return
-    build_digest, units, finished = digest_of(identity), list(plan.units()), 0
+    units, finished = list(identity.plan.units()), 0
     for unit in units:
         shard = shard_path(work / "shards", unit)
         if not os.path.lexists(shard):
             continue
         try:
-            read_shard(work / "shards", unit, build_digest)
+            read_shard(work / "shards", unit, identity.digest)
             finished += 1
         except DamagedShard as damage:
             report.add("shards", shard.relative_to(path).as_posix(), damage.what)

@@ -15,8 +15,9 @@ from amaxds.checks.bundle import check_bundle, check_bundle_descriptions
 from amaxds.checks.folder import check_descriptions, check_folder
 from amaxds.checks.rules import ValidationReport
 from amaxds.checks.unfinished_build import check_unfinished
-from amaxds.dataset.build_info import BUILD_FILE, BuildInfo, read_build_info
-from amaxds.dataset.bundle import is_bundle
+from amaxds.dataset.build_info import BUILD_FILE, BuildInfo
+from amaxds.dataset.build_reader import read_build_info
+from amaxds.dataset.bundle_files import is_bundle
 from amaxds.dataset.bundle_reader import bundle_info
 from amaxds.dataset.record import Row
 from amaxds.dataset.summary import summarise
@@ -106,9 +107,9 @@ def _check_scope(info: BuildInfo, rows: Sequence[Row], report: ValidationReport)
 
 def _check_counts(info: BuildInfo, rows: Sequence[Row], report: ValidationReport) -> None:
     dead = sum(row["status"] == "dead" for row in rows)
-    for name, counted in (("images", len(rows)), ("dead", dead)):
-        if info.stored[name] not in (counted, None):
-            report.add("counts", "build.json", f"{name} is {info.stored[name]}, the data has {counted}")
+    for name, said, counted in (("images", info.images, len(rows)), ("dead", info.dead_images, dead)):
+        if said not in (counted, None):
+            report.add("counts", "build.json", f"{name} is {said}, the data has {counted}")
 
 
 def _check_ranks(info: BuildInfo, rows: Sequence[Row], report: ValidationReport) -> None:
@@ -118,7 +119,7 @@ def _check_ranks(info: BuildInfo, rows: Sequence[Row], report: ValidationReport)
         if row["activation_rank"] is not None and row["activation_rank"] > in_layer[row["recipe"], row["layer"]]:
             report.add("rank", row["place"], f"is {row['activation_rank']}, of {in_layer[row['recipe'], row['layer']]} images")
     for recipe in info.recipes:
-        named = {(each["layer"], each["filter"]): each for each in info.stored["outranked"].get(recipe, [])}
+        named = {(each.layer, each.filter): each for each in info.outranked.get(recipe, [])}
         behind = {
             (row["layer"], row["filter"]): row["activation_rank"]
             for row in rows
@@ -126,8 +127,8 @@ def _check_ranks(info: BuildInfo, rows: Sequence[Row], report: ValidationReport)
         }
         for layer, filter in sorted(named.keys() | behind.keys(), key=str):
             entry, rank = named.get((layer, filter)), behind.get((layer, filter), 1)
-            if entry is None or entry["rank"] != rank:
-                said = "does not name it among the outranked" if entry is None else f"says {entry['rank']}"
+            if entry is None or entry.rank != rank:
+                said = "does not name it among the outranked" if entry is None else f"says {entry.rank}"
                 report.add("rank", f"{recipe} {layer}/{filter}", f"is {rank}, build.json {said}")
-            elif entry["best"] == filter or entry["best"] not in info.scope.get(layer, ()):
-                report.add("rank", f"{recipe} {layer}/{filter}", f"outranked by filter {entry['best']}, says build.json")
+            elif entry.best == filter or entry.best not in info.scope.get(layer, ()):
+                report.add("rank", f"{recipe} {layer}/{filter}", f"outranked by filter {entry.best}, says build.json")

@@ -1,36 +1,36 @@
-"""Provenance: what a build was asked to do and on what, as build.json holds it.
+"""build.json: what a build was asked to do, with what and on what, and what came of it.
 
-The *identity* is everything that the pixels depend on. A folder goes on only under the identity it was begun with.
+Three objects, each one more than the one before it: a BuildRequest is what was asked for and the same on every machine; a
+BuildIdentity adds software and device, and is everything that the pixels depend on; a BuildInfo adds what came out, and is the
+build.json of a finished dataset. A folder goes on only under the identity that it was begun with.
+
+The fields are those of the JSON file, checked when the object is made. What they mean in the program's own terms (the network
+with its layers, the recipes, the filters asked for) is a property of the same object, so that nobody reads the JSON itself.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
-import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import pydantic
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from amaxds.errors import AmaxdsError, UsageError, in_words
-from amaxds.spec.applications import APPLICATIONS
-from amaxds.spec.network import LAYER_NAME, PREPROCESSING, Network, description, network_of
+from amaxds.errors import UsageError
+from amaxds.spec.network import LAYER_NAME, Network, description, network_of
 from amaxds.spec.plan import Plan
-from amaxds.spec.recipes import DESCRIBED, RECIPES, AscentRecipe, Recipe, get_recipe, read_recipe
+from amaxds.spec.recipes import DESCRIBED, AscentRecipe, Recipe, read_recipe
 from amaxds.spec.selection import Scope, make_scope, write_filters
-from amaxds.storage.files import read_text
-from amaxds.storage.values import differences, short, unique
+from amaxds.storage.values import short
 
 BUILD_FILE = "build.json"
 FORMAT = 1
-DESCRIBE_COMMAND = "amaxds describe FOLDER OUT"
-Identity = dict[str, Any]
+_FIRST_IN_FILE = ("format", "dataset", "seed")
 _Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 _Words = Annotated[str, Field(min_length=1)]
 _Count = Annotated[int, Field(ge=1)]
@@ -50,7 +50,7 @@ class _Part(BaseModel):
 
 
 class LayerEntry(_Part):
-    """A Conv2D layer, as `network.Layer` says."""
+    """A Conv2D layer; its fields are those of `network.Layer`."""
 
     name: Annotated[str, Field(pattern=LAYER_NAME, max_length=200)]
     channels: _Count
@@ -63,7 +63,7 @@ class LayerEntry(_Part):
 
 
 class DescribedNetwork(_Part):
-    """A network that this tool does not know by heart."""
+    """A network that this tool has no description of its own for."""
 
     model: _Words
     """Where its Keras model is from: `keras.applications.<Name>`, or the name of a file."""
@@ -82,6 +82,8 @@ class DescribedNetwork(_Part):
 
 
 class NetworkEntry(_Part):
+    """The network by name, its weights, and its layers where they are not known by heart."""
+
     name: _Words
     canvas: Annotated[int, Field(ge=1, le=4096)]
     weights: _Words
@@ -90,13 +92,15 @@ class NetworkEntry(_Part):
 
 
 class ScopeEntry(_Part):
+    """The layers and filters that were asked for."""
+
     complete: bool
     layers: Annotated[dict[str, str], Field(min_length=1)]
     """Layer -> its filters, as `--filters` takes them."""
 
 
 class OutrankedEntry(_Part):
-    """An image that another image of its layer beats, by the filter whose image is the best for it."""
+    """An alive image that is not the strongest for its own filter, with the filter whose image is."""
 
     layer: str
     filter: Annotated[int, Field(ge=0)]
@@ -105,6 +109,8 @@ class OutrankedEntry(_Part):
 
 
 class Times(_Part):
+    """When the build ran, in UTC."""
+
     started: _Moment
     finished: _Moment
     seconds_of_last_run: Annotated[float, Field(ge=0)]
@@ -120,29 +126,114 @@ class Software(_Part):
     amaxds: _Words
     settings: dict[str, str]
 
+    def version_of(self, library: str) -> str | None:
+        """The version of a library that was used; None if it was not."""
+        return (self.model_extra or {}).get(library)
+
 
 class Device(_Part):
+    """What the programs ran on."""
+
     kind: Literal["cpu", "gpu"]
     model: _Words
     instructions: _Words | None = None
 
 
-class IdentityFile(_Part):
-    """The build.json that an unfinished build works with, field by field."""
+class BuildRequest(_Part):
+    """What was asked for: the part of build.json that is the same on every machine."""
 
-    network: NetworkEntry
-    recipes: Annotated[list[dict[str, Any]], Field(min_length=1)]
+    network_entry: Annotated[NetworkEntry, Field(alias="network")]
+    recipe_entries: Annotated[list[dict[str, Any]], Field(alias="recipes", min_length=1)]
     """Each recipe's settings and digest, and the side of its images."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None
-    scope: ScopeEntry
+    scope_entry: Annotated[ScopeEntry, Field(alias="scope")]
     batch_size: Annotated[int, Field(ge=1, le=4096)] | None
     precision: Literal["float32", "bfloat16"] | None
+
+    @classmethod
+    def of_plan(cls, plan: Plan, weights: str, weights_sha256: str) -> BuildRequest:
+        """What a plan asks for; weights: where they come from, and the SHA-256 of their tensors.
+
+        UsageError for a network beyond the bounds of what build.json describes.
+        """
+        asked = {
+            "seed": plan.seed,
+            "network": _network_entry(plan.network, weights, weights_sha256),
+            "recipes": [_recipe_entry(recipe, plan.network) for recipe in plan.recipes],
+            "scope": _scope_entry(plan.network, plan.scope),
+            "batch_size": plan.batch_size,
+            "precision": plan.precision,
+        }
+        try:
+            return BuildRequest.model_validate(asked)
+        except pydantic.ValidationError as error:
+            first = error.errors()[0]
+            at = ".".join(map(str, first["loc"]))
+            raise UsageError(
+                f"{plan.network.name} cannot be described in build.json: {at} is {short(first['input'])}: {first['msg']}.",
+                "Choose another network.",
+            ) from error
+
+    @functools.cached_property
+    def network(self) -> Network:
+        """The network with its layers. UsageError or ValueError if there is no such network."""
+        return network_of(self.network_entry.model_dump())
+
+    @functools.cached_property
+    def recipes(self) -> Mapping[str, Recipe]:
+        """The recipes by name. ValueError for one that does not exist, or is not the one that its digest is of."""
+        settings = ({key: each[key] for key in each if key != "image_side"} for each in self.recipe_entries)
+        return {recipe.name: recipe for recipe in map(read_recipe, settings)}
+
+    @functools.cached_property
+    def scope(self) -> Scope:
+        """Layer -> filters that were asked for, in network order. UsageError for what the network does not have."""
+        network, layers = self.network, self.scope_entry.layers
+        return {name: make_scope(network, network.layer(name).name, kept)[name] for name, kept in layers.items()}
+
+    @property
+    def filters(self) -> int:
+        """How many filters were asked for, which is the number of images of each recipe."""
+        return sum(map(len, self.scope.values()))
+
+    @property
+    def is_described(self) -> bool:
+        """Whether the images were made elsewhere and only described."""
+        return [each.get("name") for each in self.recipe_entries] == [DESCRIBED.name]
+
+    @functools.cached_property
+    def plan(self) -> Plan:
+        """The plan of the build. ValueError where a recipe is among its recipes that this tool cannot run."""
+        runnable = tuple(recipe for recipe in self.recipes.values() if isinstance(recipe, AscentRecipe))
+        if len(runnable) < len(self.recipes):
+            raise ValueError("described images stand beside those of another recipe")
+        return Plan(self.network, runnable, self.seed or 0, self.scope, self.batch_size or 1, self.precision or "float32")
+
+    def on(self, process: dict[str, Any]) -> BuildIdentity:
+        """The identity of a build of this request in a process with this `software` and `device`, as JSON."""
+        names = {field.alias or name for name, field in BuildRequest.model_fields.items()}
+        return BuildIdentity.model_validate({key: each for key, each in self.as_json().items() if key in names} | process)
+
+    def as_json(self) -> dict[str, Any]:
+        """The object as build.json holds it."""
+        said = self.model_dump(by_alias=True, exclude_unset=True)
+        return {key: said[key] for key in _FIRST_IN_FILE if key in said} | said
+
+
+class BuildIdentity(BuildRequest):
+    """Everything that a build's pixels depend on. The build.json of an unfinished build."""
+
     software: Software
     device: Device | None
 
+    @functools.cached_property
+    def digest(self) -> str:
+        """SHA-256 that names the build in its shards, in hexadecimal."""
+        return digest_of(self.as_json())
 
-class BuildFile(IdentityFile):
-    """build.json of a dataset, field by field."""
+
+class BuildInfo(BuildIdentity):
+    """The build.json of a finished dataset."""
 
     format: int
     dataset: _Words
@@ -151,204 +242,59 @@ class BuildFile(IdentityFile):
     command: str
     times: Times
     outranked: dict[str, list[OutrankedEntry]]
-
-
-@dataclass(frozen=True)
-class BuildInfo:
-    """What build.json says, in the program's own terms."""
-
-    stored: dict[str, Any]
-    network: Network
-    recipes: Mapping[str, Recipe]
-    scope: Scope
+    """Recipe -> its alive images that are not the strongest for their own filter."""
+    _one_of_several: bool = pydantic.PrivateAttr(False)
 
     @property
-    def filters(self) -> int:
-        return sum(map(len, self.scope.values()))
+    def by_this_version(self) -> bool:
+        """Whether the installed version of this tool made the dataset, so that it renders the same descriptions again."""
+        return self.software.amaxds == version("amaxds")
+
+    @property
+    def dead_images(self) -> int | None:
+        """How many images are dead; None for one recipe out of several, because build.json counts all of them together."""
+        return None if self._one_of_several else self.dead
+
+    def of_recipe(self, name: str) -> Self:
+        """What build.json says of one of its recipes."""
+        entries = [each for each in self.recipe_entries if each["name"] == name]
+        several = len(self.recipe_entries) > 1
+        changes: dict[str, Any] = {"recipe_entries": entries, "outranked": {name: self.outranked.get(name, [])}}
+        part = self.model_copy(update=changes | ({"images": self.filters} if several else {}))
+        for cached in ("recipes", "plan", "digest"):
+            part.__dict__.pop(cached, None)
+        part._one_of_several = several
+        return part
 
 
-def make_identity(plan: Plan, weights_source: str, weights_digest: str) -> Identity:
-    """What was asked for: the part of the identity that is the same on every machine."""
-    return {
-        "seed": plan.seed,
-        "network": {
-            "name": plan.network.name,
-            "canvas": plan.network.canvas,
-            "weights": weights_source,
-            "weights_sha256": weights_digest,
-            **description(plan.network),
-        },
-        "recipes": [recipe.settings() | {"image_side": recipe.image_side(plan.network)} for recipe in plan.recipes],
-        "scope": {
-            "complete": plan.complete,
-            "layers": {name: write_filters(kept) for name, kept in plan.scope.items()},
-        },
-        "batch_size": plan.batch_size,
-        "precision": plan.precision,
-    }
-
-
-def read_build_info(folder: Path) -> tuple[BuildInfo | None, list[str]]:
-    """What a dataset folder's build.json says, unless it cannot be used; and what is wrong with it by itself."""
-    try:
-        text = read_text(folder / BUILD_FILE)
-    except FileNotFoundError:
-        return None, ["is missing: the folder is no finished dataset"]
-    except (OSError, ValueError) as error:
-        return None, [f"cannot be read: {in_words(error)}"]
-    return parse_build_info(text)
-
-
-def parse_build_info(text: str) -> tuple[BuildInfo | None, list[str]]:
-    """What a build.json says, unless it cannot be used; and what is wrong with it by itself."""
-    try:
-        stored = json.loads(text, object_pairs_hook=unique)
-        if isinstance(stored, dict) and stored.get("format") != FORMAT:
-            return None, [f"format is {short(stored.get('format'))}, this version reads {FORMAT}"]
-        said = BuildFile.model_validate(stored)
-        network, recipes, scope = _meant(said)
-        due = _expected(said, network, recipes, scope)
-    except pydantic.ValidationError as error:
-        return None, [_missing_or_wrong(each) for each in error.errors()]
-    except AmaxdsError as error:
-        return None, [error.problem]
-    except (ValueError, RecursionError) as error:
-        return None, [f"cannot be read: {in_words(error)}"]
-    differing = differences({key: stored[key] for key in due}, due)
-    problems = [f"{at} is {short(claimed)}, expected {short(expected)}" for at, claimed, expected in differing]
-    names = [recipe.name for recipe in recipes]
-    for name, entries in said.outranked.items():
-        if len({(each.layer, each.filter) for each in entries}) < len(entries):
-            problems.append(f"outranked.{name} names an image twice")
-    if said.software.backend != "none" and said.software.backend not in (said.software.model_extra or {}):
-        problems.append(f"software has no version of its backend, {said.software.backend}")
-    if len(set(names)) < len(names):
-        problems.append(f"recipes are {', '.join(names)}: one is there twice")
-    if sorted(said.outranked) != sorted(set(names)):
-        problems.append(f"outranked is of {', '.join(said.outranked) or 'no recipe'}, expected {', '.join(names)}")
-    if said.software.amaxds == version("amaxds"):
-        changed = [each.name for each in recipes if each.name in RECIPES and each != get_recipe(each.name, each.steps)]
-        problems += [f"recipe {name} has other settings than in this version" for name in changed]
-    return BuildInfo(stored, network, {recipe.name: recipe for recipe in recipes}, scope), problems
-
-
-def parse_identity(text: str) -> tuple[Identity, Plan]:
-    """The identity that a build was begun with, and its plan. ValueError or AmaxdsError where the text holds none."""
-    stored = json.loads(text, object_pairs_hook=unique)
-    said = IdentityFile.model_validate(stored)
-    network, recipes, scope = _meant(said)
-    plan = _plan(said, network, recipes, scope)
-    due = make_identity(plan, said.network.weights, said.network.weights_sha256 or "a digest")
-    for at, claimed, expected in differences({key: stored[key] for key in due}, due):
-        raise ValueError(f"{at} is {short(claimed)}, expected {short(expected)}")
-    return stored, plan
-
-
-def _meant(said: IdentityFile) -> tuple[Network, tuple[Recipe, ...], Scope]:
-    """What the file names, in the program's own terms. ValueError or AmaxdsError where there is no such thing."""
-    network = network_of(said.network.model_dump())
-    scope = {name: make_scope(network, network.layer(name).name, kept)[name] for name, kept in said.scope.layers.items()}
-    return network, tuple(read_recipe({key: each[key] for key in each if key != "image_side"}) for each in said.recipes), scope
-
-
-def _plan(said: IdentityFile, network: Network, recipes: tuple[Recipe, ...], scope: Scope) -> Plan:
-    """The plan of the build. ValueError for recipes that this tool cannot run."""
-    runnable = tuple(recipe for recipe in recipes if isinstance(recipe, AscentRecipe))
-    if len(runnable) < len(recipes):
-        raise ValueError("described images stand beside those of another recipe")
-    return Plan(network, runnable, said.seed or 0, scope, said.batch_size or 1, said.precision or "float32")
-
-
-def _expected(said: BuildFile, network: Network, recipes: tuple[Recipe, ...], scope: Scope) -> dict[str, Any]:
-    """The part of build.json that follows from the rest."""
-    if [recipe.name for recipe in recipes] == [DESCRIBED.name]:
-        return described_identity(network, recipes[0], scope) | {"command": DESCRIBE_COMMAND}
-    # Where one of these is missing, what is expected instead says so.
-    plan = _plan(said, network, recipes, scope)
-    identity = make_identity(plan, said.network.weights, said.network.weights_sha256 or "a digest")
-    return identity | {"command": command_of(identity)} | ({} if said.device else {"device": "a device"})
-
-
-def described_identity(network: Network, recipe: Recipe, scope: Scope) -> Identity:
-    """The same part for images that were made elsewhere: what is not known is null."""
-    return {
-        "network": {
-            "name": network.name,
-            "canvas": network.canvas,
-            "weights": "not known",
-            "weights_sha256": None,
-            **description(network),
-        },
-        "recipes": [recipe.settings() | {"image_side": recipe.image_side(network)}],
-        "seed": None,
-        "scope": {
-            "complete": sum(map(len, scope.values())) == network.filters,
-            "layers": {name: write_filters(kept) for name, kept in scope.items()},
-        },
-        "batch_size": None,
-        "precision": None,
-        "device": None,
-    }
-
-
-def require_build_info(folder: Path) -> BuildInfo:
-    """What build.json of a dataset folder says; UsageError where it cannot be used."""
-    info, problems = read_build_info(folder)
-    if info is None:
-        raise UsageError(f"{folder / BUILD_FILE} {problems[0]}.", "Give the folder that `amaxds build` made.")
-    return info
-
-
-def _missing_or_wrong(error: Mapping[str, Any]) -> str:
-    at = ".".join(map(str, error["loc"])) or "it"
-    return f"{at} is missing" if error["type"] == "missing" else f"{at} is {short(error['input'])}: {error['msg']}"
+def described_request(network: Network, recipe: Recipe, scope: Scope) -> BuildRequest:
+    """The request that stands in the build.json of images that were made elsewhere: what is not known is null."""
+    return BuildRequest.model_validate(
+        {
+            "network": _network_entry(network, "not known", None),
+            "recipes": [_recipe_entry(recipe, network)],
+            "seed": None,
+            "scope": _scope_entry(network, scope),
+            "batch_size": None,
+            "precision": None,
+        }
+    )
 
 
 def digest_of(identity: Mapping[str, Any]) -> str:
+    """SHA-256 of an identity as JSON, whatever the order of its keys, in hexadecimal."""
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
-def require_same(folder: object, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """UsageError naming the first thing in which the folder's build differs from the wanted one.
-
-    Where weights came from does not count as long as they are the same.
-    """
-    network = stored.get("network")
-    if isinstance(network, Mapping) and network.get("weights_sha256") == wanted["network"]["weights_sha256"]:
-        wanted = {**wanted, "network": {**wanted["network"], "weights": network.get("weights")}}
-    for path, before, now in differences(stored, wanted):
-        raise UsageError(
-            f"{folder} holds a build with {path} {short(before)}, not {short(now)}.",
-            "Choose another OUT, or run the command that the folder was begun with (.amaxds/build.json or build.json).",
-        )
+def _network_entry(network: Network, weights: str, weights_sha256: str | None) -> dict[str, Any]:
+    known = {"name": network.name, "canvas": network.canvas, "weights": weights, "weights_sha256": weights_sha256}
+    return known | description(network)
 
 
-def command_of(identity: Mapping[str, Any]) -> str:
-    """The command that makes this build again."""
-    network = network_of(identity["network"])
-    words = ["amaxds", "build", *_network_options(network), "--weights", identity["network"]["weights"]]
-    for recipe in identity["recipes"]:
-        words += ["--recipe", recipe["name"]]
-    words += ["--seed", str(identity["seed"]), "--batch-size", str(identity["batch_size"])]
-    if identity["precision"] != "float32":
-        words += ["--precision", identity["precision"]]
-    steps = identity["recipes"][0]["steps"]
-    if any(recipe["steps"] != RECIPES[recipe["name"]].steps for recipe in identity["recipes"]):
-        words += ["--steps", str(steps)]
-    layers = identity["scope"]["layers"]
-    if list(layers) != [layer.name for layer in network.usable]:
-        words += ["--layers", ",".join(layers)]
-    filters = set(layers.values())
-    if any(kept != f"0-{network.layer(name).filters - 1}" for name, kept in layers.items()) and len(filters) == 1:
-        words += ["--filters", filters.pop()]
-    return shlex.join(words)
+def _recipe_entry(recipe: Recipe, network: Network) -> dict[str, Any]:
+    return recipe.settings() | {"image_side": recipe.image_side(network)}
 
 
-def _network_options(network: Network) -> list[str]:
-    if network.model is None:
-        return ["--network", network.name]
-    if network.name in APPLICATIONS:
-        canvas = network.canvas if network.canvas != APPLICATIONS[network.name].canvas else None
-        return ["--network", network.name, *(["--canvas", str(canvas)] if canvas else [])]
-    mode = next((name for name, each in PREPROCESSING.items() if each == network.fed), "none")
-    return ["--network", network.model, "--canvas", str(network.canvas), *(["--preprocessing", mode] if mode != "none" else [])]
+def _scope_entry(network: Network, scope: Scope) -> dict[str, Any]:
+    complete = sum(map(len, scope.values())) == network.filters
+    return {"complete": complete, "layers": {name: write_filters(kept) for name, kept in scope.items()}}

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from amaxds.dataset.build_info import BUILD_FILE, BuildInfo, parse_build_info
-from amaxds.dataset.bundle import (
-    TABLE,
-    bundled,
-    render_table,
-)
+from amaxds.dataset.build_info import BUILD_FILE, BuildInfo
+from amaxds.dataset.build_reader import parse_build_info
+from amaxds.dataset.bundle_files import TABLE, render_table
 from amaxds.dataset.croissant import column_types
 from amaxds.dataset.record import Row, stored_types
 from amaxds.errors import in_words
@@ -44,12 +40,10 @@ def bundle_info(archive: Archive, add: AddProblem) -> BuildInfo | None:
         return None
     known = info.recipes
     recipe = next((name for name in _recipes_of_table(archive) if name in known), next(iter(known)))
-    stored = bundled(info.stored, recipe) | {"outranked": {recipe: info.stored["outranked"].get(recipe, [])}}
-    if len(known) > 1:  # What build.json counts is the images of all its recipes.
-        if stored["images"] != len(known) * info.filters:
-            add("counts", BUILD_FILE, f"images is {stored['images']}, expected {len(known)} times {info.filters}")
-        stored |= {"images": info.filters, "dead": None}
-    return dataclasses.replace(info, stored=stored, recipes={recipe: known[recipe]})
+    # What build.json counts is the images of all its recipes.
+    if len(known) > 1 and info.images != len(known) * info.filters:
+        add("counts", BUILD_FILE, f"images is {info.images}, expected {len(known)} times {info.filters}")
+    return info.of_recipe(recipe)
 
 
 def _recipes_of_table(archive: Archive) -> Iterator[str]:

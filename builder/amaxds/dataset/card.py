@@ -1,4 +1,4 @@
-"""The card: the dataset folder's README.md, YAML and text, computed from the records and from build.json's identity."""
+"""The card: the dataset folder's README.md, YAML and text, computed from the records and from build.json."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from datasets.info import DatasetInfosDict
 from datasets.utils.metadata import MetadataConfigs
 from huggingface_hub import DatasetCardData
 
-from amaxds.dataset.build_info import DESCRIBE_COMMAND, Identity, command_of
+from amaxds.dataset.build_info import BuildInfo
 from amaxds.dataset.licence import licence_of
 from amaxds.dataset.record import descriptions, stored_types
 from amaxds.dataset.summary import LayerSummary
-from amaxds.spec.network import network_of
-from amaxds.spec.recipes import DEFAULT_RECIPE, DESCRIBED
+from amaxds.spec.recipes import DEFAULT_RECIPE
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"))
 
@@ -50,29 +49,28 @@ def default_config(recipes: Sequence[str]) -> str:
 
 
 def render_card(
-    identity: Identity,
-    dataset_name: str,
+    info: BuildInfo,
     infos: Mapping[str, datasets.DatasetInfo],
     summaries: Sequence[LayerSummary],
 ) -> str:
     """The whole of README.md. The same build gives the same text: no time and no machine is in it."""
-    network = network_of(identity["network"])
-    default = default_config([recipe["name"] for recipe in identity["recipes"]])
+    network = info.network
+    default = default_config(list(info.recipes))
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, trim_blocks=True)
     template = environment.from_string((resources.files("amaxds") / "data" / "dataset_card.md").read_text("utf-8"))
     return template.render(
         yaml=card_data(network.name, infos).to_yaml().rstrip(),
-        name=dataset_name,
-        identity=identity,
+        name=info.dataset,
+        info=info,
         network=network,
-        recipes=identity["recipes"],
+        recipes=info.recipe_entries,
         default=default,
-        images=sum(each.images for each in summaries),
-        dead=sum(each.dead for each in summaries),
+        images=info.images,
+        dead=info.dead,
         summaries=summaries,
         counts={name: {split: info.splits[split].num_examples for split in info.splits} for name, info in infos.items()},
         licence=licence_of(infos),
-        described=[recipe["name"] for recipe in identity["recipes"]] == [DESCRIBED.name],
+        described=info.is_described,
         columns=[(name, kind, descriptions()[name]) for name, kind in stored_types().items()],
-        command=DESCRIBE_COMMAND if identity["seed"] is None else command_of(identity),
+        command=info.command,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 from collections.abc import Mapping, Sequence
 
@@ -13,12 +14,14 @@ from amaxds.image import Pixels
 _PER_ROW, _PER_LAYER, _TILE, _GAP, _HEADING = 16, 64, 64, 4, 20
 _PAPER, _INK, _DEAD = (255, 255, 255), (30, 30, 30), (220, 40, 40)
 
-Tile = tuple[bool, Image.Image]
-"""Whether the filter is dead, and the middle of its image."""
+Tile = tuple[bool, Image.Image | None]
+"""Whether the filter is dead, and the middle of its image; None for an image that the sheet does not show."""
 
 
-def make_tile(image: Pixels, dead: bool) -> Tile:
+def make_tile(image: Pixels | None, dead: bool) -> Tile:
     """The middle of the image, pixel by pixel: made smaller, fine structure would average to grey."""
+    if image is None:
+        return dead, None
     top, left = (max(side - _TILE, 0) // 2 for side in image.shape[:2])
     return dead, Image.fromarray(image[top : top + _TILE, left : left + _TILE])
 
@@ -28,7 +31,7 @@ def contact_sheet(layers: Mapping[str, Sequence[Tile]]) -> bytes:
 
     A layer with more than 64 images shows 64 of them, evenly spaced, and its heading says so.
     """
-    shown = {name: [tiles[i] for i in _evenly(len(tiles))] for name, tiles in layers.items()}
+    shown = {name: [tiles[i] for i in shown_places(len(tiles))] for name, tiles in layers.items()}
     columns = min(_PER_ROW, max(map(len, shown.values())))
     step = _TILE + 2 * _GAP
     heights = [_HEADING + -(-len(tiles) // columns) * step for tiles in shown.values()]
@@ -42,14 +45,17 @@ def contact_sheet(layers: Mapping[str, Sequence[Tile]]) -> bytes:
             y = top + _HEADING + place // columns * step + _GAP
             if dead:
                 draw.rectangle((x - 3, y - 3, x + _TILE + 2, y + _TILE + 2), _DEAD)
-            sheet.paste(small, (x, y))
+            if small is not None:
+                sheet.paste(small, (x, y))
         top += height
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG")
     return buffer.getvalue()
 
 
-def _evenly(count: int) -> list[int]:
+@functools.cache
+def shown_places(count: int) -> list[int]:
+    """Which of a layer's images the sheet shows, by their places: at most 64, evenly spaced."""
     if count <= _PER_LAYER:
         return list(range(count))
     return [int(place) for place in np.linspace(0, count - 1, _PER_LAYER).round()]

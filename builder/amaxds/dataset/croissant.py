@@ -8,14 +8,14 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from amaxds.dataset.build_info import BuildInfo
 from amaxds.dataset.licence import licence_of
 from amaxds.dataset.parquet import split_files
 from amaxds.dataset.record import STATUSES, descriptions, stored_types
-from amaxds.spec.network import network_of
 
 CROISSANT_FILE = "croissant.json"
 
@@ -70,42 +70,30 @@ _RAI = {
 Entry = dict[str, Any]
 
 
-def render_croissant(stored: Mapping[str, Any], folder: Path) -> str:
+def render_croissant(info: BuildInfo, folder: Path) -> str:
     """croissant.json of a dataset folder, for its build.json and the parquet files that are there."""
     distribution: list[Entry] = []
-    record_sets: list[Entry] = [_classes("layers", _layer_names(stored)), _classes("statuses", STATUSES)]
-    for recipe in (each["name"] for each in stored["recipes"]):
+    record_sets: list[Entry] = [
+        _classes("layers", [layer.name for layer in info.network.layers]),
+        _classes("statuses", STATUSES),
+    ]
+    for recipe in info.recipes:
         files = [f"{recipe}/{file.name}" for _, file in split_files(folder, recipe)]
         for name in files:
             with (folder / name).open("rb") as file:
                 distribution.append(file_object(name, "application/x-parquet", file))
-        distribution.append(
-            {
-                "@type": "cr:FileSet",
-                "@id": f"{recipe}-files",
-                "name": f"{recipe}-files",
-                "description": f"The parquet files of the recipe {recipe}.",
-                "encodingFormat": "application/x-parquet",
-                "includes": f"{recipe}/*.parquet",
-            }
-        )
-        record_sets.append(
-            {
-                "@type": "cr:RecordSet",
-                "@id": recipe,
-                "name": recipe,
-                "description": f"One record for each image made with the recipe {recipe}.",
-                "key": [{"@id": f"{recipe}/layer"}, {"@id": f"{recipe}/filter"}],
-                "field": [_parquet_field(recipe, column, kind) for column, kind in stored_types().items()],
-            }
-        )
-    return document(stored, distribution, record_sets)
+        description = f"The parquet files of the recipe {recipe}."
+        distribution.append(file_set(f"{recipe}-files", description, "application/x-parquet", f"{recipe}/*.parquet"))
+        fields = [_parquet_field(recipe, column, kind) for column, kind in stored_types().items()]
+        key = [{"@id": f"{recipe}/layer"}, {"@id": f"{recipe}/filter"}]
+        record_sets.append(record_set(recipe, f"One record for each image made with the recipe {recipe}.", key, fields))
+    return document(info, info.images, info.dead, distribution, record_sets)
 
 
-def document(stored: Mapping[str, Any], distribution: Sequence[Entry], record_sets: Sequence[Entry]) -> str:
-    """The JSON-LD of a dataset with these files and record sets."""
-    network = network_of(stored["network"])
-    licence = licence_of(each["name"] for each in stored["recipes"])
+def document(info: BuildInfo, images: int, dead: int, distribution: Sequence[Entry], record_sets: Sequence[Entry]) -> str:
+    """The JSON-LD of a dataset with so many images, so many of them dead, and with these files and record sets."""
+    network = info.network
+    licence = licence_of(info.recipes)
     made = licence.url is not None
     how = (
         f"each made by gradient ascent on one filter of {network.name}"
@@ -120,10 +108,10 @@ def document(stored: Mapping[str, Any], distribution: Sequence[Entry], record_se
                 "@context": _CONTEXT,
                 "@type": "sc:Dataset",
                 "conformsTo": ["http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0"],
-                "name": stored["dataset"],
-                "description": f"What the filters of a convolutional network look for: {stored['images']} images, {how}, "
+                "name": info.dataset,
+                "description": f"What the filters of a convolutional network look for: {images} images, {how}, "
                 "with layer, filter, activation, rank, uniformity index and hash, as far as they are known. "
-                f"{stored['dead']} of them are dead: their filter never had a gradient, and the image is its own "
+                f"{dead} of them are dead: their filter never had a gradient, and the image is its own "
                 "starting noise.",
                 "version": "1.0.0",
                 "keywords": ["activation maximization", "feature visualization", "interpretability", network.name],
@@ -154,14 +142,47 @@ def file_object(name: str, encoding: str, content: BinaryIO) -> Entry:
     }
 
 
+def file_set(name: str, description: str, encoding: str, includes: str) -> Entry:
+    """Files of one kind, by a pattern of their names."""
+    return {
+        "@type": "cr:FileSet",
+        "@id": name,
+        "name": name,
+        "description": description,
+        "encodingFormat": encoding,
+        "includes": includes,
+    }
+
+
+def record_set(name: str, description: str, key: Any, fields: Sequence[Entry]) -> Entry:
+    """Records of one kind. key: the field or fields, as {"@id": ...}, that tell them apart."""
+    return {
+        "@type": "cr:RecordSet",
+        "@id": name,
+        "name": name,
+        "description": description,
+        "key": key,
+        "field": list(fields),
+    }
+
+
+def record_field(of: str, name: str, description: str, kind: str, source: Entry, references: str | None = None) -> Entry:
+    """One field of the record set `of`, of a Croissant data type. references: the field whose values it takes."""
+    return {
+        "@type": "cr:Field",
+        "@id": f"{of}/{name}",
+        "name": name,
+        "description": description,
+        "dataType": kind,
+        "source": source,
+        **({"references": {"field": {"@id": references}}} if references else {}),
+    }
+
+
 def column_types() -> dict[str, str]:
     """The columns of a table without the images, with file and split, and labels by name -> Croissant's type."""
     kinds = {name: _TYPES.get(kind, "sc:Text") for name, kind in stored_types().items() if name != "image"}
     return {"file": "sc:Text", "split": "sc:Text"} | kinds
-
-
-def _layer_names(stored: Mapping[str, Any]) -> list[str]:
-    return [layer.name for layer in network_of(stored["network"]).layers]
 
 
 def _classes(name: str, labels: Sequence[str]) -> Entry:
@@ -170,15 +191,8 @@ def _classes(name: str, labels: Sequence[str]) -> Entry:
         {"@type": "cr:Field", "@id": f"{name}/label", "name": "label", "dataType": "sc:Integer"},
         {"@type": "cr:Field", "@id": f"{name}/name", "name": "name", "dataType": "sc:Text"},
     ]
-    return {
-        "@type": "cr:RecordSet",
-        "@id": name,
-        "name": name,
-        "description": f"The numbers that stand for {name}.",
-        "key": {"@id": f"{name}/label"},
-        "field": fields,
-        "data": [{f"{name}/label": number, f"{name}/name": label} for number, label in enumerate(labels)],
-    }
+    data = [{f"{name}/label": number, f"{name}/name": label} for number, label in enumerate(labels)]
+    return record_set(name, f"The numbers that stand for {name}.", {"@id": f"{name}/label"}, fields) | {"data": data}
 
 
 def _parquet_field(recipe: str, column: str, kind: str) -> Entry:
@@ -186,12 +200,5 @@ def _parquet_field(recipe: str, column: str, kind: str) -> Entry:
     source: Entry = {"fileSet": {"@id": f"{recipe}-files"}, "extract": {"column": column}}
     if kind == "image":
         source["transform"] = {"jsonPath": "bytes"}
-    return {
-        "@type": "cr:Field",
-        "@id": f"{recipe}/{column}",
-        "name": column,
-        "description": descriptions()[column],
-        "dataType": "sc:Integer" if labels else _TYPES[kind],
-        "source": source,
-        **({"references": {"field": {"@id": f"{labels}/label"}}} if labels else {}),
-    }
+    data_type, references = ("sc:Integer", f"{labels}/label") if labels else (_TYPES[kind], None)
+    return record_field(recipe, column, descriptions()[column], data_type, source, references)

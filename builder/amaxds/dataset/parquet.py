@@ -1,65 +1,27 @@
-"""The dataset folder: finished shards as Hugging Face expects a dataset repository.
+"""The parquet files of a dataset folder: one or more a split, as Hugging Face's `datasets` writes them.
 
-    vgg16-filter-activations/
-      README.md              card with YAML
-      <recipe>/<split>-00000-of-00001.parquet
-      build.json             provenance
-      contact-sheet-<recipe>.png
-      .amaxds/               shards and lock, only until the build is finished
-
-The parquet files are written by a `datasets` builder, which only packages: an error inside it would delete its output.
+<recipe>/<split>-00000-of-00001.parquet
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import datasets
 import pyarrow.parquet as pq
-from datasets.utils.info_utils import VerificationMode
+from datasets.arrow_writer import ParquetWriter
 
 from amaxds.dataset import record
+from amaxds.dataset.record import Row
 from amaxds.spec.network import Network
-from amaxds.spec.recipes import DESCRIBED, RECIPES
 from amaxds.spec.splits import SPLITS, split_of
 from amaxds.storage.files import disk_errors, move_whole
 
-Rows = Callable[[], Iterable[dict[str, Any]]]
-"""Every call gives all records of one recipe anew, in (layer, filter) order."""
-
-
-# The builder names files after a dataset name of few characters, and a folder may have any name: the files are renamed.
-_FILE_PREFIX = "images"
-
-
-class FilterActivations(datasets.GeneratorBasedBuilder):  # type: ignore[misc]  # the library has no types
-    """Records as a dataset with one config per recipe."""
-
-    BUILDER_CONFIGS: ClassVar = [
-        datasets.BuilderConfig(name=name, version="1.0.0", description=f"Images made with the recipe `{name}`.")
-        for name in (*RECIPES, DESCRIBED.name)
-    ]
-
-    def __init__(self, *args: Any, network: Network, rows: Rows, **kwargs: Any) -> None:
-        self.network, self.rows = network, rows
-        self._split = {(layer.name, filter): split for layer in network.layers for filter, split in split_of(layer).items()}
-        super().__init__(*args, **kwargs)
-
-    def _info(self) -> datasets.DatasetInfo:
-        return datasets.DatasetInfo(features=record.features(self.network))
-
-    def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
-        present = {self._split[row["layer"], row["filter"]] for row in self.rows()}
-        return [datasets.SplitGenerator(name=split, gen_kwargs={"split": split}) for split in SPLITS if split in present]
-
-    def _generate_examples(self, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
-        for key, row in enumerate(self.rows()):
-            if self._split[row["layer"], row["filter"]] == split:
-                checked = record.Record.model_validate(row).model_dump()
-                yield key, checked | {"image": {"bytes": checked["image"], "path": image_name(row["filter"])}}
+MOST_BYTES = 500_000_000
+"""Of images in one file; a split with more has several files, as the Hub's viewer wants them."""
 
 
 def image_name(filter: int) -> str:
@@ -67,22 +29,49 @@ def image_name(filter: int) -> str:
     return f"filter-{filter}.png"
 
 
-def package(network: Network, recipe: str, rows: Rows, folder: Path, scratch: Path) -> None:
-    """Write one recipe's records to `folder/<recipe>/<split>-*.parquet`, the splits that have any."""
-    prepared = scratch / recipe
-    with disk_errors(prepared), quiet():
-        builder = FilterActivations(
-            cache_dir=str(scratch / "cache"),
-            dataset_name=_FILE_PREFIX,
-            config_name=recipe,
-            network=network,
-            rows=rows,
-        )
-        builder.download_and_prepare(str(prepared), file_format="parquet", verification_mode=VerificationMode.NO_CHECKS)
-    for split in builder.info.splits:
-        files = sorted(prepared.glob(f"{_FILE_PREFIX}-{split}*.parquet"))
-        for number, file in enumerate(files):
-            move_whole(file, folder / recipe / f"{split}-{number:05d}-of-{len(files):05d}.parquet")
+def stored_row(row: Row) -> dict[str, Any]:
+    """A record as the parquet files hold it, its values checked; pydantic.ValidationError where one is out of range."""
+    checked = record.Record.model_validate(row).model_dump()
+    return checked | {"image": {"bytes": checked["image"], "path": image_name(row["filter"])}}
+
+
+@contextlib.contextmanager
+def split_writer(folder: Path, network: Network) -> Iterator[Callable[[Row], None]]:
+    """Gives a function to write the records of one recipe with, in (layer, filter) order, in one pass.
+
+    Each record goes to the file of its split in `folder`; the files get their names when the context ends without an error.
+    DiskError where the disk refuses.
+    """
+    splits = {(layer.name, filter): split for layer in network.layers for filter, split in split_of(layer).items()}
+    parts: dict[str, list[Path]] = {}
+    writers: dict[str, ParquetWriter] = {}
+    sizes: dict[str, int] = {}
+    features = record.features(network)
+
+    def write(row: Row) -> None:
+        split = splits[row["layer"], row["filter"]]
+        if split not in writers or sizes[split] > MOST_BYTES:
+            if split in writers:
+                writers.pop(split).finalize()
+            files = parts.setdefault(split, [])
+            files.append(folder / f"{split}-{len(files):05d}.part")
+            writers[split], sizes[split] = ParquetWriter(features=features, path=str(files[-1])), 0
+        writers[split].write(stored_row(row))
+        sizes[split] += len(row["image"])
+
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            yield write
+            for split in list(writers):
+                writers.pop(split).finalize()
+        finally:
+            for writer in writers.values():
+                with contextlib.suppress(Exception):  # An error is on its way out already.
+                    writer.close()
+        for split, files in parts.items():
+            for number, file in enumerate(files):
+                move_whole(file, folder / f"{split}-{number:05d}-of-{len(files):05d}.parquet")
 
 
 def dataset_info(network: Network, recipe: str, folder: Path) -> datasets.DatasetInfo:
@@ -108,7 +97,7 @@ def dataset_info(network: Network, recipe: str, folder: Path) -> datasets.Datase
     )
 
 
-def read_records(folder: Path, recipe: str, network: Network) -> Iterator[dict[str, Any]]:
+def read_records(folder: Path, recipe: str, network: Network) -> Iterator[Row]:
     """Every record of one recipe, as `named` gives it, with its split. For folders that were found valid."""
     for split, file in split_files(folder, recipe):
         for rows in row_batches(pq.ParquetFile(file)):
@@ -122,7 +111,7 @@ def row_batches(source: pq.ParquetFile) -> Iterator[list[dict[str, Any]]]:
             yield batch.to_pylist()
 
 
-def named(row: Mapping[str, Any], network: Network) -> dict[str, Any]:
+def named(row: Mapping[str, Any], network: Network) -> Row:
     """A stored row with labels by name, the bytes of its PNG as `image`, and the path that it carries as `path`."""
     image, layer, status = row["image"] or {}, row["layer"], row["status"]
     return {
@@ -134,20 +123,8 @@ def named(row: Mapping[str, Any], network: Network) -> dict[str, Any]:
     }
 
 
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Without the library's own progress bars."""
-    shown = not datasets.are_progress_bars_disabled()
-    datasets.disable_progress_bars()
-    try:
-        yield
-    finally:
-        if shown:
-            datasets.enable_progress_bars()
-
-
 def split_files(folder: Path, recipe: str) -> list[tuple[str, Path]]:
     """The parquet files of one recipe in a dataset folder, with the split that each name says, in the order of splits."""
     found = sorted(path for path in (folder / recipe).glob("*.parquet") if path.is_file() and not path.is_symlink())
-    named = [(path.name.partition("-")[0], path) for path in found]
-    return sorted(named, key=lambda pair: (SPLITS.index(pair[0]) if pair[0] in SPLITS else len(SPLITS), pair[1].name))
+    pairs = [(path.name.partition("-")[0], path) for path in found]
+    return sorted(pairs, key=lambda pair: (SPLITS.index(pair[0]) if pair[0] in SPLITS else len(SPLITS), pair[1].name))

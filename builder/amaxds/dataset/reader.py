@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from amaxds.dataset.build_info import BuildInfo, require_build_info
-from amaxds.dataset.bundle import is_bundle
+from amaxds.dataset.build_info import BuildInfo
+from amaxds.dataset.build_reader import require_build_info
+from amaxds.dataset.bundle_files import is_bundle
 from amaxds.dataset.bundle_reader import bundle_info, read_image, read_table
 from amaxds.dataset.parquet import named, split_files
 from amaxds.dataset.record import Row

@@ -1,21 +1,34 @@
-"""Packaging: finished rows become a whole dataset folder: data, contact sheets, card, Croissant, and build.json."""
+"""The dataset folder, written whole from finished records in one pass over them.
+
+vgg16-filter-activations/
+  README.md                            card with YAML
+  <recipe>/<split>-00000-of-00001.parquet
+  contact-sheet-<recipe>.png
+  croissant.json
+  build.json                           written last
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from amaxds.dataset import card, contact_sheet, parquet, summary
-from amaxds.dataset.build_info import BUILD_FILE, FORMAT, Identity
+from amaxds.dataset import contact_sheet, parquet
+from amaxds.dataset.build_command import command_of
+from amaxds.dataset.build_info import BUILD_FILE, FORMAT, BuildIdentity, BuildInfo
+from amaxds.dataset.card import render_card
 from amaxds.dataset.croissant import CROISSANT_FILE, render_croissant
-from amaxds.dataset.summary import LayerSummary
+from amaxds.dataset.record import Row
+from amaxds.dataset.summary import summarise
 from amaxds.image import decode_png
-from amaxds.spec.network import Network
 from amaxds.storage.files import write_json, write_whole
+
+RankedRow = tuple[Row, int | None]
+"""A record, and the filter of the layer whose image excites the record's filter most; None if ranks are not known."""
 
 
 @dataclass(frozen=True)
@@ -28,52 +41,45 @@ class Begun:
 
 
 def write_dataset(
-    folder: Path,
-    scratch: Path,
-    name: str,
-    network: Network,
-    identity: Identity,
-    command: str,
-    rows: Mapping[str, parquet.Rows],
-    outranked: Mapping[str, Sequence[Mapping[str, Any]]],
-    begun: Begun,
-) -> None:
-    """Write all files of the dataset `name` into an empty folder. rows: recipe -> all its records, anew at every call."""
-    infos, records = {}, []
-    for recipe, give in rows.items():
-        parquet.package(network, recipe, give, folder, scratch)
-        infos[recipe] = parquet.dataset_info(network, recipe, folder)
+    folder: Path, name: str, identity: BuildIdentity, rows: Mapping[str, Iterable[RankedRow]], begun: Begun
+) -> BuildInfo:
+    """Write all files of the dataset `name` into an empty folder; the build.json that it got.
+
+    rows: recipe -> all its records in (layer, filter) order, each with the filter that ranks first. They are passed over once,
+    one in memory at a time. DiskError where the disk refuses.
+    """
+    infos, records, outranked = {}, list[Row](), dict[str, list[dict[str, Any]]]()
+    for recipe, pairs in rows.items():
         tiles: dict[str, list[contact_sheet.Tile]] = {}
-        for row in give():
-            tiles.setdefault(row["layer"], []).append(
-                contact_sheet.make_tile(decode_png(row["image"]), row["status"] == "dead")
-            )
-            records.append({key: value for key, value in row.items() if key != "image"})
+        outranked[recipe] = []
+        with parquet.split_writer(folder / recipe, identity.network) as write:
+            for row, best in pairs:
+                write(row)
+                of_layer = tiles.setdefault(row["layer"], [])
+                shown = len(of_layer) in contact_sheet.shown_places(len(identity.scope[row["layer"]]))
+                pixels = decode_png(row["image"]) if shown else None
+                of_layer.append(contact_sheet.make_tile(pixels, row["status"] == "dead"))
+                records.append({key: value for key, value in row.items() if key != "image"})
+                if row["status"] == "alive" and (row["activation_rank"] or 1) > 1:
+                    place = {"layer": row["layer"], "filter": row["filter"]}
+                    outranked[recipe].append(place | {"rank": row["activation_rank"], "best": best})
+        infos[recipe] = parquet.dataset_info(identity.network, recipe, folder)
         write_whole(folder / f"contact-sheet-{recipe}.png", contact_sheet.contact_sheet(tiles))
-    summaries = summary.summarise(records, network)
-    stored = _build_file(identity, name, command, summaries, begun) | {"outranked": outranked}
-    write_whole(folder / "README.md", card.render_card(identity, name, infos, summaries).encode())
-    write_whole(folder / CROISSANT_FILE, render_croissant(stored, folder).encode())
-    write_json(folder / BUILD_FILE, stored)
+    summaries = summarise(records, identity.network)
+    counts = {"images": len(records), "dead": sum(each.dead for each in summaries)}
+    found = {"format": FORMAT, "dataset": name, "command": command_of(identity), "times": _times(begun), "outranked": outranked}
+    info = BuildInfo.model_validate(identity.as_json() | counts | found)
+    write_whole(folder / "README.md", render_card(info, infos, summaries).encode())
+    write_whole(folder / CROISSANT_FILE, render_croissant(info, folder).encode())
+    write_json(folder / BUILD_FILE, info.as_json())
+    return info
 
 
-def _build_file(identity: Identity, name: str, command: str, summaries: Sequence[LayerSummary], begun: Begun) -> dict[str, Any]:
+def _times(begun: Begun) -> dict[str, Any]:
     def moment(seconds: float) -> str:
         return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
     finished, seconds = time.time(), time.monotonic() - begun.clock
     # A calendar that was set back meanwhile must not say that the work ended before it began.
     started = min(begun.calendar, finished - seconds)
-    return {
-        "format": FORMAT,
-        "dataset": name,
-        **identity,
-        "images": sum(each.images for each in summaries),
-        "dead": sum(each.dead for each in summaries),
-        "command": command,
-        "times": {
-            "started": moment(started),
-            "finished": moment(finished),
-            "seconds_of_last_run": round(seconds, 1),
-        },
-    }
+    return {"started": moment(started), "finished": moment(finished), "seconds_of_last_run": round(seconds, 1)}

@@ -44,7 +44,7 @@ class GallerySpace(HuggingFace):
 
     def prepare(self, folder: Path, info: BuildInfo, repo: str, scratch: Path) -> Path:
         page = scratch / "gallery"
-        away = self._offline and not has_local_weights(info.network, str(info.stored["network"]["weights"]))
+        away = self._offline and not has_local_weights(info.network, info.network_entry.weights)
         reason = write_report(folder, str(folder), page, neighbours=False if away else None)
         if away or reason:
             print(f"amaxds: images most alike are not shown: {reason or 'the weights are not here.'}", file=sys.stderr)

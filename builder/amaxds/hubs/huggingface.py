@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from amaxds.dataset.build_info import BuildInfo
-from amaxds.dataset.parquet import quiet
 from amaxds.errors import HubError, UsageError, in_words
 from amaxds.hubs.base import Changes
 
@@ -124,7 +123,7 @@ class HuggingFace:
         import datasets
 
         for config in info.recipes:
-            with _hub_errors(repo), quiet():
+            with _hub_errors(repo), _without_bars():
                 cache = str(scratch / "loaded")
                 there = datasets.load_dataset(repo, config, revision=version, cache_dir=cache)
                 here = datasets.load_dataset(str(folder.resolve()), config, cache_dir=cache)
@@ -139,6 +138,20 @@ class HuggingFace:
         from huggingface_hub import constants
 
         return f"{constants.ENDPOINT}/{self.kind}s/{repo}"
+
+
+@contextlib.contextmanager
+def _without_bars() -> Iterator[None]:
+    """Without the progress bars of `datasets`."""
+    import datasets
+
+    shown = not datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if shown:
+            datasets.enable_progress_bars()
 
 
 @contextlib.contextmanager

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from amaxds.dataset.build_info import BuildInfo
-from amaxds.dataset.bundle import KAGGLE_FILE, bundle
+from amaxds.dataset.bundle import bundle
+from amaxds.dataset.bundle_files import KAGGLE_FILE
 from amaxds.errors import HubError, UsageError, in_words
 from amaxds.hubs.base import Changes, hashes
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from amaxds.builds.shards import WORK
 from amaxds.dataset.build_info import BUILD_FILE
-from amaxds.dataset.bundle import TABLE
+from amaxds.dataset.bundle_files import TABLE
 from amaxds.errors import UsageError
 from amaxds.hubs.registry import get_hub
 from amaxds.storage.store import Location, Remote, local_copy, parse_location

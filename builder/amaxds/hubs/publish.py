@@ -41,7 +41,7 @@ def publish(
     last receipt. UsageError for what cannot be published on one of them, before anything is sent to any; HubError where a hub
     refuses or cannot be reached, and where what arrived is not what was sent.
     """
-    if not info.stored["scope"]["complete"] and not allow_partial:
+    if not info.scope_entry.complete and not allow_partial:
         raise UsageError(
             f"{home or folder} is a partial build.", "Build all filters, or publish it as it is with --allow-partial."
         )
