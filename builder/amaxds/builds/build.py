@@ -7,8 +7,8 @@
 
 Until OUT/build.json is there, everything else outside .amaxds may be written again from the shards.
 
-OUT may be in a store. There is no lock there: two builds of the same identity write the same bytes, another is refused. Ranks
-are taken and files are made from a copy of the shards on this machine.
+OUT may be in a store. There is no lock there, as two builds of the same identity write the same bytes and any other build is
+refused. The dataset's files are then made on this machine from a copy of the shards.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ from amaxds.storage.store import Location
 def build(out: Location, plan: Plan, weights: Weights, engine: Engine) -> None:
     """Make the dataset of the plan in the folder `out`, or go on where an earlier run of the same build stopped.
 
-    Raises UsageError for a folder that is in use, not writable, holds something else, or holds another build; DiskError or
-    StoreError where writing fails; OutOfMemory; what the engine raises where it cannot go on. Finished units stay, whatever
-    ends the build; the same call goes on from them.
+    Whatever ends the build, finished units stay, and the same call goes on from them. Raises UsageError for a folder that is
+    in use, is not writable, holds something else, or holds another build; DiskError or StoreError where writing fails;
+    OutOfMemory; and what the executor raises when it cannot go on.
     """
     begun, asked = Begun(), BuildRequest.of_plan(plan, weights.source, weights.digest)
     require_usable(out)
@@ -61,7 +61,7 @@ def build(out: Location, plan: Plan, weights: Weights, engine: Engine) -> None:
 
 
 def _run(out: Location, plan: Plan, weights: Weights, asked: BuildRequest, engine: Engine, begun: Begun) -> None:
-    """Run what is missing and package all."""
+    """Make the units that are missing, rank the images, and write the dataset."""
     work = out / WORK
     if not (work / "build.json").exists():
         entries = engine.first(functools.partial(process_entries, plan.network))
@@ -92,7 +92,7 @@ def _run(out: Location, plan: Plan, weights: Weights, asked: BuildRequest, engin
 
 
 def _missing_units(job: Job) -> tuple[list[Unit], list[DamagedShard]]:
-    """The units that have no whole shard, and what is wrong with those shards that are there."""
+    """The units whose shard is not there or damaged, and the damage of each damaged shard."""
     missing, damaged = [], []
     for unit in job.plan.units():
         if shard_path(job.shards, unit).exists():
@@ -106,12 +106,12 @@ def _missing_units(job: Job) -> tuple[list[Unit], list[DamagedShard]]:
 
 
 def _scoring(plan: Plan, units: Sequence[Unit]) -> float:
-    """Floating-point operations of ranking a layer, about: a forward pass for each image."""
+    """About how many floating-point operations it takes to rank a layer: a forward pass for each image."""
     return sum(len(unit.wanted) for unit in units) * operations_per_step(units[0].layer) / 2
 
 
 def _require_writer(software: Software) -> None:
-    """UsageError where this process, which writes the dataset's files, has other libraries for that than the build."""
+    """UsageError if this process, which writes the dataset's files, has other versions of the libraries for that."""
     for name, there in {"amaxds": software.amaxds, **(software.model_extra or {})}.items():
         if (name == "amaxds" or name not in backend.PIXEL_SOFTWARE) and (here := backend.version_of(name)) != there:
             raise UsageError(

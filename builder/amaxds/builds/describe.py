@@ -1,7 +1,7 @@
 """Describing: a folder of images that were made elsewhere becomes a dataset folder, with what the files themselves tell.
 
-Index, hash, layer and filter are read off; `status` is judged from the pixels. What only the making of an image tells, seed,
-activations and rank, is null. No weights are needed.
+Layer and filter are read off the files' names, index and hash are computed, and `status` is judged from the pixels. Seed,
+activations and rank are only known when an image is made, so they are null. No weights are needed.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class _Image:
 def describe(folder: Path, out: Path, network: Network) -> None:
     """Make a dataset folder at `out`, which must not be there yet, of `<layer>/filter-<n>.png` in `folder`.
 
-    UsageError for a folder without such files, a layer or filter that
-    the network has not, an image that is no 8-bit RGB PNG, and images of different sizes.
+    UsageError for a folder without such files, a layer or filter that the network does not have, an image that is no 8-bit
+    RGB PNG, and images of different sizes.
     """
     begun = Begun()
     if os.path.lexists(out):
@@ -106,7 +106,7 @@ def _find(folder: Path, network: Network) -> list[_Image]:
 
 
 def _record(image: _Image, network: str) -> dict[str, Any]:
-    """What the file tells of an image, and `side`: its height and width."""
+    """What the file tells of an image as a record, and its height and width as `side`."""
     try:
         pixels = decode_png(image.path.read_bytes())
     except (OSError, ValueError) as error:

@@ -11,10 +11,10 @@ from amaxds.errors import NotFoundOnline, UsageError
 
 
 def own_weights(info: BuildInfo, choice: str | None = None) -> Weights:
-    """The weights that a dataset was built with; `choice` names their file, where it was one.
+    """The weights that a dataset was built with; choice: their file, if they came from one.
 
-    Of images that were made elsewhere the weights are not known: theirs are the pretrained ones, or the chosen ones.
-    UsageError for other weights than the build's; NotFoundOnline where pretrained ones cannot be had.
+    The weights of images that were made elsewhere are not known; the pretrained or the chosen ones stand in for them.
+    UsageError for other weights than the build's; NotFoundOnline if pretrained ones cannot be had.
     """
     said = info.network_entry
     if said.weights_sha256 is None:
@@ -36,7 +36,7 @@ def own_weights(info: BuildInfo, choice: str | None = None) -> Weights:
 
 
 def weights_or_reason(info: BuildInfo, choice: str | None, insist: bool) -> tuple[Weights | None, str | None]:
-    """`own_weights`, or why they cannot be had; where somebody insists, or chose a file, that is raised."""
+    """The weights of `own_weights`, or why they cannot be had. The reason is raised if somebody insists or chose a file."""
     try:
         return own_weights(info, choice), None
     except (NotFoundOnline, UsageError) as error:

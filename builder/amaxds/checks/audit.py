@@ -1,8 +1,9 @@
 """The audit: some of a dataset's images made again, and compared with what is stored.
 
-On the software and device that a dataset was made on, bits must match. Elsewhere the ascent ends in another image of the
-same kind, because it is chaotic; then what does not depend on chaos must agree closely (the start, and what the stored image
-itself excites), and what does must agree as far as two kinds of software were measured to.
+On the software and device that a dataset was made on, bits must match. Elsewhere the ascent is chaotic and ends in another
+image of the same kind. Then what does not depend on the ascent must agree closely: the activation of the start, and what the
+stored image itself excites. What does depend on it must agree within tolerances, which were measured between two backends and
+between two instruction sets.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ class Remade:
     seen: float
     """What the stored image itself excites in its filter, fed back with the network's own preprocessing."""
     problems: tuple[str, ...]
-    """In what it is beyond the tolerances."""
+    """What lies beyond the tolerances, a sentence each."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,9 @@ def _lines_of(image: Remade) -> Iterator[str]:
 
 
 def audit(dataset: DatasetReader, count: int, seed: int, weights: str | None = None, workers: int | None = None) -> AuditReport:
-    """Make a sample of a valid dataset's images again and compare; the sample has images of every layer, as far as it goes.
+    """Make a sample of a valid dataset's images again and compare them with the stored ones.
+
+    The sample has as many images of each layer as of any other, as far as there are.
 
     weights: the file, where the dataset was built with one. UsageError for images that were made elsewhere, and for other
     weights than the build's.
@@ -151,7 +154,7 @@ def audit(dataset: DatasetReader, count: int, seed: int, weights: str | None = N
 
 
 def draw_sample(info: BuildInfo, count: int, seed: int) -> dict[tuple[str, str], tuple[int, ...]]:
-    """(recipe, layer) -> filters: as many of each as of any other, as far as there are, at random."""
+    """A random sample as (recipe, layer) -> filters, with as many filters of each layer as of any other, as far as there are."""
     rng = np.random.default_rng(seed)
     strata = [(recipe, layer) for recipe in info.recipes for layer in info.scope]
     shuffled = {stratum: rng.permutation(info.scope[stratum[1]]).tolist() for stratum in strata}
@@ -164,7 +167,7 @@ def draw_sample(info: BuildInfo, count: int, seed: int) -> dict[tuple[str, str],
 
 
 def _prefer(name: str) -> None:
-    """Use the backend of the build, where it is there and nothing else was asked for."""
+    """Use the build's backend, if it is installed and the user did not choose another."""
     if "KERAS_BACKEND" not in os.environ and find_spec(name) is not None:
         os.environ["KERAS_BACKEND"] = name
 
@@ -210,7 +213,7 @@ def _compare_layer(
 
 
 def _ranks(scores: NDArray[np.float32], place: int, tolerance: float) -> tuple[int, int]:
-    """The best and the worst rank that scores allow which are right within a tolerance."""
+    """The best and the worst rank that the image may have if every score is right within the relative tolerance."""
     own, others = scores[place, place], np.delete(scores[:, place], place)
     return 1 + int((others > own * (1 + tolerance)).sum()), 1 + int((others > own * (1 - tolerance)).sum())
 

@@ -21,7 +21,7 @@ from amaxds.storage.values import differences, short, unique
 
 
 def check_bundle(archive: Archive, info: BuildInfo, report: ValidationReport) -> Iterator[Row]:
-    """Check the files, and every line of metadata.csv with the image it names; what could be read of the records."""
+    """Check the files, and every line of metadata.csv with the image it names. Yields the records that could be read."""
     recipe = next(iter(info.recipes.values()))
     before, named = (-1, -1), set[str]()
     indices = {layer.name: layer.index for layer in info.network.layers}
@@ -47,9 +47,9 @@ def check_bundle(archive: Archive, info: BuildInfo, report: ValidationReport) ->
 
 
 def check_bundle_descriptions(archive: Archive, info: BuildInfo, rows: Sequence[Row], report: ValidationReport) -> None:
-    """Check what is rendered from the records: croissant.json, and dataset-metadata.json where it is there.
+    """Check what is rendered from the records: croissant.json, and dataset-metadata.json if it is there.
 
-    Kaggle takes that one as settings, and does not hand it out again.
+    Kaggle takes dataset-metadata.json as settings and does not hand it out again, so a bundle from there has none.
     """
     try:
         table = archive.read(TABLE, _MOST_TEXT)

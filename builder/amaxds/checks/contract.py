@@ -1,7 +1,7 @@
 """The published contract: the files of `metadata/`, rendered from the definitions.
 
-The examples are of the demo network's whole dataset under both recipes, as far as definitions decide it: their files are
-empty, and their checksums are those of empty files.
+The examples describe the demo network's whole dataset under both recipes. They show what the definitions decide; the data
+files they describe are empty, so the checksums in them are those of empty files.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from amaxds.storage.files import write_whole
 
 
 def contract_files() -> dict[str, str]:
-    """File name -> content: JSON Schemas, layer tables, the rules of validation, and an example of each description."""
+    """The files by name: JSON Schemas, layer tables, the rules of validation, and an example of each description."""
     info = _example_build()
     part = info.of_recipe(DEFAULT_RECIPE)
     return {
@@ -46,7 +46,7 @@ def build_schema() -> dict[str, Any]:
 
 
 def rules_page() -> str:
-    """What validation looks for, a section for each rule."""
+    """rules.md: what validation looks for, a section for each rule."""
     sections = [f"## {code}\n\nWhere nothing is found: {rule.sentence}.\n\n{rule.meaning}\n" for code, rule in RULES.items()]
     head = (
         "# What `amaxds validate` looks for\n\n"
@@ -59,7 +59,7 @@ def rules_page() -> str:
 
 
 def write_contract(folder: Path) -> list[Path]:
-    """Write all files of the contract; their paths."""
+    """Write all files of the contract into a folder, and return their paths."""
     files = contract_files()
     for name, text in files.items():
         write_whole(folder / name, text.encode())

@@ -51,7 +51,7 @@ _BESIDE_DATA = (
 
 
 def check_folder(path: Path, info: BuildInfo, report: ValidationReport) -> Iterator[Row]:
-    """Check the files, and every record with its image; what could be read of the records."""
+    """Check the files, and every record with its image. Yields the records that could be read."""
     _check_files(path, info, report)
     yield from _check_data(path, info, report)
 
@@ -64,7 +64,7 @@ def check_descriptions(path: Path, info: BuildInfo, rows: Sequence[Row], report:
 
 
 def _check_files(path: Path, info: BuildInfo, report: ValidationReport) -> None:
-    """That the folder holds the files of a dataset and nothing else: programs beside data would be run by some readers."""
+    """Check that the folder holds the files of a dataset and nothing else: some readers would run programs beside the data."""
     due = {"README.md", BUILD_FILE, CROISSANT_FILE, *(f"contact-sheet-{recipe}.png" for recipe in info.recipes)}
     found = set()
     for folder, folders, names in os.walk(path):
@@ -90,7 +90,7 @@ def _check_files(path: Path, info: BuildInfo, report: ValidationReport) -> None:
 
 
 def _check_data(path: Path, info: BuildInfo, report: ValidationReport) -> Iterator[Row]:
-    """Check the parquet files; every record that could be read, without its image, labels as names."""
+    """Check the parquet files. Yields every record that could be read, without its image and with labels by name."""
     for recipe in info.recipes.values():
         files = [(split, file) for split, file in split_files(path, recipe.name) if _PARQUET.fullmatch(file.name)]
         if not files:
@@ -173,7 +173,7 @@ def _difference(found: datasets.Features, wanted: datasets.Features) -> str:
 
 
 def _check_sheets(path: Path, info: BuildInfo, rows: Sequence[Row], report: ValidationReport) -> None:
-    """The contact sheets again from the images, where the same Pillow writes the same headings; that they are pictures."""
+    """Check that the contact sheets are pictures, and, if the same Pillow would write the same headings, that they show the images."""
     same = info.software.version_of("pillow") == version("pillow")
     for recipe in info.recipes:
         name, tiles = f"contact-sheet-{recipe}.png", dict[str, list[Tile]]()
@@ -194,7 +194,7 @@ def _check_sheets(path: Path, info: BuildInfo, rows: Sequence[Row], report: Vali
 
 
 def _check_croissant(path: Path, info: BuildInfo, report: ValidationReport) -> None:
-    """croissant.json again from the data and build.json; of another version's, what it says of the files."""
+    """Render croissant.json again and compare; if another version made it, only what it says of the files."""
     try:
         found = json.loads(read_text(path / CROISSANT_FILE), object_pairs_hook=unique)
         due = json.loads(render_croissant(info, path))
@@ -211,7 +211,7 @@ def _check_croissant(path: Path, info: BuildInfo, report: ValidationReport) -> N
 
 
 def _check_card(path: Path, info: BuildInfo, rows: Sequence[Row], report: ValidationReport) -> None:
-    """The card again from the data and build.json: its YAML by value, and its text where the rest is valid."""
+    """Render the card again and compare its YAML by value, and its text line by line if all else is valid."""
     place = "README.md"
     try:
         text = read_text(path / place)

@@ -1,4 +1,4 @@
-"""Evidence: whether a record and its image bear each other out, and the build's claims both of them."""
+"""Records checked one by one: against the definition, against build.json, and against their own image."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Problems = list[tuple[str, str]]
 
 
 def check_rows(rows: Iterable[Row], info: BuildInfo, recipe: Recipe, report: ValidationReport) -> Iterator[Row]:
-    """Check some rows of one recipe side by side; each without its image but with its `tile` of the contact sheet."""
+    """Check some rows of one recipe, several at a time. Yields each without its image and with its `tile` of the contact sheet."""
     with ThreadPoolExecutor(cores()) as pool:
         every = list(rows)
         for row, (problems, tile) in zip(every, pool.map(_check_row, every, repeat(info), repeat(recipe)), strict=True):

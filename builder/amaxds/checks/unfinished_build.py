@@ -15,9 +15,9 @@ from amaxds.storage.files import read_text
 
 
 def check_unfinished(path: Path, report: ValidationReport) -> None:
-    """Say of what a build left in the folder how many units are finished, and name every shard that is damaged.
+    """Report how many units of an unfinished build are done, and name every shard that is damaged.
 
-    Nothing but a lock is no finding: that is another build which looks whether there is anything to do.
+    A folder with a lock and nothing else is no finding: another build is just looking whether there is anything to do.
     """
     work = path / WORK
     try:

@@ -29,7 +29,7 @@ from amaxds.storage.archive import Archive, open_archive
 def validate(path: Path, name: str | None = None) -> ValidationReport:
     """Check a dataset folder, or a bundle as folder or zip, against its own build.json and against the definitions.
 
-    name: what the report calls it, where that is not its path. UsageError where it is neither.
+    name: what the report calls it, if not by its path. UsageError if the path is neither folder nor file.
     """
     report = ValidationReport(name or str(path))
     if os.path.isfile(path) or is_bundle(path):
@@ -113,7 +113,7 @@ def _check_counts(info: BuildInfo, rows: Sequence[Row], report: ValidationReport
 
 
 def _check_ranks(info: BuildInfo, rows: Sequence[Row], report: ValidationReport) -> None:
-    """Ranks within their layer, and those behind another image as build.json names them."""
+    """No rank is beyond its layer's images, and build.json names every image that is outranked."""
     in_layer = Counter((row["recipe"], row["layer"]) for row in rows)
     for row in rows:
         if row["activation_rank"] is not None and row["activation_rank"] > in_layer[row["recipe"], row["layer"]]:

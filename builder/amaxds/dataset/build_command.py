@@ -13,7 +13,7 @@ DESCRIBE_COMMAND = "amaxds describe FOLDER OUT"
 
 
 def command_of(request: BuildRequest) -> str:
-    """The command, with every option whose value is not the default or may not stay so."""
+    """The command, with every option that is not at its default, or whose default may change."""
     if request.is_described:
         return DESCRIBE_COMMAND
     network, layers = request.network, request.scope_entry.layers

@@ -32,10 +32,10 @@ from amaxds.storage.files import disk_errors, rename_folder, write_json, write_w
 
 
 def bundle(folder: Path, info: BuildInfo, out: Path, recipe: str | None = None, repo: str | None = None) -> str:
-    """Write the bundle of one recipe of a valid dataset folder to `out`, which appears whole or not at all; the recipe.
+    """Write the bundle of one recipe of a valid dataset folder to `out`, which appears whole or not at all.
 
-    repo: `owner/slug` on Kaggle, where it is known. UsageError for a recipe that the dataset has not, and where `out` is
-    already there.
+    recipe: by default the one of the dataset's default config. repo: `owner/name` on Kaggle, if it is known. Returns the
+    recipe's name. UsageError if the dataset does not have the recipe, and if `out` is already there.
     """
     chosen = recipe or default_config(list(info.recipes))
     if chosen not in info.recipes:

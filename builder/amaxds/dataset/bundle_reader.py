@@ -27,7 +27,7 @@ _MOST_IN_ROW = 1000
 
 
 def bundle_info(archive: Archive, add: AddProblem) -> BuildInfo | None:
-    """What build.json says of the bundle's one recipe, which metadata.csv names, unless it cannot be used."""
+    """What build.json says of the bundle's one recipe, the one that metadata.csv names; None if it cannot be used."""
     for name, problem in archive.problems:
         add("files", name, problem)
     text = _text(archive, BUILD_FILE, "build", add)
@@ -47,7 +47,7 @@ def bundle_info(archive: Archive, add: AddProblem) -> BuildInfo | None:
 
 
 def _recipes_of_table(archive: Archive) -> Iterator[str]:
-    """What the lines of metadata.csv say, as far as they can be read."""
+    """The recipes that the lines of metadata.csv name, as far as they can be read."""
     try:
         for line in csv.DictReader(archive.read(TABLE, _MOST_TEXT).decode().splitlines()):
             yield str(line.get("recipe"))
@@ -56,7 +56,7 @@ def _recipes_of_table(archive: Archive) -> Iterator[str]:
 
 
 def read_table(archive: Archive, info: BuildInfo, add: AddProblem) -> Iterator[Row]:
-    """The records of metadata.csv, each with its place; what is written otherwise than a bundle writes it is a finding."""
+    """The records of metadata.csv, each with its place. Whatever a bundle would have written in another way is a problem."""
     text = _text(archive, TABLE, "files", add, _MOST_IN_ROW * (info.filters + 1))
     if text is None:
         return
@@ -83,7 +83,7 @@ def read_table(archive: Archive, info: BuildInfo, add: AddProblem) -> Iterator[R
 
 
 def read_image(archive: Archive, name: str, info: BuildInfo, recipe: Recipe) -> bytes:
-    """The bytes of an image; KeyError where it is not there, ValueError or OSError where it cannot be read or is too large."""
+    """The bytes of an image. KeyError if it is not there, ValueError or OSError if it cannot be read or is too large."""
     return archive.read(name, 4 * recipe.image_side(info.network) ** 2 + 10_000)
 
 
@@ -108,7 +108,7 @@ _READ: dict[str, Callable[[str], Any]] = {"int32": _integer, "int64": _integer, 
 
 
 def _text(archive: Archive, name: str, rule: str, add: AddProblem, most: int = _MOST_TEXT) -> str | None:
-    """A text file of the tree; None, and a finding under the rule, where it is not there or cannot be read."""
+    """A text file of the bundle; None, and a problem under the rule, if it is not there or cannot be read."""
     if name not in archive.files:
         add(rule, name, "is missing")
         return None

@@ -1,4 +1,4 @@
-"""The records as a `datasets` builder, for who wants to prepare them with Hugging Face's own machinery.
+"""The records as a `datasets` builder, for those who want to prepare them with Hugging Face's own machinery.
 
 `amaxds build` writes the same files in one pass (`parquet.split_writer`): a builder passes over its rows once for each split,
 and deletes its output where one of them fails.

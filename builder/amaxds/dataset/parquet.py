@@ -25,7 +25,7 @@ MOST_BYTES = 500_000_000
 
 
 def image_name(filter: int) -> str:
-    """The file name that an image carries in the parquet files; the library keeps no folders."""
+    """The file name that an image carries in the parquet files. It has no folder in it: the library drops folders."""
     return f"filter-{filter}.png"
 
 

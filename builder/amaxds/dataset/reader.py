@@ -1,4 +1,4 @@
-"""Contents: what a dataset claims and its records, whatever form it comes in."""
+"""A dataset opened for reading: its build.json and its records, the same for a dataset folder and for a bundle."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Reader = Callable[[Recipe, Layer], list[Row]]
 
 @dataclasses.dataclass(frozen=True)
 class DatasetReader:
-    """An opened dataset."""
+    """An opened dataset: what its build.json says, and its records layer by layer."""
 
     info: BuildInfo
     rows: Reader
@@ -40,7 +40,7 @@ class DatasetReader:
 def open_dataset(path: Path, name: str | None = None) -> Iterator[DatasetReader]:
     """Open a dataset folder, or a bundle as folder or zip; `name` is what messages call it.
 
-    UsageError where its parts cannot be read, then or later; they are not checked beyond that.
+    UsageError if its parts cannot be read, now or later. Nothing is validated beyond that.
     """
     with contextlib.ExitStack() as stack:
         with _reading(name or str(path)):

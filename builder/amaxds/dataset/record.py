@@ -27,7 +27,7 @@ class Stored:
 
 
 def _one_of(names: tuple[str, ...]) -> tuple[AfterValidator, Any]:
-    """The check that a value is one of these names, and the same as JSON Schema."""
+    """A pydantic check that a value is one of these names, and the same as JSON Schema."""
 
     def check(value: str) -> str:
         if value not in names:
@@ -111,7 +111,7 @@ class Record(BaseModel):
 
     @model_validator(mode="after")
     def _known_where_it_was_made(self) -> Record:
-        """What only the making of an image tells is null where it was described, and nowhere else."""
+        """Seed, activations and rank are null exactly where the image was described and not made here."""
         for name in ("seed", "activation_start", "activation", "activation_rank"):
             if (getattr(self, name) is None) != (self.recipe == DESCRIBED.name):
                 raise ValueError(f"{name} is {getattr(self, name)} under recipe {self.recipe}")
@@ -119,7 +119,7 @@ class Record(BaseModel):
 
 
 def stored_types() -> dict[str, str]:
-    """Column -> how it is stored, in column order."""
+    """How each column is stored, by name, in column order."""
     return {
         name: next(each.type for each in field.metadata if isinstance(each, Stored))
         for name, field in Record.model_fields.items()
@@ -127,7 +127,7 @@ def stored_types() -> dict[str, str]:
 
 
 def descriptions() -> dict[str, str]:
-    """Column -> what it means, in column order."""
+    """What each column means, by name, in column order."""
     return {name: field.description or "" for name, field in Record.model_fields.items()}
 
 

@@ -26,7 +26,7 @@ class LayerSummary:
 
 
 def summarise(rows: Sequence[Mapping[str, Any]], network: Network) -> list[LayerSummary]:
-    """Per recipe, in the order of the rows, and layer, in that of the network."""
+    """Summaries of records, for each recipe in the order of the rows and each layer in the order of the network."""
     groups: dict[str, dict[str, list[Mapping[str, Any]]]] = {}
     for row in rows:
         groups.setdefault(row["recipe"], {}).setdefault(row["layer"], []).append(row)
