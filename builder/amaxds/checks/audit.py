@@ -154,7 +154,7 @@ def audit(dataset: DatasetReader, count: int, seed: int, weights: str | None = N
 
 
 def draw_sample(info: BuildInfo, count: int, seed: int) -> dict[tuple[str, str], tuple[int, ...]]:
-    """A random sample as (recipe, layer) -> filters, with as many filters of each layer as of any other, as far as there are."""
+    """A random sample as (recipe, layer) -> filters, equally many of each layer as far as there are."""
     rng = np.random.default_rng(seed)
     strata = [(recipe, layer) for recipe in info.recipes for layer in info.scope]
     shuffled = {stratum: rng.permutation(info.scope[stratum[1]]).tolist() for stratum in strata}

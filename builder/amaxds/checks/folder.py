@@ -173,7 +173,7 @@ def _difference(found: datasets.Features, wanted: datasets.Features) -> str:
 
 
 def _check_sheets(path: Path, info: BuildInfo, rows: Sequence[Row], report: ValidationReport) -> None:
-    """Check that the contact sheets are pictures, and, if the same Pillow would write the same headings, that they show the images."""
+    """Check that the contact sheets are pictures, and under the same Pillow that they show the images."""
     same = info.software.version_of("pillow") == version("pillow")
     for recipe in info.recipes:
         name, tiles = f"contact-sheet-{recipe}.png", dict[str, list[Tile]]()

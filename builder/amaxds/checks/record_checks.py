@@ -23,7 +23,7 @@ Problems = list[tuple[str, str]]
 
 
 def check_rows(rows: Iterable[Row], info: BuildInfo, recipe: Recipe, report: ValidationReport) -> Iterator[Row]:
-    """Check some rows of one recipe, several at a time. Yields each without its image and with its `tile` of the contact sheet."""
+    """Check some rows of one recipe, several at a time. Yields each with its contact sheet `tile` instead of its image."""
     with ThreadPoolExecutor(cores()) as pool:
         every = list(rows)
         for row, (problems, tile) in zip(every, pool.map(_check_row, every, repeat(info), repeat(recipe)), strict=True):
