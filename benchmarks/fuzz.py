@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from fuzzing import targets
+from support.fuzzing import targets
 
 FAILURES = Path("fuzz-failures")
 HANG_SECONDS, MEMORY = 30.0, 4 << 30

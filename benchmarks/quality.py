@@ -38,7 +38,7 @@ from amaxds.spec.plan import Unit, make_plan
 from amaxds.spec.recipes import ORIGINAL, RECIPES, Recipe
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-import naive
+from support import naive
 
 Images = NDArray[np.uint8]
 PER_LAYER = 8

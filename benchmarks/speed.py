@@ -70,8 +70,9 @@ def ours(layer: Any, weights: Any) -> Callable[[], int]:
 
 def study(layer: Any, weights: Any) -> Callable[[], int]:
     """The study's loop: one image, a compiled step of TensorFlow, the whole layer computed."""
-    import naive
     import tensorflow as tf
+
+    from support import naive
 
     model = naive.naive_model(dict(weights.tensors), layer.name)
 
@@ -96,10 +97,11 @@ def study(layer: Any, weights: Any) -> Callable[[], int]:
 
 def tf_keras_vis(layer: Any, weights: Any) -> Callable[[], int]:
     """tf-keras-vis as its documentation shows it, with its defaults, one image."""
-    import naive
     from tf_keras_vis.activation_maximization import ActivationMaximization
     from tf_keras_vis.utils.model_modifiers import ReplaceToLinear
     from tf_keras_vis.utils.scores import CategoricalScore
+
+    from support import naive
 
     model = naive.naive_model(dict(weights.tensors), layer.name)
     maximise = ActivationMaximization(model, model_modifier=ReplaceToLinear(), clone=False)

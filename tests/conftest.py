@@ -1,84 +1,16 @@
-"""What the tests share: the command as users run it, and small builds of the real demo network."""
+"""What the tests share: small builds of the real demo network, and how errors must look."""
 
 from __future__ import annotations
 
-import os
-import resource
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 
 from amaxds.compute import backend
-
-ROOT = Path(__file__).parents[1]
-SMALL = (
-    *("--network", "demo", "--recipe", "original", "--steps", "3"),
-    *("--layers", "block1_conv1,block2_conv2,block3_conv1", "--filters", "0-7"),
-)
-
-
-def amaxds(
-    *arguments: object, cwd: Path | None = None, timeout: float = 300, **environment: str
-) -> subprocess.CompletedProcess[str]:
-    """Run the command in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "amaxds", *map(str, arguments)],
-        cwd=cwd,
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
-
-
-def start_build(
-    folder: Path | str, *arguments: object, file_size: int | None = None, cwd: Path | None = None, **environment: str
-) -> subprocess.Popen[str]:
-    """Begin a build; file_size: the largest file in bytes that the operating system lets it write."""
-
-    def limit() -> None:
-        if file_size is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
-
-    return subprocess.Popen(
-        [sys.executable, "-m", "amaxds", "build", str(folder), *map(str, arguments)],
-        cwd=cwd,
-        env=os.environ | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=limit,
-    )
-
-
-def files_of(folder: Path) -> dict[str, bytes]:
-    """Every file of a finished dataset but build.json, which holds times."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != "build.json"
-    }
-
-
-def shards_of(folder: Path) -> list[Path]:
-    return sorted((folder / ".amaxds" / "shards").rglob("*.parquet"))
-
-
-def read_rows(folder: Path, recipe: str = "original") -> dict[tuple[int, int], dict[str, Any]]:
-    """(layer label, filter) -> row, of every record of a dataset folder."""
-    rows = [row for file in sorted((folder / recipe).glob("*.parquet")) for row in pq.read_table(file).to_pylist()]
-    return {(row["layer"], row["filter"]): row for row in rows}
-
-
-def hashes(folder: Path, recipe: str = "original") -> dict[tuple[int, int], str]:
-    """(layer label, filter) -> pixels_sha256 of every record of a dataset folder."""
-    return {key: row["pixels_sha256"] for key, row in read_rows(folder, recipe).items()}
+from support.commands import SMALL, amaxds, start_build
+from support.folders import shards_of
 
 
 @pytest.fixture(scope="session")

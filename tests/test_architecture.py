@@ -6,7 +6,7 @@ import ast
 import graphlib
 from pathlib import Path
 
-from conftest import ROOT
+from support.commands import ROOT
 
 PACKAGE = ROOT / "builder" / "amaxds"
 FLOORS = (

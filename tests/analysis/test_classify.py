@@ -11,14 +11,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import amaxds, files_of
-from forge import sorted_rows
 
 from amaxds.analysis.classify import Run, classify
 from amaxds.analysis.cnn import CnnSettings, train_cnn
 from amaxds.analysis.linear import fit_linear
 from amaxds.analysis.score import score
 from amaxds.errors import UsageError
+from support.commands import amaxds
+from support.folders import files_of
+from support.forge import sorted_rows
 
 Check = Callable[..., None]
 LAYERS = ["block3_conv2", "block4_conv2", "block5_conv1"]

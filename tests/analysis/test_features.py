@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import naive
 import numpy as np
 import pytest
-from conftest import read_rows
 
 from amaxds.analysis.features import network_features
 from amaxds.builds.own_weights import own_weights
@@ -15,6 +13,8 @@ from amaxds.dataset.build_info import BuildInfo
 from amaxds.dataset.build_reader import require_build_info
 from amaxds.image import Pixels, decode_png
 from amaxds.spec.network import DEMO
+from support import naive
+from support.folders import read_rows
 
 pytestmark = pytest.mark.usefixtures("_backend")
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from conftest import read_rows
 from PIL import Image
 
 from amaxds.analysis.gallery import most_alike
 from amaxds.image import decode_png
+from support.folders import read_rows
 
 
 def _data(report: Path) -> dict[str, Any]:

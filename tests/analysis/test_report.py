@@ -12,8 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import amaxds, files_of
-from forge import sorted_rows
 from PIL import Image
 
 from amaxds.analysis.measures import BINS, FREQUENCIES, histogram_shares, power, radial
@@ -21,6 +19,9 @@ from amaxds.analysis.report import write_report
 from amaxds.dataset.build_reader import require_build_info
 from amaxds.dataset.bundle import bundle
 from amaxds.errors import UsageError
+from support.commands import amaxds
+from support.folders import files_of
+from support.forge import sorted_rows
 
 Check = Callable[..., None]
 LAYERS = ("block1_conv1", "block2_conv2", "block3_conv1")

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, SMALL, amaxds, files_of, hashes, read_rows
 
 from amaxds.image import decode_png
+from support.commands import ROOT, SMALL, amaxds
+from support.folders import files_of, hashes, read_rows
 
 Check = Callable[..., None]
 

@@ -10,12 +10,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import amaxds, read_rows
 
 from amaxds.checks.validate import validate
 from amaxds.image import encode_png, is_stretched_noise
 from amaxds.spec.network import VGG16
 from amaxds.spec.recipes import ORIGINAL
+from support.commands import amaxds
+from support.folders import read_rows
 
 UNKNOWN = ("seed", "activation_start", "activation", "activation_rank")
 

@@ -10,11 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import amaxds, files_of
 
 from amaxds.builds.estimate import estimate
 from amaxds.builds.sweep import describe_sweep, read_sweep
 from amaxds.errors import UsageError
+from support.commands import amaxds
+from support.folders import files_of
 
 Check = Callable[..., None]
 SWEEP = """

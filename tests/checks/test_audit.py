@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, amaxds
-from forge import forge, set_image, sorted_rows
 
 from amaxds.checks.audit import draw_sample
 from amaxds.dataset.build_reader import require_build_info
 from amaxds.dataset.bundle import bundle
+from support.commands import ROOT, amaxds
+from support.forge import forge, set_image, sorted_rows
 
 Row = dict[str, Any]
 Check = Callable[..., None]

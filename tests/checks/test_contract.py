@@ -12,7 +12,6 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
-from conftest import ROOT
 
 from amaxds.checks.contract import build_schema, contract_files
 from amaxds.checks.rules import RULES
@@ -20,6 +19,7 @@ from amaxds.dataset.build_reader import require_build_info
 from amaxds.dataset.bundle import bundle
 from amaxds.dataset.record import json_schema
 from amaxds.image import pixels_sha256
+from support.commands import ROOT
 
 
 def test_published_contract_is_what_the_definitions_say() -> None:

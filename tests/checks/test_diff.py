@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import SMALL, amaxds
-from forge import forge, set_image
 
 from amaxds.dataset.build_reader import require_build_info
 from amaxds.dataset.bundle import bundle
 from amaxds.image import decode_png, encode_png, psnr
+from support.commands import SMALL, amaxds
+from support.forge import forge, set_image
 
 Row = dict[str, Any]
 Check = Callable[..., None]

@@ -15,13 +15,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import amaxds
 
 from amaxds.checks.rules import RULES
 from amaxds.checks.validate import validate
 from amaxds.image import decode_png, encode_png, pixels_sha256, uniformity_index
 from amaxds.spec.network import DEMO
 from amaxds.spec.recipes import ORIGINAL
+from support.commands import amaxds
 
 Row = dict[str, Any]
 TRAIN = "original/train-00000-of-00001.parquet"

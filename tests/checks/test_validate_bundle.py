@@ -15,13 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SMALL, amaxds
 
 from amaxds.checks.rules import RULES
 from amaxds.checks.validate import validate
 from amaxds.dataset.build_reader import require_build_info
 from amaxds.dataset.bundle import bundle
 from amaxds.image import decode_png, encode_png
+from support.commands import SMALL, amaxds
 
 Corruption = Callable[[Path], object]
 IMAGE = "filterActivations/block2_conv2/filter-3.png"

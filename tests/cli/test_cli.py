@@ -10,11 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import amaxds
 
 from amaxds.compute.networks import load_weights
 from amaxds.image import decode_png
 from amaxds.spec.network import VGG16
+from support.commands import amaxds
 
 
 def test_help_names_every_command_and_option() -> None:

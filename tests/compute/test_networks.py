@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import naive
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import ROOT, amaxds, hashes
 
 from amaxds.compute.networks import describe_application, find_network, load_graph_weights, load_weights
 from amaxds.compute.programs import Programs
@@ -23,6 +21,9 @@ from amaxds.spec.applications import APPLICATIONS
 from amaxds.spec.network import DEMO, PREPROCESSING, VGG16, Network, description, network_of
 from amaxds.spec.recipes import get_recipe
 from amaxds.spec.selection import make_scope
+from support import naive
+from support.commands import ROOT, amaxds
+from support.folders import hashes
 
 pytestmark = pytest.mark.usefixtures("_backend")
 

@@ -7,7 +7,6 @@ import subprocess
 import sys
 
 import keras
-import naive
 import numpy as np
 import pytest
 
@@ -21,6 +20,7 @@ from amaxds.image import decode_png
 from amaxds.spec.network import DEMO, VGG16, Layer, Network
 from amaxds.spec.plan import make_plan
 from amaxds.spec.recipes import CLEAR, ORIGINAL, RECIPES, Recipe, get_recipe
+from support import naive
 
 pytestmark = pytest.mark.usefixtures("_backend")
 

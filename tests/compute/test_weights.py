@@ -15,8 +15,6 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from conftest import ROOT
-from fuzzing import hdf5, nested_layers
 from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
 from safetensors.numpy import save_file
 
@@ -25,6 +23,8 @@ from amaxds.compute.networks import load_weights
 from amaxds.compute.weights import random_tensors, read_tensors
 from amaxds.errors import NotFoundOnline, WeightsError
 from amaxds.spec.network import DEMO, VGG16
+from support.commands import ROOT
+from support.fuzzing import hdf5, nested_layers
 
 pytestmark = pytest.mark.usefixtures("_backend")
 

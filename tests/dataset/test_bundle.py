@@ -11,10 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import amaxds, read_rows
 
 from amaxds.dataset.record import STATUSES, descriptions
 from amaxds.spec.network import DEMO
+from support.commands import amaxds
+from support.folders import read_rows
 
 
 @pytest.fixture(scope="module")

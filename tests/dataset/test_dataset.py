@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ROOT, read_rows
 from PIL import Image
 
 from amaxds.dataset.hf_builder import FilterActivations
@@ -21,6 +20,8 @@ from amaxds.dataset.record import Record, descriptions, features, stored_types
 from amaxds.dataset.summary import summarise
 from amaxds.spec.network import DEMO
 from amaxds.spec.splits import split_of
+from support.commands import ROOT
+from support.folders import read_rows
 
 LOAD = """
 import datasets, hashlib, json, sys

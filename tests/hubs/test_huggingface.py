@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import amaxds, hashes
-from huggingface_server import HuggingFaceServer
+
+from support.commands import amaxds
+from support.folders import hashes
+from support.huggingface_server import HuggingFaceServer
 
 REPO = "owner/demo-filter-activations"
 Check = Callable[..., None]

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import amaxds, hashes
-from kaggle_server import KaggleServer, turn
 
 from amaxds.spec.network import DEMO
+from support.commands import amaxds
+from support.folders import hashes
+from support.kaggle_server import KaggleServer, turn
 
 REPO = "owner/demo-filter-activations"
 Check = Callable[..., None]

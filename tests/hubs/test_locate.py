@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import amaxds
-from huggingface_server import HuggingFaceServer, Repo
-from kaggle_server import Dataset, KaggleServer, Version
 
 from amaxds.dataset.build_reader import require_build_info
 from amaxds.dataset.bundle import bundle
+from support.commands import amaxds
+from support.huggingface_server import HuggingFaceServer, Repo
+from support.kaggle_server import Dataset, KaggleServer, Version
 
 REPO = "owner/demo-filter-activations"
 Check = Callable[..., None]

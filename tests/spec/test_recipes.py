@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 
-import naive
 import numpy as np
 import pytest
 
 from amaxds.image import uniformity_index
 from amaxds.spec.network import DEMO, VGG16
 from amaxds.spec.recipes import CLEAR, ORIGINAL, RECIPES, Recipe, get_recipe
+from support import naive
 
 
 def test_start_is_the_documented_draw() -> None:

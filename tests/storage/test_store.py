@@ -15,14 +15,15 @@ import boto3
 import fsspec
 import pytest
 import s3fs
-from conftest import amaxds, files_of
 from fsspec.implementations.local import LocalFileSystem
-from huggingface_server import HuggingFaceServer
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
 from amaxds.errors import StoreError, UsageError
 from amaxds.storage.store import Remote, local_copy
+from support.commands import amaxds
+from support.folders import files_of
+from support.huggingface_server import HuggingFaceServer
 
 Check = Callable[..., None]
 Environ = dict[str, Any]

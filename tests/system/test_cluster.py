@@ -15,7 +15,9 @@ from typing import Any
 
 import psutil
 import pytest
-from conftest import amaxds, files_of, shards_of, start_build
+
+from support.commands import amaxds, start_build
+from support.folders import files_of, shards_of
 
 Check = Callable[..., None]
 SCOPE = ("--network", "demo", "--recipe", "original", "--steps", "20")

@@ -11,9 +11,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
-from conftest import amaxds, hashes, shards_of, start_build
 
 from amaxds.spec.network import DEMO
+from support.commands import amaxds, start_build
+from support.folders import hashes, shards_of
 
 BACKENDS = ("tensorflow", "jax")
 RECIPES = ("original", "clear")

@@ -18,9 +18,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SMALL, amaxds, files_of, shards_of, start_build
 
 from amaxds.checks.validate import validate
+from support.commands import SMALL, amaxds, start_build
+from support.folders import files_of, shards_of
 
 Check = Callable[..., None]
 SMALL_UNITS = ("block1_conv1", "block2_conv2", "block3_conv1")

@@ -9,10 +9,11 @@ import random
 from collections.abc import Iterator
 
 import pytest
-from conftest import SMALL, amaxds
-from fuzzing import Target, targets
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from support.commands import SMALL, amaxds
+from support.fuzzing import Target, targets
 
 NAMES = (
     *(

@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import amaxds, files_of, start_build
 from moto.server import ThreadedMotoServer
+
+from support.commands import amaxds, start_build
+from support.folders import files_of
 
 Check = Callable[..., None]
 SMALL = ("--network", "demo", "--recipe", "original", "--steps", "3", "--layers", "block1_conv1", "--filters", "0-3")
