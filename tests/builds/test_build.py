@@ -14,7 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from amaxds.compute.networks import load_weights
 from amaxds.image import decode_png
+from amaxds.spec.network import VGG16
 from support.commands import ROOT, SMALL, amaxds
 from support.folders import files_of, hashes, read_rows
 
@@ -228,3 +230,28 @@ def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
     ended = amaxds("build", folder, "--network", "demo", "--layers", "block1_conv1", "--filters", "2", "--steps", "1")
     assert ended.returncode == 0, ended.stderr
     assert "# we[i]rd *name {{x}} é" in (folder / "README.md").read_text()
+
+
+def test_vgg16_with_random_weights_from_the_last_layer(tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    arguments = (
+        "--network",
+        "vgg16",
+        "--weights",
+        "random",
+        "--layers",
+        "block5_conv3",
+        "--filters",
+        "2",
+        "--steps",
+        "1",
+        "--recipe",
+        "original",
+    )
+    ended = amaxds("build", tmp_path / "out", *arguments, "--seed", "3")
+    assert ended.returncode == 0, ended.stderr
+    (file,) = (tmp_path / "out" / "original").glob("*.parquet")
+    (row,) = pq.read_table(file).to_pylist()
+    assert decode_png(row["image"]["bytes"]).shape == (174, 174, 3)
+    assert load_weights(VGG16, "random", 3).digest in (tmp_path / "out" / "build.json").read_text()

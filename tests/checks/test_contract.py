@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +16,7 @@ from amaxds.dataset.build_reader import require_build_info
 from amaxds.dataset.bundle import bundle
 from amaxds.dataset.record import json_schema
 from amaxds.image import pixels_sha256
-from support.commands import ROOT
+from support.commands import ROOT, run_program
 
 
 def test_published_contract_is_what_the_definitions_say() -> None:
@@ -86,18 +83,9 @@ def test_the_examples_are_laid_out_like_those_of_a_real_dataset(small: Path, tmp
         assert all(part in text for part in parts)
 
 
-READ = """
-import sys
-import mlcroissant
-for path in sys.argv[1:]:
-    print(*mlcroissant.Dataset(jsonld=path).metadata.ctx.issues.errors)
-"""
-
-
 def test_croissants_own_reader_finds_no_error_in_the_examples(tmp_path: Path) -> None:
     examples = sorted((ROOT / "metadata").glob("croissant*.json"))
     assert len(examples) == 2
-    command = [sys.executable, "-W", "ignore", "-c", READ, *map(str, examples)]
-    ended = subprocess.run(command, env=os.environ | {"HOME": str(tmp_path)}, capture_output=True, text=True, check=False)
+    ended = run_program("croissant_errors.py", *examples, HOME=str(tmp_path))
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout == "\n\n"

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
 
 from amaxds.builds.synthesis import activation_ranks, layer_scores, synthesise
-from amaxds.compute import backend, convolution
 from amaxds.compute.networks import load_weights
 from amaxds.compute.programs import Ascended, Programs
-from amaxds.compute.vgg import pool
 from amaxds.compute.weights import Weights
 from amaxds.image import decode_png
 from amaxds.spec.network import DEMO, VGG16, Layer, Network
 from amaxds.spec.plan import make_plan
 from amaxds.spec.recipes import CLEAR, ORIGINAL, RECIPES, Recipe, get_recipe
 from support import naive
+from support.commands import run_program
 
 pytestmark = pytest.mark.usefixtures("_backend")
 
@@ -35,117 +30,12 @@ def programs(weights: Weights) -> Programs:
     return Programs(DEMO, weights)
 
 
-@pytest.mark.parametrize("name", convolution.FORMS)
-@pytest.mark.parametrize("shape", [(2, 14, 14), (1, 7, 9), (3, 4, 1), (2, 274, 270)])
-def test_all_forms_of_a_convolution_agree(name: str, shape: tuple[int, int, int]) -> None:
-    random, form = np.random.default_rng(0), convolution.FORMS[name]
-    x, kernel = random.standard_normal((*shape, 5)), random.standard_normal((3, 3, 5, 7))
-    direct = keras.ops.conv(x, kernel, padding="same", data_format="channels_last")
-    found = form.convolve(*map(keras.ops.convert_to_tensor, (x, form.prepare(kernel))))
-    np.testing.assert_allclose(found, direct, rtol=0, atol=1e-12)
-
-
-@pytest.mark.parametrize(("side", "channels"), [(112, 128), (28, 512)])
-def test_single_precision_is_enough_for_winograd(side: int, channels: int) -> None:
-    random = np.random.default_rng(0)
-    x, kernel = random.standard_normal((1, side, side, channels)), random.standard_normal((3, 3, channels, channels))
-    exact = np.asarray(keras.ops.conv(x, kernel, padding="same", data_format="channels_last"))
-    form = convolution.choose(side, channels, channels)
-    assert form is convolution.WINOGRAD
-    given = x.astype(np.float32), form.prepare(kernel.astype(np.float32))
-    found = np.asarray(form.convolve(*map(keras.ops.convert_to_tensor, given)))
-    assert np.abs(found - exact).max() < 1e-4 * exact.std()
-
-
-_IN_STRIPS = """
-import hashlib
-import sys
-import numpy as np
-from amaxds.compute import backend
-from amaxds.builds.executors import local
-
-workers = int(sys.argv[1])
-backend.start(workers, with_loops=True)
-import keras
-from amaxds.compute import winograd
-
-assert winograd.in_strips(120, 120, 64, 64)
-random = np.random.default_rng(0)
-x, kernel = random.random((2, 120, 120, 64), np.float32), random.random((3, 3, 64, 64), np.float32)
-given = list(map(keras.ops.convert_to_tensor, (x, winograd.transformed(kernel))))
-program = backend.compiled(winograd.convolve)
-work = lambda number, check: hashlib.sha256(keras.ops.convert_to_numpy(program(*given)).tobytes()).hexdigest()
-print(*sorted({found for _, found in local.run_local(range(6), work, workers)}))
-"""
-
-
-def test_loops_on_a_pool_of_any_size_give_the_same_bits() -> None:
-    found = {_output_of(_IN_STRIPS, str(workers)) for workers in (1, 2, 5)}
-    assert len(found) == 1
-    assert len(found.pop().split()) == 1
-
-
-_SIDE_BY_SIDE = """
-import hashlib
-import sys
-import numpy as np
-from amaxds.compute import backend
-from amaxds.builds.executors import local
-from amaxds.spec.network import DEMO
-from amaxds.compute.programs import Programs
-from amaxds.spec.recipes import get_recipe
-from amaxds.compute.networks import load_weights
-
-workers, recipe, filters = int(sys.argv[1]), get_recipe("original", 3), (0, 1, 2, 3)
-backend.start(workers)
-programs = Programs(DEMO, load_weights(DEMO, "pretrained", 0), on_gpu=True)
-
-def work(task, check):
-    layer = DEMO.layer(task[0])
-    start = np.stack([recipe.start(DEMO, 0, layer.index, filter) for filter in filters])
-    schedule = np.stack([recipe.schedule(DEMO, 0, layer.index, filter) for filter in filters])
-    found = programs.ascend(recipe, layer, filters, start, schedule)
-    return hashlib.sha256(found.images.tobytes() + found.activation.tobytes()).hexdigest()
-
-tasks = [(name, number) for number in range(2) for name in ("block1_conv2", "block2_conv1", "block3_conv1")]
-print(*sorted({f"{name}={found}" for (name, _), found in local.run_local(tasks, work, workers)}))
-"""
-
-
 @pytest.mark.parametrize("name", ["tensorflow", "jax"])
 def test_programs_that_are_compiled_side_by_side_and_run_in_turn_give_the_same_bits(name: str) -> None:
     """As on a GPU, here on the CPU."""
-    found = {_output_of(_SIDE_BY_SIDE, str(workers), KERAS_BACKEND=name) for workers in (1, 5)}
+    found = {run_program("ascend_side_by_side.py", workers, KERAS_BACKEND=name).stdout for workers in (1, 5)}
     assert len(found) == 1
     assert len(found.pop().split()) == 3
-
-
-def _output_of(script: str, *arguments: str, **environment: str) -> str:
-    command = [sys.executable, "-c", script, *arguments]
-    ended = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=True, timeout=300)
-    return ended.stdout
-
-
-def test_the_gradient_of_pooling_is_that_of_max_pooling_and_shared_by_equals() -> None:
-    x = np.random.default_rng(0).standard_normal((2, 7, 6, 3)).astype(np.float32)
-    x[0, 2:4, 2:4] = 5.0
-    x[1, 0:2, 0:2, 0] = ((7.0, 7.0), (1.0, 2.0))
-    pooled, gradient = map(np.asarray, backend.value_and_gradient(pool)(keras.ops.convert_to_tensor(x)))
-    np.testing.assert_array_equal(pooled, keras.ops.max_pool(x, 2, 2, data_format="channels_last"))
-    windows = x[:, :6].reshape(2, 3, 2, 3, 2, 3)
-    is_most = windows == windows.max(axis=(2, 4), keepdims=True)
-    shares = (is_most / is_most.sum(axis=(2, 4), keepdims=True)).reshape(2, 6, 6, 3)
-    np.testing.assert_array_equal(gradient, np.pad(shares, ((0, 0), (0, 1), (0, 0), (0, 0))))
-    assert (gradient[0, 2, 2, 0], gradient[1, 0, 1, 0], gradient[1, 1, 1, 0]) == (0.25, 0.5, 0.0)
-
-
-def test_the_turned_kernel_takes_gradients_back() -> None:
-    """<convolve(x), y> = <x, gradient(y)>."""
-    random = np.random.default_rng(0)
-    x, y, kernel = (random.standard_normal(shape) for shape in ((2, 6, 9, 5), (2, 6, 9, 7), (3, 3, 5, 7)))
-    there = keras.ops.conv(x, kernel, padding="same", data_format="channels_last")
-    back = keras.ops.conv(y, convolution.turned(kernel), padding="same", data_format="channels_last")
-    assert float(np.sum(np.asarray(there) * y)) == pytest.approx(float(np.sum(x * np.asarray(back))))
 
 
 def _starts(network: Network, index: int, filters: tuple[int, ...], recipe: Recipe = ORIGINAL) -> np.ndarray:

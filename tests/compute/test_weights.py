@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import http.server
-import os
-import subprocess
-import sys
-import threading
-import time
 from pathlib import Path
 
 import h5py
 import keras
 import numpy as np
 import pytest
-from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
-from safetensors.numpy import save_file
 
-from amaxds.compute import pretrained
 from amaxds.compute.networks import load_weights
 from amaxds.compute.weights import random_tensors, read_tensors
-from amaxds.errors import NotFoundOnline, WeightsError
+from amaxds.errors import WeightsError
 from amaxds.spec.network import DEMO, VGG16
 from support.commands import ROOT
 from support.fuzzing import hdf5, nested_layers
+from support.weights_files import save_model, save_weights
 
 pytestmark = pytest.mark.usefixtures("_backend")
 
@@ -34,36 +25,9 @@ def tensors() -> dict[str, np.ndarray]:
     return random_tensors(DEMO, 3)
 
 
-def _save(tensors: dict[str, np.ndarray], path: Path) -> Path:
-    """In the layout that the file's ending says, written by the library that defines it."""
-    if path.suffix == ".safetensors":
-        save_file(tensors, path)
-        return path
-    x = inputs = keras.Input((None, None, 3))
-    names = [name.removesuffix("/kernel") for name in tensors if name.endswith("/kernel")]
-    for name in names:
-        kernel = tensors[f"{name}/kernel"]
-        x = keras.layers.Conv2D(kernel.shape[3], 3, padding="same", name=name)(x)
-    model = keras.Model(inputs, x)
-    for name in names:
-        model.get_layer(name).set_weights([tensors[f"{name}/kernel"], tensors[f"{name}/bias"]])
-    return _save_model(model, path)
-
-
-def _save_model(model: keras.Model, path: Path) -> Path:
-    if path.name.endswith(".weights.h5"):
-        model.save_weights(path)
-    elif path.name.endswith("_model.h5"):
-        model.save(path)
-    else:
-        with h5py.File(path, "w") as file:
-            save_weights_to_hdf5_group(file, model)
-    return path
-
-
 @pytest.mark.parametrize("name", ["w.safetensors", "w.weights.h5", "w_notop.h5", "w_model.h5"])
 def test_every_layout_gives_the_same_weights(tensors, tmp_path: Path, name: str) -> None:
-    loaded = load_weights(DEMO, str(_save(tensors, tmp_path / name)), 0)
+    loaded = load_weights(DEMO, str(save_weights(tensors, tmp_path / name)), 0)
     assert loaded.source == name
     assert loaded.digest == load_weights(DEMO, "random", 3).digest
     for key, value in tensors.items():
@@ -90,7 +54,7 @@ def test_demo_weights_are_small_trained_and_in_the_package() -> None:
 
 @pytest.mark.parametrize("name", ["w.safetensors", "w.weights.h5", "w_notop.h5"])
 def test_weights_of_another_network_are_refused_by_layer_and_shape(tensors, tmp_path: Path, name: str) -> None:
-    path = _save(tensors, tmp_path / name)
+    path = save_weights(tensors, tmp_path / name)
     with pytest.raises(WeightsError, match=r"block1_conv1/kernel is \(3, 3, 3, 8\), expected \(3, 3, 3, 64\)"):
         load_weights(VGG16, str(path), 0)
 
@@ -99,10 +63,10 @@ def test_weights_of_another_network_are_refused_by_layer_and_shape(tensors, tmp_
 def test_a_missing_and_a_foreign_layer_are_named(tensors, tmp_path: Path, name: str) -> None:
     less = {key: value for key, value in tensors.items() if "block5_conv3" not in key}
     with pytest.raises(WeightsError, match="it has no block5_conv3/kernel"):
-        load_weights(DEMO, str(_save(less, tmp_path / name)), 0)
+        load_weights(DEMO, str(save_weights(less, tmp_path / name)), 0)
     more = tensors | {"extra/kernel": np.ones((3, 3, 64, 2), np.float32), "extra/bias": np.ones(2, np.float32)}
     with pytest.raises(WeightsError, match=r"it has extra/(kernel|bias)"):
-        load_weights(DEMO, str(_save(more, tmp_path / f"more_{name}")), 0)
+        load_weights(DEMO, str(save_weights(more, tmp_path / f"more_{name}")), 0)
 
 
 @pytest.mark.parametrize("name", ["w.weights.h5", "w_notop.h5", "w_model.h5"])
@@ -112,7 +76,7 @@ def test_a_network_with_layers_that_are_no_convolutions_is_refused(tmp_path: Pat
     for layer in DEMO.layers:
         x = keras.layers.Conv2D(layer.filters, 3, name=layer.name)(x)
         x = keras.layers.BatchNormalization(name="norm")(x) if layer.index == 0 else x
-    path = _save_model(keras.Model(inputs, x), tmp_path / name)
+    path = save_model(keras.Model(inputs, x), tmp_path / name)
     with pytest.raises(WeightsError, match=r"does not fit demo: it has norm/0 \(8,\) besides"):
         load_weights(DEMO, str(path), 0)
 
@@ -122,7 +86,7 @@ def test_a_convolution_without_bias_is_refused(tmp_path: Path, name: str) -> Non
     x = inputs = keras.Input((None, None, 3))
     for layer in DEMO.layers:
         x = keras.layers.Conv2D(layer.filters, 3, name=layer.name, use_bias=layer.index != 1)(x)
-    path = _save_model(keras.Model(inputs, x), tmp_path / name)
+    path = save_model(keras.Model(inputs, x), tmp_path / name)
     with pytest.raises(WeightsError, match=r"it has no block1_conv2/bias, expected \(8,\)"):
         load_weights(DEMO, str(path), 0)
 
@@ -130,20 +94,20 @@ def test_a_convolution_without_bias_is_refused(tmp_path: Path, name: str) -> Non
 def test_weights_that_are_no_floating_numbers_are_refused(tensors, tmp_path: Path) -> None:
     whole = tensors | {"block1_conv1/kernel": np.ones((3, 3, 3, 8), np.int32)}
     with pytest.raises(WeightsError, match="block1_conv1/kernel is int32, expected a floating type"):
-        load_weights(DEMO, str(_save(whole, tmp_path / "w.safetensors")), 0)
+        load_weights(DEMO, str(save_weights(whole, tmp_path / "w.safetensors")), 0)
 
 
 def test_values_that_are_not_finite_are_refused(tensors, tmp_path: Path) -> None:
     damaged = {key: value.copy() for key, value in tensors.items()}
     damaged["block2_conv1/bias"][3] = np.nan
     with pytest.raises(WeightsError, match="block2_conv1/bias has values that are not finite"):
-        load_weights(DEMO, str(_save(damaged, tmp_path / "w.safetensors")), 0)
+        load_weights(DEMO, str(save_weights(damaged, tmp_path / "w.safetensors")), 0)
 
 
 @pytest.mark.parametrize("name", ["w.safetensors", "w.weights.h5", "w_notop.h5"])
 @pytest.mark.parametrize("kept", [0, 7, 100, 5000])
 def test_truncated_files_are_refused(tensors, tmp_path: Path, name: str, kept: int) -> None:
-    path = _save(tensors, tmp_path / name)
+    path = save_weights(tensors, tmp_path / name)
     path.write_bytes(path.read_bytes()[:kept])
     with pytest.raises(WeightsError, match="cannot be read as weights"):
         read_tensors(path)
@@ -154,90 +118,6 @@ def test_what_is_no_weights_file_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "notes.txt").write_text("hello")
     with pytest.raises(WeightsError, match=name):
         load_weights(DEMO, str(tmp_path / name), 0)
-
-
-def test_the_imagenet_file_is_found_in_kerass_cache_and_its_hash_checked(monkeypatch, tmp_path: Path) -> None:
-    cached = tmp_path / "models" / "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
-    cached.parent.mkdir()
-    _save(random_tensors(VGG16, 0), cached)
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    with pytest.raises(WeightsError, match="its MD5 is") as caught:
-        load_weights(VGG16, "pretrained", 0)
-    assert str(cached) in str(caught.value)
-    monkeypatch.setattr(pretrained, "VGG16_MD5", hashlib.md5(cached.read_bytes()).hexdigest())
-    assert load_weights(VGG16, "pretrained", 0).digest == load_weights(VGG16, "random", 0).digest
-
-
-def test_without_network_the_missing_file_is_named_quickly(monkeypatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # Nothing listens there, whatever network the machine has.
-    began = time.monotonic()
-    with pytest.raises(NotFoundOnline) as caught:
-        load_weights(VGG16, "pretrained", 0)
-    assert time.monotonic() - began < 15
-    for word in ("notop.h5", str(tmp_path / "models"), "--weights FILE", "--weights random", "--network demo"):
-        assert word in str(caught.value)
-
-
-FETCH = """
-import sys
-from keras.src.applications import vgg16
-vgg16.WEIGHTS_PATH_NO_TOP = sys.argv[1]
-from amaxds.spec import network
-from amaxds.compute import pretrained
-from amaxds.compute import pretrained
-from amaxds.compute.networks import load_weights
-pretrained.VGG16_MD5 = sys.argv[2]
-print(load_weights(network.VGG16, "pretrained", 0).digest)
-"""
-
-
-def test_a_download_that_is_killed_leaves_nothing_that_passes_for_the_file(tmp_path: Path) -> None:
-    """The real download by Keras, from a server on this machine that first stops half way."""
-    data = _save(random_tensors(VGG16, 0), tmp_path / "w_notop.h5").read_bytes()
-    halves = threading.Event()
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def _head(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-
-        do_HEAD = _head  # noqa: N815
-
-        def do_GET(self) -> None:
-            self._head()
-            if halves.is_set():
-                self.wfile.write(data)
-            else:
-                self.wfile.write(data[: len(data) // 2])
-                self.wfile.flush()
-                halves.set()
-                time.sleep(60)
-
-        def log_message(self, *args: object) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    home = tmp_path / "keras"
-    home.mkdir()
-    command = [sys.executable, "-c", FETCH, f"http://127.0.0.1:{server.server_port}/w.h5", hashlib.md5(data).hexdigest()]
-    environment = os.environ | {"KERAS_HOME": str(home)}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    assert halves.wait(60)
-    while not any(path.stat().st_size > len(data) // 4 for path in (home / "models").iterdir()):
-        assert process.poll() is None
-        time.sleep(0.01)
-    process.kill()
-    process.wait()
-    assert not list((home / "models").glob("*notop.h5"))
-    again = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    server.shutdown()
-    server.server_close()
-    assert again.stdout.split()[-1] == load_weights(VGG16, "random", 0).digest, again.stderr
-    assert [path.name for path in (home / "models").iterdir()] == ["vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"]
 
 
 def test_a_file_that_the_library_never_finishes_is_given_up(tmp_path: Path) -> None:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +11,7 @@ import pytest
 
 from amaxds.dataset.record import STATUSES, descriptions
 from amaxds.spec.network import DEMO
-from support.commands import amaxds
+from support.commands import amaxds, run_program
 from support.folders import read_rows
 
 
@@ -67,21 +64,8 @@ def test_kaggles_metadata_keeps_kaggles_limits_and_describes_every_column(bundle
     assert all(field["description"] and field["type"] in ("string", "integer", "number") for field in table["schema"]["fields"])
 
 
-READ = """
-import json, sys
-import mlcroissant
-dataset = mlcroissant.Dataset(jsonld=sys.argv[1])
-table = {row["original/file"].decode(): row["original/pixels_sha256"].decode() for row in dataset.records("original")}
-import hashlib
-pictures = {row["pictures/file"].decode(): hashlib.sha256(row["pictures/image"].tobytes()).hexdigest()
-            for row in dataset.records("pictures")}
-print(json.dumps([list(dataset.metadata.ctx.issues.errors), len(table), table == pictures]))
-"""
-
-
 def test_croissants_own_reader_finds_the_pictures_that_the_table_names(bundled: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-W", "ignore", "-c", READ, str(bundled / "croissant.json")]
-    ended = subprocess.run(command, env=os.environ | {"HOME": str(tmp_path)}, capture_output=True, text=True, check=False)
+    ended = run_program("read_bundle_croissant.py", bundled / "croissant.json", HOME=str(tmp_path))
     assert ended.returncode == 0, ended.stderr
     assert json.loads(ended.stdout) == [[], 24, True]
 

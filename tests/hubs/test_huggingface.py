@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from support.commands import amaxds
+from support.commands import amaxds, run_program
 from support.folders import hashes
 from support.huggingface_server import HuggingFaceServer
 
@@ -152,22 +150,12 @@ def test_a_finding_stops_publishing(hub: HuggingFaceServer, publish: Publish, da
     assert hub.requests == []
 
 
-LOAD = """
-import json, sys
-sys.modules["amaxds"] = None
-import datasets
-loaded = datasets.load_dataset(sys.argv[1])
-print(json.dumps([[row["layer"], row["filter"], row["pixels_sha256"]] for rows in loaded.values() for row in rows]))
-"""
-
-
 def test_load_dataset_gives_what_was_built_to_someone_without_amaxds(
     hub: HuggingFaceServer, publish: Publish, small: Path, tmp_path: Path
 ) -> None:
     assert publish().returncode == 0
     environment = {"HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_XET": "1", "HF_TOKEN": hub.token, "HF_HOME": str(tmp_path / "else")}
-    command = [sys.executable, "-c", LOAD, REPO]
-    ended = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
+    ended = run_program("load_without_amaxds.py", REPO, **environment)
     assert ended.returncode == 0, ended.stderr
     assert {(layer, filter): digest for layer, filter, digest in json.loads(ended.stdout)} == hashes(small)
 

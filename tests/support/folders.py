@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -30,3 +31,12 @@ def read_rows(folder: Path, recipe: str = "original") -> dict[tuple[int, int], d
 def hashes(folder: Path, recipe: str = "original") -> dict[tuple[int, int], str]:
     """(layer label, filter) -> pixels_sha256 of every record of a dataset folder."""
     return {key: row["pixels_sha256"] for key, row in read_rows(folder, recipe).items()}
+
+
+def zipped(folder: Path, top: str = "") -> Path:
+    """Zip the files of a folder into one beside it, under a folder named `top` where one is given."""
+    path = folder.with_suffix(".zip")
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(folder.rglob("*")):
+            archive.write(file, top + file.relative_to(folder).as_posix())
+    return path

@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from support.commands import amaxds, start_build
+from support.commands import amaxds, run_program, start_build
 from support.folders import files_of, shards_of
 
 Check = Callable[..., None]
@@ -151,46 +150,11 @@ def test_a_node_that_is_killed_in_mid_unit_and_one_that_comes_change_no_byte(nod
     assert files_of(folder) == files_of(alone)
 
 
-DEADLY = """
-import functools, os, sys
-from pathlib import Path
-from amaxds.builds.build import build
-from amaxds.builds.executors.open import open_engine
-from amaxds.errors import AmaxdsError
-from amaxds.spec.network import DEMO
-from amaxds.spec.plan import make_plan
-from amaxds.compute.networks import load_weights
-
-out, name, layers, address = sys.argv[1:]
-
-def dies(work, site, task, check):
-    if getattr(task, "name", None) == name:
-        os._exit(1)
-    return work(site, task, check)
-
-class Deadly:
-    def __init__(self, engine):
-        self.first, self.open, self._run = engine.first, engine.open, engine.run
-
-    def run(self, tasks, work):
-        return self._run(tasks, functools.partial(dies, work))
-
-plan = make_plan(DEMO, ["original"], steps=20, layers=layers)
-try:
-    with open_engine("ray", address=address) as engine:
-        build(Path(out), plan, load_weights(DEMO, "pretrained", 0), Deadly(engine))
-except AmaxdsError as error:
-    print(error, file=sys.stderr)
-    sys.exit(error.exit_code)
-"""
-
-
 def test_a_unit_that_ends_its_actor_each_time_is_named_and_the_rest_is_done(nodes: Nodes, local: Path, tmp_path: Path) -> None:
     folder = tmp_path / local.name
     nodes.add()
     nodes.add()
-    command = [sys.executable, "-c", DEADLY, str(folder), "block2_conv1-0000", LAYERS[1], nodes.on[-1]]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    ended = run_program("deadly_unit.py", folder, "block2_conv1-0000", LAYERS[1], nodes.on[-1])
     assert ended.returncode == 3, ended.stderr
     errors = ended.stderr.splitlines()
     assert sum("lost its worker; units to run again: 1" in line for line in errors) == 3

@@ -13,44 +13,11 @@ from pathlib import Path
 import pytest
 
 from amaxds.spec.network import DEMO
-from support.commands import amaxds, start_build
+from support.commands import PROGRAMS, amaxds, start_build
 from support.folders import hashes, shards_of
 
 BACKENDS = ("tensorflow", "jax")
 RECIPES = ("original", "clear")
-
-# A process makes the part of the work whose place is its own number: alternating blocks of four filters, so that layers and
-# units are both divided.
-CHILD = """
-import json, sys
-import numpy as np
-from amaxds.compute import backend
-from amaxds.builds.executors import local
-from amaxds.spec.network import DEMO
-from amaxds.spec.plan import Plan, make_plan
-from amaxds.compute.programs import Programs
-from amaxds.builds.synthesis import synthesise
-from amaxds.compute.networks import load_weights
-
-part, said = int(sys.argv[1]), json.loads(sys.argv[2])
-backend.start(said["workers"])
-whole = make_plan(DEMO, said["recipes"], layers=said["layers"], filters=said["filters"], steps=said["steps"])
-own = {
-    name: tuple(filter for filter in filters if (DEMO.layer(name).index + filter // 4) % said["processes"] == part)
-    for name, filters in whole.scope.items()
-}
-plan = Plan(DEMO, whole.recipes, whole.seed, {name: kept for name, kept in own.items() if kept}, whole.batch_size)
-units = list(plan.units())
-if said["order"] == "reversed":
-    units.reverse()
-elif said["order"] == "shuffled":
-    np.random.default_rng(6).shuffle(units)
-programs = Programs(DEMO, load_weights(DEMO, "pretrained", 0))
-make = lambda unit, check: synthesise(plan, programs, unit, check)
-for unit, rows in local.run_local(units, make, said["workers"]):
-    for row in rows:
-        print(row["recipe"], row["layer"], row["filter"], row["pixels_sha256"])
-"""
 
 
 @dataclass(frozen=True)
@@ -70,7 +37,7 @@ def _pixels(backend: str, work: Work) -> dict[tuple[str, str, int], str]:
     """(recipe, layer, filter) -> pixels_sha256, made by processes that run at the same time."""
     running = [
         subprocess.Popen(
-            [sys.executable, "-c", CHILD, str(part), json.dumps(asdict(work))],
+            [sys.executable, str(PROGRAMS / "make_part.py"), str(part), json.dumps(asdict(work))],
             env=os.environ | {"KERAS_BACKEND": backend},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

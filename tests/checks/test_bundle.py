@@ -6,9 +6,7 @@ import json
 import os
 import re
 import shutil
-import stat
 import struct
-import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -22,30 +20,16 @@ from amaxds.dataset.build_reader import require_build_info
 from amaxds.dataset.bundle import bundle
 from amaxds.image import decode_png, encode_png
 from support.commands import SMALL, amaxds
+from support.folders import zipped
 
 Corruption = Callable[[Path], object]
 IMAGE = "filterActivations/block2_conv2/filter-3.png"
 OTHER = "filterActivations/block2_conv2/filter-4.png"
 
 
-@pytest.fixture(scope="module")
-def bundled(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("bundled") / "bundle"
-    bundle(small, require_build_info(small), out)
-    return out
-
-
 @pytest.fixture
 def copy(bundled: Path, tmp_path: Path) -> Path:
     return shutil.copytree(bundled, tmp_path / "bundle")
-
-
-def _zipped(folder: Path, top: str = "") -> Path:
-    path = folder.with_suffix(".zip")
-    with zipfile.ZipFile(path, "w") as archive:
-        for file in sorted(folder.rglob("*")):
-            archive.write(file, top + file.relative_to(folder).as_posix())
-    return path
 
 
 def _edit(name: str, old: str, new: str) -> Corruption:
@@ -178,7 +162,7 @@ CORRUPTIONS: dict[str, tuple[str, Corruption]] = {
 
 @pytest.mark.parametrize("top", ["", "my bundle/"])
 def test_an_untouched_bundle_has_no_findings_as_folder_and_as_zip(bundled: Path, copy: Path, top: str) -> None:
-    for path in (bundled, _zipped(copy, top)):
+    for path in (bundled, zipped(copy, top)):
         report = validate(path)
         assert report.findings == []
         assert report.images == 24
@@ -200,14 +184,14 @@ def test_each_recipe_of_a_dataset_makes_a_valid_bundle(tmp_path: Path) -> None:
 def test_a_bundle_as_kaggle_hands_it_out_has_no_settings_file_and_is_valid(copy: Path) -> None:
     (copy / "dataset-metadata.json").unlink()
     assert validate(copy).valid
-    assert validate(_zipped(copy)).valid
+    assert validate(zipped(copy)).valid
 
 
 @pytest.mark.parametrize("corruption", CORRUPTIONS)
 def test_every_corruption_of_a_bundle_is_found_under_its_rule(corruption: str, copy: Path) -> None:
     rule, corrupt = CORRUPTIONS[corruption]
     corrupt(copy)
-    forms = [copy] if corruption.startswith(("a link", "a pipe")) else [copy, _zipped(copy)]
+    forms = [copy] if corruption.startswith(("a link", "a pipe")) else [copy, zipped(copy)]
     for path in forms:
         report = validate(path)
         assert rule in {finding.rule for finding in report.findings}
@@ -219,113 +203,12 @@ def test_every_rule_that_a_bundle_can_break_is_tried() -> None:
     assert rules == set(RULES) - {"shards", "card", "sheet"}
 
 
-def _add(name: str, data: bytes = b"x", mode: int = 0, **changes: int) -> Corruption:
-    def change(path: Path) -> None:
-        entry = zipfile.ZipInfo(name)
-        entry.external_attr = mode << 16
-        with zipfile.ZipFile(path, "a") as archive:
-            archive.writestr(entry, data)
-
-    return change
-
-
-def _bytes(change: Callable[[bytes], bytes]) -> Corruption:
-    return lambda path: path.write_bytes(change(path.read_bytes()))
-
-
-def _replace(name: str, data: bytes, method: int = zipfile.ZIP_DEFLATED) -> Corruption:
-    """The same zip with one file exchanged."""
-
-    def change(path: Path) -> None:
-        with zipfile.ZipFile(path) as archive:
-            files = {each: archive.read(each) for each in archive.namelist() if not each.endswith("/")}
-        with zipfile.ZipFile(path, "w", method) as archive:
-            for each, content in (files | {name: data}).items():
-                archive.writestr(each, content)
-
-    return change
-
-
-def _lie_about_size(data: bytes) -> bytes:
-    """The size of build.json, in the list at the end, changed to one byte."""
-    place = data.rindex(b"PK\1\2", 0, data.rindex(b"build.json"))
-    return data[: place + 24] + struct.pack("<I", 1) + data[place + 28 :]
-
-
-def _sparse(path: Path) -> None:
-    """A file of two gigabytes, most of it holes, whose list of entries claims a gigabyte of it."""
-    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, 1 << 30, 1 << 30, 0)
-    with path.open("wb") as file:
-        file.seek(2 << 30)
-        file.write(end)
-
-
-ZIP_CORRUPTIONS: dict[str, tuple[str, Corruption]] = {
-    "a name that climbs out": ("files", _add("../../evil.png")),
-    "an absolute name": ("files", _add("/etc/evil.png")),
-    "a name with a drive": ("files", _add("C:/evil.png")),
-    "a name with backslashes": ("files", _add("..\\evil.png")),
-    "an image that is a link": ("files", _add("filterActivations/block1_conv1/filter-x.png", b"/etc/passwd", stat.S_IFLNK)),
-    "a device": ("files", _add("tape", mode=stat.S_IFBLK)),
-    "an empty folder": ("files", _add("more/", b"")),
-    "a bomb for an image": ("image", _replace(IMAGE, bytes(200_000_000))),
-    "a bomb for build.json": ("build", _replace("build.json", bytes(200_000_000))),
-    "a bomb for metadata.csv": ("files", _replace("metadata.csv", bytes(200_000_000))),
-    "compressed in another way": ("files", _replace(IMAGE, b"x", zipfile.ZIP_BZIP2)),
-    "cut off": ("files", _bytes(lambda data: data[:-100])),
-    "empty": ("files", _bytes(lambda data: b"")),
-    "no zip at all": ("files", _bytes(lambda data: b"hello" * 100)),
-    "a size that is not the file's": (
-        "build",
-        _bytes(_lie_about_size),
-    ),
-    "one byte of an image changed": (
-        "image",
-        _bytes(lambda data: (at := data.index(b"IDAT") + 99) and data[:at] + b"?" + data[at + 1 :]),
-    ),
-    "a list of entries of a gigabyte": ("files", _sparse),
-}
-
-
-@pytest.mark.parametrize("corruption", ZIP_CORRUPTIONS)
-def test_every_corruption_of_a_zip_is_found_under_its_rule(corruption: str, copy: Path) -> None:
-    rule, corrupt = ZIP_CORRUPTIONS[corruption]
-    path = _zipped(copy)
-    corrupt(path)
-    found = {finding.rule for finding in validate(path).findings}
-    assert rule in found
-
-
-def test_an_entry_that_is_there_twice_is_not_read(copy: Path) -> None:
-    path = _zipped(copy)
-    with pytest.warns(UserWarning, match="Duplicate name"), zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(IMAGE, encode_png(np.zeros((88, 88, 3), np.uint8)))
-    findings = validate(path).findings
-    assert ("files", IMAGE, "is there twice") in {(each.rule, each.place, each.problem) for each in findings}
-
-
-def test_an_encrypted_entry_is_not_read(copy: Path) -> None:
-    path = _zipped(copy)
-    data = path.read_bytes()
-    place = data.rindex(b"PK\1\2")
-    path.write_bytes(data[: place + 8] + b"\x01\x00" + data[place + 10 :])
-    assert any(each.problem == "is encrypted" for each in validate(path).findings)
-
-
-def test_nothing_is_written_while_a_zip_is_validated(copy: Path) -> None:
-    path = _zipped(copy)
-    _add("../evil.png")(path)
-    shutil.rmtree(copy)
-    validate(path)
-    assert os.listdir(path.parent) == [path.name]
-
-
 def test_findings_in_a_zip_are_printed_with_their_rules(copy: Path) -> None:
     _column("seed", "1")(copy)
-    ended = amaxds("validate", _zipped(copy))
+    ended = amaxds("validate", zipped(copy))
     assert ended.returncode == 1
     lines = ended.stdout.splitlines()
     assert "record    metadata.csv line 6 block1_conv1/4: seed is 1, build.json says 0" in lines
     assert "record    every value is in its column's range, and network, recipe and seed are the build's" in lines
-    ended = amaxds("validate", _zipped(copy), "--json")
+    ended = amaxds("validate", zipped(copy), "--json")
     assert json.loads(ended.stdout)["valid"] is False

@@ -1,0 +1,88 @@
+"""Too little memory is told beforehand, and no build is refused that would fit."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from amaxds.compute.memory import batch_size_within, least_bytes
+from amaxds.spec.network import VGG16
+from amaxds.spec.plan import make_plan
+from support.commands import run_program
+
+Check = Callable[..., None]
+
+
+def _limit_memory(megabytes: int) -> Callable[[], None]:
+    return lambda: resource.setrlimit(resource.RLIMIT_DATA, (megabytes << 20, megabytes << 20))
+
+
+@pytest.mark.parametrize("library", ["tensorflow", "jax"])
+def test_too_little_memory_is_told_beforehand_and_names_the_batch_size(
+    library: str, tmp_path: Path, assert_error: Check
+) -> None:
+    command = [sys.executable, "-m", "amaxds", "build", str(tmp_path / "out"), "--network", "vgg16", "--weights", "random"]
+    command += ["--recipe", "original", "--steps", "1", "--layers", "block3_conv1", "--filters", "0", "--batch-size", "256"]
+    environment = os.environ | {"KERAS_BACKEND": library}
+    ended = subprocess.run(
+        command, env=environment, capture_output=True, text=True, preexec_fn=_limit_memory(3000), check=False, timeout=300
+    )
+    assert_error(ended, 3, "out of memory: --batch-size 256", "GB or more, and", "--workers 1 to go on", "in a new OUT")
+
+
+@pytest.mark.parametrize("library", ["tensorflow", "jax"])
+def test_memory_that_the_library_cannot_have_is_said_in_the_same_words(library: str) -> None:
+    ended = run_program("too_much_memory.py", timeout=120, KERAS_BACKEND=library)
+    assert ended.stdout.startswith("out of memory: --batch-size 256 on 2 workers needs more than there is.\n"), ended.stderr
+
+
+ACCOUNT = """
+import jax, numpy as np
+from amaxds.compute import backend
+backend.start(1)
+from amaxds.compute.memory import least_bytes
+from amaxds.spec.network import DEMO, VGG16
+from amaxds.spec.plan import make_plan
+from amaxds.compute.programs import Programs
+from amaxds.compute.networks import load_weights
+for network, layer in ((DEMO, "block1_conv2"), (DEMO, "block5_conv3"), (VGG16, "block3_conv1")):
+    programs = Programs(network, load_weights(network, "random", 0))
+    for unit in make_plan(network, ["clear", "original"], layers=layer, filters="0", batch_size=4).units():
+        start = np.stack([unit.recipe.start(network, 0, unit.layer.index, 0)] * 4)
+        now = np.stack([unit.recipe.schedule(network, 0, unit.layer.index, 0)] * 4)[:, 0]
+        state = unit.recipe.first_state(jax.numpy.asarray(start))
+        step = jax.jit(programs._make_step(unit.recipe, unit.layer))
+        given = programs._forward.given(unit.layer), programs._forward.own(unit.layer, [0] * 4)
+        account = step.lower(given, state, np.zeros(4, bool), now).compile().memory_analysis()
+        print(account.temp_size_in_bytes / least_bytes([unit], 1))
+"""
+
+
+def test_no_build_is_refused_that_would_fit() -> None:
+    """By XLA's own account of what its programs take."""
+    ended = subprocess.run(
+        [sys.executable, "-c", ACCOUNT], env=os.environ | {"KERAS_BACKEND": "jax"}, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    ratios = [float(line) for line in ended.stdout.splitlines()]
+    assert len(ratios) == 6
+    assert 1 <= min(ratios) < max(ratios) < 5
+
+
+@pytest.mark.parametrize("gigabytes", [4, 8, 24, 48, 141])
+def test_batches_on_a_gpu_are_the_largest_that_surely_fit(gigabytes: int) -> None:
+    """A step takes up to 4.4 times its maps, of which nine tenths are what it needs at the least."""
+
+    def most_bytes(batch_size: int) -> float:
+        units = list(make_plan(VGG16, ["clear"], layers="block5_conv3", batch_size=batch_size).units())
+        return least_bytes(units, workers=2) / 0.9 * 4.4
+
+    size = batch_size_within(VGG16, gigabytes * 10**9)
+    assert most_bytes(size) < gigabytes * 1e9
+    assert size == 128 or most_bytes(2 * size) > 0.8 * gigabytes * 1e9

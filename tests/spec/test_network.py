@@ -1,0 +1,20 @@
+"""The networks that are known by heart."""
+
+from __future__ import annotations
+
+from amaxds.spec.network import DEMO, VGG16
+
+
+def test_networks_are_vgg16_and_its_eighth() -> None:
+    assert (VGG16.filters, DEMO.filters) == (4224, 528)
+    for wide, narrow in zip(VGG16.layers, DEMO.layers, strict=True):
+        assert (narrow.name, narrow.filters * 8) == (wide.name, wide.filters)
+
+
+def test_receptive_fields_and_strides_are_the_known_ones() -> None:
+    table = {layer.name: (layer.receptive_field, layer.stride) for layer in VGG16.layers}
+    assert table["block1_conv1"] == (3, 1)
+    assert table["block2_conv2"] == (14, 2)
+    assert table["block3_conv3"] == (40, 4)
+    assert table["block4_conv3"] == (92, 8)
+    assert table["block5_conv3"] == (196, 16)
