@@ -14,8 +14,7 @@ from amaxds.compute.weights import random_tensors, read_tensors
 from amaxds.errors import WeightsError
 from amaxds.spec.network import DEMO, VGG16
 from support.commands import ROOT
-from support.fuzzing import hdf5, nested_layers
-from support.weights_files import save_model, save_weights
+from support.weights_files import hdf5, nested_layers, save_model, save_weights
 
 pytestmark = pytest.mark.usefixtures("_backend")
 

@@ -11,7 +11,8 @@ import pytest
 from amaxds.dataset.build_reader import require_build_info
 from amaxds.dataset.bundle import bundle
 from support.commands import amaxds
-from support.huggingface_server import HuggingFaceServer, Repo
+from support.huggingface_repo import Repo
+from support.huggingface_server import HuggingFaceServer
 from support.kaggle_server import Dataset, KaggleServer, Version
 
 REPO = "owner/demo-filter-activations"

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -33,6 +32,7 @@ from amaxds.image import decode_png, encode_png, has_only_pixels, is_stretched_n
 from amaxds.spec.network import DEMO
 from amaxds.spec.plan import make_plan
 from amaxds.spec.selection import make_scope
+from support.weights_files import hdf5, named_layers, nested_layers, saved_layers
 
 Run = Callable[[bytes], bool]
 
@@ -283,37 +283,3 @@ def _stored(archive: bytes) -> bytes:
         for name in source.namelist():
             target.writestr(name, source.read(name))
     return sink.getvalue()
-
-
-def hdf5(write: Callable[[h5py.File], None]) -> bytes:
-    sink = io.BytesIO()
-    with h5py.File(sink, "w") as file:
-        write(file)
-    return sink.getvalue()
-
-
-def named_layers(file: h5py.Group) -> None:
-    """The layout of Keras's published files."""
-    tensors = random_tensors(DEMO, 0)
-    file.attrs["layer_names"] = [layer.name.encode() for layer in DEMO.layers]
-    for layer in DEMO.layers:
-        group = file.create_group(layer.name)
-        names = [f"{layer.name}/{kind}:0" for kind in ("kernel", "bias")]
-        group.attrs["weight_names"] = [name.encode() for name in names]
-        for name in names:
-            group[name] = tensors[name.removesuffix(":0")]
-
-
-def nested_layers(file: h5py.File) -> None:
-    """The same one level deeper, as `Model.save` writes it."""
-    named_layers(file.create_group("model_weights"))
-
-
-def saved_layers(file: h5py.File) -> None:
-    """The layout of `Model.save_weights`."""
-    tensors = random_tensors(DEMO, 0)
-    for number, layer in enumerate(DEMO.layers):
-        group = file.create_group(f"layers/conv2d_{number}/vars")
-        group.attrs["name"] = layer.name
-        for key, kind in enumerate(("kernel", "bias")):
-            group[str(key)] = tensors[f"{layer.name}/{kind}"]

@@ -1,5 +1,7 @@
 """A loopback stand-in for the Hugging Face Hub: enough of it for the real client to publish, check and load datasets."""
 
+from __future__ import annotations
+
 import base64
 import hashlib
 import json
@@ -7,10 +9,12 @@ import re
 import sys
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar, Self
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from support.huggingface_repo import Commit, Repo, describe
 
 Headers = Mapping[str, str]
 NONE: Headers = {}
@@ -36,29 +40,6 @@ CALLS = {
 
 
 @dataclass
-class Commit:
-    """One version of a repository, whole."""
-
-    id: str
-    message: str
-    files: dict[str, bytes]
-
-
-@dataclass
-class Repo:
-    """A repository: its versions, oldest first, and its large objects by SHA-256."""
-
-    private: bool
-    commits: list[Commit]
-    objects: dict[str, bytes] = field(default_factory=dict)
-
-    def add(self, message: str, files: dict[str, bytes]) -> Commit:
-        seed = repr((len(self.commits), message, sorted(files.items())))
-        self.commits.append(Commit(hashlib.sha1(seed.encode()).hexdigest(), message, files))
-        return self.commits[-1]
-
-
-@dataclass
 class Failure:
     """What befalls the next `times` requests that match."""
 
@@ -79,20 +60,10 @@ class Refusal(Exception):
         self.headers = {"X-Error-Message": error, **({"X-Error-Code": code} if code else {})}
 
 
-def describe(path: str, data: bytes) -> dict[str, Any]:
-    """A file as an entry of the tree: its size, its git blob and, for a large object, what the blob points to."""
-    entry: dict[str, Any] = {"type": "file", "path": path, "size": len(data)}
-    if data and path.endswith((".parquet", ".png")):
-        sha256, size = hashlib.sha256(data).hexdigest(), len(data)
-        data = f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {size}\n".encode()
-        entry["lfs"] = {"oid": sha256, "size": size, "pointerSize": len(data)}
-    return {**entry, "oid": hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()}
-
-
 class Handler(BaseHTTPRequestHandler):
     """Reads a request, and answers it or fails as told."""
 
-    hub: ClassVar["HuggingFaceServer"]
+    hub: ClassVar[HuggingFaceServer]
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 

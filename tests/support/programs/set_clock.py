@@ -1,4 +1,4 @@
-"""The command, of whose seconds the clock is set by some after some others: AFTER JUMP ARGUMENTS..."""
+"""The command with a clock that jumps by JUMP seconds once AFTER seconds have passed: AFTER JUMP ARGUMENTS..."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""Ask the numerical library for more memory than there is, and print the error that becomes of it."""
+"""Ask the numerical library for more memory than there is, and print how that is refused."""
 
 from amaxds.compute import backend
 from amaxds.compute.memory import memory_errors
