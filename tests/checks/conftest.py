@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from amaxds.dataset.build_info import require_build_info
+from amaxds.dataset.build_reader import require_build_info
 from amaxds.dataset.bundle import bundle
 
 

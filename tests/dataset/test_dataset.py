@@ -96,4 +96,3 @@ def test_the_datasets_builder_writes_the_files_of_the_build(small: Path, tmp_pat
         (made,) = (tmp_path / "out").glob(f"images-{split}*.parquet")
         (due,) = (small / "original").glob(f"{split}-*.parquet")
         assert made.read_bytes() == due.read_bytes()
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,22 @@ class Commit:
     id: str
     message: str
     files: dict[str, bytes]
+
+    def entries(self) -> list[dict[str, Any]]:
+        """Its files and folders, sorted by path, as the hub lists a tree."""
+        folders = {path[: slash.start()] for path in self.files for slash in re.finditer("/", path)}
+        listed = [{"type": "directory", "path": path, "size": 0, "oid": "0" * 40} for path in folders]
+        return sorted([describe(*item) for item in self.files.items()] + listed, key=lambda entry: str(entry["path"]))
+
+    def siblings(self, blobs: bool) -> list[dict[str, Any]]:
+        """Its files as the hub lists them with the repository; blobs: with sizes and hashes."""
+        siblings: list[dict[str, Any]] = [{"rfilename": path} for path in sorted(self.files)]
+        for sibling in siblings if blobs else ():
+            entry = describe(sibling["rfilename"], self.files[sibling["rfilename"]])
+            sibling |= {"size": entry["size"], "blobId": entry["oid"]}
+            if lfs := entry.get("lfs"):
+                sibling["lfs"] = {"sha256": lfs["oid"], "size": lfs["size"], "pointerSize": lfs["pointerSize"]}
+        return siblings
 
 
 @dataclass

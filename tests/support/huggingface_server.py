@@ -128,11 +128,6 @@ class Handler(BaseHTTPRequestHandler):
                 return version
         raise Refusal(404, f"Invalid rev id: {revision}", "RevisionNotFound")
 
-    def entries(self) -> list[dict[str, Any]]:
-        folders = {path[: slash.start()] for path in self.version.files for slash in re.finditer("/", path)}
-        listed = [{"type": "directory", "path": path, "size": 0, "oid": "0" * 40} for path in folders]
-        return sorted([describe(*item) for item in self.version.files.items()] + listed, key=lambda entry: str(entry["path"]))
-
     def whoami(self) -> Any:
         token = {"displayName": "test", "role": "write"}
         return {"type": "user", "name": "owner", "orgs": [], "auth": {"type": "access_token", "accessToken": token}}
@@ -213,25 +208,20 @@ class Handler(BaseHTTPRequestHandler):
         return {"commitOid": added.id, "commitUrl": f"{self.hub.url}/{self.kind}/{self.name}/commit/{added.id}"}
 
     def info(self) -> Any:
-        siblings: list[dict[str, Any]] = [{"rfilename": path} for path in sorted(self.version.files)]
-        for sibling in siblings if "blobs" in self.query else ():
-            entry = describe(sibling["rfilename"], self.version.files[sibling["rfilename"]])
-            sibling |= {"size": entry["size"], "blobId": entry["oid"]}
-            if lfs := entry.get("lfs"):
-                sibling["lfs"] = {"sha256": lfs["oid"], "size": lfs["size"], "pointerSize": lfs["pointerSize"]}
+        siblings = self.version.siblings("blobs" in self.query)
         known = {"id": self.name, "author": self.name.split("/")[0], "sha": self.version.id, "lastModified": DATE}
         return {**known, "private": self.repo.private, "gated": False, "disabled": False, "siblings": siblings}
 
     def tree(self) -> Any:
         prefix, recursive = f"{self.file}/" if self.file else "", self.query.get("recursive") == ["true"]
-        inside = [entry for entry in self.entries() if entry["path"].startswith(prefix)]
+        inside = [entry for entry in self.version.entries() if entry["path"].startswith(prefix)]
         if prefix and not inside:
             raise Refusal(404, f"{self.file} does not exist", "EntryNotFound")
         return [entry for entry in inside if recursive or "/" not in entry["path"][len(prefix) :]]
 
     def paths_info(self) -> Any:
         wanted = parse_qs(self.body.decode())["paths"]
-        return [entry for entry in self.entries() if entry["path"] in wanted]
+        return [entry for entry in self.version.entries() if entry["path"] in wanted]
 
     def resolve(self) -> Any:
         self.extra = {"X-Repo-Commit": self.version.id, "Accept-Ranges": "bytes"}
