@@ -48,12 +48,12 @@ is timed."""
 def ours(layer: Any, weights: Any) -> Callable[[], int]:
     """`Programs.ascend` as a build calls it: one program on each core."""
     from amaxds.builds.executors import local
-    from amaxds.compute import backend
+    from amaxds.compute import environment
     from amaxds.compute.programs import Programs
     from amaxds.spec.network import VGG16
     from amaxds.spec.recipes import get_recipe
 
-    on_cpu = backend.device()["kind"] == "cpu"
+    on_cpu = not environment.on_gpu()
     workers, batch, precision = (cores(), BATCH, "float32") if on_cpu else (2, BATCH_ON_GPU, "bfloat16")
     programs, recipe, filters = Programs(VGG16, weights, precision), get_recipe("original"), tuple(range(batch))
     start = np.stack([recipe.start(VGG16, 0, layer.index, filter) for filter in filters])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from amaxds.compute import backend, convolution
-from amaxds.compute.vgg import pool
+from amaxds.compute.pooling import pool_2x2
 from support.commands import run_program
 
 pytestmark = pytest.mark.usefixtures("_backend")
@@ -45,7 +45,7 @@ def test_the_gradient_of_pooling_is_that_of_max_pooling_and_shared_by_equals() -
     x = np.random.default_rng(0).standard_normal((2, 7, 6, 3)).astype(np.float32)
     x[0, 2:4, 2:4] = 5.0
     x[1, 0:2, 0:2, 0] = ((7.0, 7.0), (1.0, 2.0))
-    pooled, gradient = map(np.asarray, backend.value_and_gradient(pool)(keras.ops.convert_to_tensor(x)))
+    pooled, gradient = map(np.asarray, backend.value_and_gradient(pool_2x2)(keras.ops.convert_to_tensor(x)))
     np.testing.assert_array_equal(pooled, keras.ops.max_pool(x, 2, 2, data_format="channels_last"))
     windows = x[:, :6].reshape(2, 3, 2, 3, 2, 3)
     is_most = windows == windows.max(axis=(2, 4), keepdims=True)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from amaxds.compute.networks import describe_application, find_network, load_graph_weights, load_weights
+from amaxds.compute.networks import describe_application, find_network, load_weights
 from amaxds.compute.programs import Programs
 from amaxds.compute.weights import Weights
 from amaxds.errors import UsageError, WeightsError
@@ -86,11 +86,11 @@ def test_vgg16_is_found_in_keras_as_it_is_known_by_heart() -> None:
     assert set(found.channel_scale) == {VGG16.channel_scale}
 
 
-def test_a_chain_and_its_graph_compute_the_same() -> None:
+def test_a_network_and_its_keras_model_compute_the_same() -> None:
     known = find_network("vgg19", 64)
     weights = load_weights(known, "random", 0)
-    chain = Network("vgg19", known.layers, 64, *PREPROCESSING["caffe"], "random")
-    ours = Programs(chain, Weights("random", weights.tensors))
+    plain = Network("vgg19", known.layers, 64, *PREPROCESSING["caffe"], "random")
+    ours = Programs(plain, Weights("random", weights.tensors))
     theirs, layer = Programs(known, weights), known.layer("block3_conv1")
     images = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
     recipe = get_recipe("clear")
@@ -248,11 +248,11 @@ def test_what_is_no_model_of_images_is_refused(tmp_path: Path) -> None:
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     network = find_network("mobilenet_v2", 64)
     with pytest.raises(WeightsError, match=r"does not fit mobilenet_v2: it has no Conv1/kernel"):
-        load_graph_weights(network, str(ROOT / "builder" / "amaxds" / "data" / "demo.safetensors"), 0)
+        load_weights(network, str(ROOT / "builder" / "amaxds" / "data" / "demo.safetensors"), 0)
     keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=(64, 64, 3)).save_weights(
         tmp_path / "a.weights.h5"
     )
-    assert load_graph_weights(network, str(tmp_path / "a.weights.h5"), 0).source == "a.weights.h5"
+    assert load_weights(network, str(tmp_path / "a.weights.h5"), 0).source == "a.weights.h5"
 
 
 def test_networks_are_listed() -> None:

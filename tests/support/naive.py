@@ -11,7 +11,7 @@ import tensorflow as tf
 
 
 def naive_model(tensors: dict[str, np.ndarray], until: str) -> keras.Model:
-    """VGG16's chain from (kernel, bias) pairs, up to and including the layer `until`."""
+    """VGG16's convolutions and poolings from (kernel, bias) pairs, up to and including the layer `until`."""
     x = inputs = keras.Input((None, None, 3))
     names = [name.removesuffix("/kernel") for name in tensors if name.endswith("/kernel")]
     pairs = {}

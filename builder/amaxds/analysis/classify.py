@@ -28,7 +28,7 @@ from amaxds.analysis.linear import fit_linear
 from amaxds.analysis.score import Labels, Result, score
 from amaxds.builds.own_weights import weights_or_reason
 from amaxds.builds.progress import counting
-from amaxds.compute import backend
+from amaxds.compute import backend, environment
 from amaxds.compute.machine import cores
 from amaxds.compute.weights import Weights
 from amaxds.dataset.reader import DatasetReader, open_dataset
@@ -111,7 +111,7 @@ def summarise_classification(dataset: DatasetReader, results: Iterable[Result], 
         "network": info.network.name,
         "layers": list(info.scope),
         "seed": seed,
-        "software": backend.software() | {"scikit-learn": metadata.version("scikit-learn")},
+        "software": environment.software() | {"scikit-learn": metadata.version("scikit-learn")},
         "results": [each.as_json() for each in results],
     }
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from amaxds.builds.executors import local
 from amaxds.builds.executors.base import Check
 from amaxds.compute import backend
-from amaxds.compute.convolution import has_loops
 from amaxds.compute.machine import cores
+from amaxds.compute.networks import has_loops
 from amaxds.compute.programs import Programs
 from amaxds.compute.weights import Weights
 from amaxds.dataset.build_info import BuildInfo

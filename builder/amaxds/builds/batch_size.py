@@ -7,9 +7,9 @@ import functools
 from pathlib import Path
 
 from amaxds.builds.executors.base import Engine
-from amaxds.compute import backend
-from amaxds.compute.convolution import has_loops
+from amaxds.compute import backend, environment
 from amaxds.compute.memory import batch_size_within
+from amaxds.compute.networks import has_loops
 from amaxds.spec.network import Network
 from amaxds.spec.plan import Plan
 
@@ -26,5 +26,5 @@ def _batch_size_on_gpu(network: Network, threads: int) -> int | None:
     if not Path("/dev/nvidia0").exists():
         return None
     backend.start(threads, has_loops(network))
-    limit = backend.gpu_bytes()
+    limit = environment.gpu_bytes()
     return None if limit is None else batch_size_within(network, limit)

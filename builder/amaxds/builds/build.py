@@ -27,7 +27,7 @@ from amaxds.builds.progress import BuildProgress
 from amaxds.builds.shards import WORK, read_shard, shard_path
 from amaxds.builds.workdir import local_working_folder, locked, name_of, remove, require_usable
 from amaxds.builds.worker import Job, LayerKey, Ranks, Site, layer_key, process_entries
-from amaxds.compute import backend
+from amaxds.compute import environment
 from amaxds.compute.weights import Weights
 from amaxds.dataset.build_info import BuildIdentity, BuildRequest, Software
 from amaxds.dataset.build_reader import require_same
@@ -113,7 +113,7 @@ def _scoring(plan: Plan, units: Sequence[Unit]) -> float:
 def _require_writer(software: Software) -> None:
     """UsageError if this process, which writes the dataset's files, has other versions of the libraries for that."""
     for name, there in {"amaxds": software.amaxds, **(software.model_extra or {})}.items():
-        if (name == "amaxds" or name not in backend.PIXEL_SOFTWARE) and (here := backend.version_of(name)) != there:
+        if (name == "amaxds" or name not in environment.PIXEL_SOFTWARE) and (here := environment.version_of(name)) != there:
             raise UsageError(
                 f"{name} is {here} here, and {there} where the images are made.",
                 "This process writes the dataset's files: install the same version.",

@@ -15,9 +15,9 @@ from typing import Any
 from amaxds.builds.executors.base import Check
 from amaxds.builds.shards import WORK, Row, read_shard, write_shard
 from amaxds.builds.synthesis import activation_ranks, layer_scores, synthesise
-from amaxds.compute import backend
-from amaxds.compute.convolution import has_loops
+from amaxds.compute import backend, environment
 from amaxds.compute.memory import memory_errors, require_memory
+from amaxds.compute.networks import has_loops
 from amaxds.compute.programs import Programs
 from amaxds.compute.weights import Weights
 from amaxds.dataset.build_info import BuildIdentity, digest_of
@@ -79,7 +79,7 @@ class Job:
 def process_entries(network: Network, threads: int) -> dict[str, Any]:
     """The part of a build's identity that belongs to the process and its machine: software and device."""
     backend.start(threads, has_loops(network))
-    return {"software": backend.software(), "device": backend.device()}
+    return {"software": environment.software(), "device": environment.device()}
 
 
 class Site:

@@ -25,9 +25,9 @@ from amaxds.builds.executors.base import Check
 from amaxds.builds.own_weights import own_weights
 from amaxds.builds.progress import BuildProgress
 from amaxds.builds.synthesis import layer_scores, synthesise
-from amaxds.compute import backend
-from amaxds.compute.convolution import has_loops
+from amaxds.compute import backend, environment
 from amaxds.compute.machine import cores
+from amaxds.compute.networks import has_loops
 from amaxds.compute.programs import Programs
 from amaxds.dataset.build_info import BuildInfo
 from amaxds.dataset.reader import DatasetReader
@@ -173,11 +173,11 @@ def _prefer(name: str) -> None:
 
 
 def _other_software(info: BuildInfo) -> Iterator[str]:
-    said, here = info.software.model_dump(), backend.software()
-    for name in backend.PIXEL_SOFTWARE:
+    said, here = info.software.model_dump(), environment.software()
+    for name in environment.PIXEL_SOFTWARE:
         if said.get(name) != here.get(name):
             yield f"{name} {said.get(name, 'none')}, here {here.get(name, 'none')}"
-    for at, stored, found in differences(info.as_json()["device"], backend.device()):
+    for at, stored, found in differences(info.as_json()["device"], environment.device()):
         yield f"{at} {stored}, here {found}"
 
 

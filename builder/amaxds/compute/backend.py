@@ -1,10 +1,10 @@
-"""The one place that knows which array library Keras runs on: TensorFlow (the default) or JAX.
+"""The array library that Keras runs on, TensorFlow (the default) or JAX: how it is started, and what differs between the two.
 
-Everything else is written in `keras.ops`. Only three things differ between the two: how a gradient is taken, how a function
-is compiled, and how the library is told to be deterministic. With JAX nothing here imports TensorFlow.
+All computation is written in `keras.ops`. Only three things differ: how a gradient is taken, how a function is compiled, and
+how the library is told to be deterministic. With JAX, TensorFlow is not imported.
 
-On a CPU every operation of a compiled program runs on one thread, and several programs run side by side: that costs nothing,
-and makes the bits independent of the number of cores. The settings must be in place before the library starts.
+On a CPU every operation of a compiled program runs on one thread, and several programs run side by side. That is no slower, and
+makes the bits of images independent of the number of cores. These settings must be made before the library starts.
 """
 
 from __future__ import annotations
@@ -12,16 +12,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import platform
 import re
 import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
-from importlib import metadata
 from pathlib import Path
 from typing import IO, Any
 
+from amaxds.compute import environment
 from amaxds.errors import UsageError
 
 Tensor = Any
@@ -33,27 +32,20 @@ _XLA_FLAGS = (
     "--xla_cpu_prefer_vector_width=512",
     "--xla_gpu_deterministic_ops=true",
 )
-# Whatever else is set here changes how results are rounded, so it is part of what a build was made with.
-_ROUNDING_SETTINGS = (
-    *("XLA_FLAGS", "TF_XLA_FLAGS", "TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"),
-    *("ONEDNN_DEFAULT_FPMATH_MODE", "NVIDIA_TF32_OVERRIDE", "JAX_ENABLE_X64"),
-)
-
-# TensorFlow has a class for it; JAX has one for everything, and names the kind in the text or does not.
+# TensorFlow has an exception class for it. JAX has one for everything, and says it in the text.
 _NO_MEMORY = re.compile("ResourceExhausted|RESOURCE_EXHAUSTED|out of memory", re.IGNORECASE)
-
 
 _started_tensorflow = False
 
 
 def start(workers: int, with_loops: bool = False) -> str:
-    """Load Keras's backend for deterministic work on that many threads; its name. Once loaded, it stays as it is.
+    """Load Keras's backend for deterministic work on that many threads, and return its name. Later calls change nothing.
 
-    with_loops: whether the compiled programs hold loops. XLA hands these to the pool of threads that TensorFlow keeps for
-    single operations: with one thread there, programs that run side by side wait for each other. Programs without loops
-    are faster with one, which leaves each where it was called.
+    with_loops: whether the compiled programs contain loops, see `networks.has_loops`. XLA runs loops on TensorFlow's pool of
+    threads for single operations. With one thread in the pool, programs with loops that run side by side would wait for each
+    other; programs without loops are faster with one, because each then stays on the thread that called it.
 
-    UsageError where the process already runs TensorFlow in another way, or Keras is set to some other backend.
+    UsageError where TensorFlow already runs in this process with other settings, or Keras is set to another backend.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     name = os.environ["KERAS_BACKEND"] = _chosen_backend()
@@ -69,7 +61,7 @@ def start(workers: int, with_loops: bool = False) -> str:
     with _held_back_stderr():
         import keras
 
-        device()
+        environment.device()
     if keras.backend.backend() != name:
         raise UsageError(
             f"Keras already runs on {keras.backend.backend()!r} in this process, not on {name!r}.",
@@ -79,10 +71,10 @@ def start(workers: int, with_loops: bool = False) -> str:
 
 
 def _keep_programs() -> None:
-    """Have JAX keep compiled programs on disk, under what they were compiled from, with and for, and find them again. Where
-    no folder can be written, or what is kept is damaged, they are compiled anew each time; a folder that the user chose stays.
+    """Have JAX keep compiled programs on disk and use them again, in a folder of ours unless the user has set one. Where the
+    folder cannot be written, or a file in it is damaged, programs are compiled each time.
 
-    TensorFlow could do the same, but finds few again: it looks them up under names that count all functions of the process.
+    TensorFlow can keep programs, too, but would find few of them: their names contain a count of all functions of the process.
     """
     with contextlib.suppress(OSError, RuntimeError):
         home = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
@@ -95,7 +87,7 @@ def _keep_programs() -> None:
 
 
 def _chosen_backend() -> str:
-    """The backend that Keras will load: the environment's, or its settings file's, or TensorFlow."""
+    """The backend that Keras will load: from KERAS_BACKEND, or its settings file, or TensorFlow."""
     if "KERAS_BACKEND" in os.environ:
         return os.environ["KERAS_BACKEND"]
     try:
@@ -106,7 +98,7 @@ def _chosen_backend() -> str:
 
 
 def keras_home() -> Path:
-    """The folder of Keras's settings and downloads, found as Keras finds it."""
+    """The folder of Keras's settings and downloads, by Keras's own rules."""
     home = os.path.expanduser("~")
     default = os.path.join(home if os.access(home, os.W_OK) else "/tmp", ".keras")
     return Path(os.path.expanduser(os.environ.get("KERAS_HOME", default)))
@@ -136,9 +128,9 @@ def _start_tensorflow(workers: int, pool: int) -> None:
 
 @contextlib.contextmanager
 def _held_back_stderr() -> Iterator[None]:
-    """Hold back what native code prints on stderr, and show it only where the work fails.
+    """Hold back what is printed on stderr, also by native code, and print it only if an exception is raised.
 
-    TensorFlow greets with messages that its own log level does not reach (tensorflow issue 100442).
+    TensorFlow prints messages as it starts that its log level does not suppress (tensorflow issue 100442).
     """
     sys.stderr.flush()
     with _scratch_file() as held:
@@ -156,7 +148,7 @@ def _held_back_stderr() -> Iterator[None]:
 
 
 def _scratch_file() -> IO[bytes]:
-    """An unnamed file to read and write; where no folder takes one, the null device."""
+    """A temporary file without a name; the null device where no folder can be written."""
     try:
         return tempfile.TemporaryFile()
     except OSError:
@@ -164,7 +156,7 @@ def _scratch_file() -> IO[bytes]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether Python or the array library says with this error, or one that it came from, that memory has run out."""
+    """Whether this error, or one that caused it, says that memory has run out: Python's own, or the array library's."""
     cause: BaseException | None = error
     while cause is not None:
         library = type(cause).__module__.partition(".")[0] in ("tensorflow", "jax", "jaxlib")
@@ -175,7 +167,10 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def value_and_gradient(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-    """x -> (function(x), gradient of its sum with respect to x). For values (n,) that do not mix images: n gradients."""
+    """A function of x that returns function(x) and the gradient of its sum with respect to x.
+
+    If function(x) is (n,), one value for each of n images, the gradient is that of each image's own value.
+    """
     import keras
 
     if keras.backend.backend() == "jax":
@@ -198,7 +193,7 @@ def value_and_gradient(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function under XLA. Arguments must be tensors: a Python number would compile anew for each value."""
+    """The function compiled by XLA. Arguments must be tensors: it would be compiled again for each value of a Python number."""
     import keras
 
     if keras.backend.backend() == "jax":
@@ -213,9 +208,9 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def compiled_for(program: Callable[..., Any], arguments: Callable[[], tuple[Any, ...]]) -> Callable[..., Any]:
-    """A `compiled` program, compiled here and now for such arguments; neither they nor their results are computed.
+    """A `compiled` program, compiled now for arguments of those shapes and types, without computing anything.
 
-    TensorFlow can do no such thing: there it is still compiled by its first call.
+    TensorFlow cannot do this: there the program is compiled by its first call, as before.
     """
     import keras
 
@@ -226,79 +221,3 @@ def compiled_for(program: Callable[..., Any], arguments: Callable[[], tuple[Any,
     jitted: Any = program
     ahead: Callable[..., Any] = jitted.lower(*jax.eval_shape(arguments)).compile()
     return ahead
-
-
-def device() -> dict[str, Any]:
-    """The device that programs run on, as build.json holds it: kind, model and instruction sets."""
-    import keras
-
-    if keras.backend.backend() == "jax":
-        import jax
-
-        gpus = [each.device_kind for each in jax.devices() if each.platform == "gpu"]
-    else:
-        import tensorflow as tf
-
-        found = tf.config.list_physical_devices("GPU")
-        gpus = [tf.config.experimental.get_device_details(each).get("device_name", "GPU") for each in found]
-    if gpus:
-        return {"kind": "gpu", "model": gpus[0]}
-    return {"kind": "cpu"} | _processor()
-
-
-def gpu_bytes() -> int | None:
-    """The GPU memory that programs may take; None on a CPU, and where the library does not say, as TensorFlow never does."""
-    import keras
-
-    if keras.backend.backend() != "jax" or device()["kind"] != "gpu":
-        return None
-    import jax
-
-    known = jax.devices()[0].memory_stats() or {}
-    return known.get("bytes_limit")
-
-
-def _processor() -> dict[str, str]:
-    """Model and vector instruction sets of the CPU: they decide how XLA rounds."""
-    try:
-        text = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return {"model": platform.processor() or platform.machine(), "instructions": platform.machine()}
-    model = re.search(r"^model name\s*: (.*)$", text, re.MULTILINE)
-    flags = re.search(r"^(?:flags|Features)\s*: (.*)$", text, re.MULTILINE)
-    vector = sorted(flag for flag in (flags[1].split() if flags else ()) if re.match(r"avx|fma|amx|asimd|sve", flag))
-    return {
-        "model": model[1].strip() if model else platform.machine(),
-        "instructions": f"{platform.machine()} {' '.join(vector)}",
-    }
-
-
-def environment() -> dict[str, str]:
-    """The settings of this process that decide which library runs, and how it rounds; another process can be given them."""
-    return {name: os.environ[name] for name in ("KERAS_BACKEND", *_ROUNDING_SETTINGS) if name in os.environ}
-
-
-PIXEL_SOFTWARE = ("backend", "amaxds", "keras", "tensorflow", "jax", "jaxlib", "numpy", "settings")
-"""What of `software` an image's bits depend on; the rest only writes files."""
-
-
-def software() -> dict[str, Any]:
-    """Versions of everything that an image's bits or a file's bytes depend on, and the settings that change rounding."""
-    import keras
-
-    backend = keras.backend.backend()
-    libraries = ("jax", "jaxlib") if backend == "jax" else ("tensorflow",)
-    names = ("amaxds", "keras", *libraries, "numpy", "pillow", "pyarrow", "datasets", "huggingface_hub", "jinja2", "pyyaml")
-    settings = {name: os.environ[name] for name in _ROUNDING_SETTINGS if name in os.environ}
-    versions = {name: version_of(name) for name in names}
-    return {"python": platform.python_version(), "backend": backend} | versions | {"settings": settings}
-
-
-def version_of(name: str) -> str:
-    """The version of an installed library; "unknown" where there is none."""
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        if name == "tensorflow":
-            return version_of("tensorflow-cpu")
-        return "unknown"

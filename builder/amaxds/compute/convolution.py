@@ -1,6 +1,6 @@
-"""3x3 convolutions with zeros around, in the form that is fastest for their width. All forms agree but for rounding.
+"""3x3 convolutions with zero padding, in several forms that agree up to rounding, and the choice of the fastest.
 
-Tensors are channels last: (n, h, w, in) -> (n, h, w, out). A kernel is (3, 3, in, out); each form wants it prepared.
+Tensors are channels last: (n, h, w, in) -> (n, h, w, out). A kernel (3, 3, in, out) is first prepared for its form.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amaxds.compute import winograd
-from amaxds.spec.network import Network
 
 Tensor = Any
 Kernel = NDArray[np.floating[Any]]
@@ -26,12 +25,12 @@ class Form:
 
     prepare: Callable[[Kernel], Kernel]
     convolve: Callable[[Tensor, Tensor], Tensor]
-    """(x, prepared kernel)"""
+    """(x, prepared kernel) -> the convolution's output."""
 
 
 def choose(side: int, channels: int, filters: int) -> Form:
-    """The fastest for maps (side, side) in single precision on a CPU, where `python benchmarks/speed.py convolutions` shows a
-    clear difference."""
+    """The fastest form for maps (side, side) in single precision on a CPU, as measured by
+    `python benchmarks/speed.py convolutions`."""
     if min(channels, filters) >= 64 and (max(channels, filters) >= 128 or winograd.in_strips(side, side, channels, filters)):
         return WINOGRAD
     if max(channels, filters) <= 16:
@@ -39,14 +38,9 @@ def choose(side: int, channels: int, filters: int) -> Form:
     return TAPS if filters <= 4 else DIRECT
 
 
-def has_loops(network: Network) -> bool:
-    """Whether a form chosen for the network on a CPU takes its maps in a loop."""
-    sizes = [(layer.side, layer.channels, layer.filters) for layer in network.layers]
-    return network.model is None and any(choose(*size) is WINOGRAD and winograd.in_strips(size[0], *size) for size in sizes)
-
-
 def turned(kernel: Kernel) -> Kernel:
-    """The kernel (3, 3, out, in) whose convolution is the gradient of that of the kernel (3, 3, in, out)."""
+    """The kernel (3, 3, out, in) that takes the gradient back: the gradient of a convolution with respect to its input is a
+    convolution with this kernel."""
     return np.ascontiguousarray(kernel[::-1, ::-1].transpose(0, 1, 3, 2))
 
 
@@ -57,7 +51,7 @@ def _direct(x: Tensor, kernel: Tensor) -> Tensor:
 
 
 def _with_taps(x: Tensor, kernel: Tensor) -> Tensor:
-    """One product of pixels with all nine taps, and nine shifted additions."""
+    """One matrix product of all pixels with all nine taps of the kernel, and nine shifted additions."""
     import keras
 
     n, height, width, channels = x.shape
@@ -66,7 +60,7 @@ def _with_taps(x: Tensor, kernel: Tensor) -> Tensor:
 
 
 def convolve_one_filter(x: Tensor, kernels: Tensor, biases: Tensor) -> Tensor:
-    """A convolution with another single filter for each image: (n, h, w, c), (n, 9, c), (n,) -> (n, h, w)."""
+    """A convolution of each image with one filter of its own: (n, h, w, c), (n, 9, c), (n,) -> (n, h, w)."""
     import keras
 
     n, height, width, channels = x.shape
@@ -75,7 +69,8 @@ def convolve_one_filter(x: Tensor, kernels: Tensor, biases: Tensor) -> Tensor:
 
 
 def _added(taps: Tensor) -> Tensor:
-    """Products of pixels with each of nine taps, added up where they belong: (n, h, w, 9·out) -> (n, h, w, out)."""
+    """The products of every pixel with each of the nine taps, added up at the outputs that they are for:
+    (n, h, w, 9·out) -> (n, h, w, out)."""
     import keras
 
     height, width, filters = taps.shape[1], taps.shape[2], taps.shape[3] // 9
@@ -85,12 +80,13 @@ def _added(taps: Tensor) -> Tensor:
 
 
 def _as_taps(kernel: Kernel) -> Kernel:
-    """(in, 9·out)"""
+    """The kernel as a matrix (in, 9·out)."""
     return np.ascontiguousarray(kernel.reshape(9, *kernel.shape[2:]).transpose(1, 0, 2).reshape(kernel.shape[2], -1))
 
 
 def _with_blocks(size: int, x: Tensor, kernel: Tensor) -> Tensor:
-    """Neighbouring pixels of a row taken together as one with more channels: the vector units of a CPU are wide."""
+    """Each `size` neighbouring pixels of a row are treated as one pixel with `size` times as many channels, which fills the
+    CPU's vector registers better."""
     import keras
 
     n, height, width, channels = x.shape
@@ -102,7 +98,8 @@ def _with_blocks(size: int, x: Tensor, kernel: Tensor) -> Tensor:
 
 
 def _as_blocks(size: int, kernel: Kernel) -> Kernel:
-    """(3, 2, size·in, size·out): what two blocks of inputs, begun one pixel earlier, give to a block of outputs."""
+    """The kernel (3, 2, size·in, size·out) from two neighbouring blocks of inputs to one block of outputs. The blocks of inputs
+    begin one pixel further left than those of outputs."""
     _, _, channels, filters = kernel.shape
     wide = np.zeros((3, 2, size, channels, size, filters), kernel.dtype)
     for output in range(size):

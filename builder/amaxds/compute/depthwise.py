@@ -1,4 +1,4 @@
-"""Depthwise convolutions tap by tap, element by element: on a CPU XLA takes some fifty times as long for its own.
+"""Depthwise convolutions as sums of shifted maps: on a CPU, XLA's own take some fifty times as long.
 
 `python benchmarks/speed.py depthwise` compares the two.
 
@@ -16,7 +16,7 @@ Pair = tuple[int, int]
 
 
 def convolve(x: Tensor, kernel: Tensor, strides: Pair, padding: str, dilation: Pair) -> Tensor:
-    """The convolution of each channel with its own kernel; padding `same` or `valid`, as Keras means them."""
+    """The convolution of each channel with its own kernel; padding is Keras's `same` or `valid`."""
     import keras
 
     reach = [(taps - 1) * wide for taps, wide in zip(kernel.shape[:2], dilation, strict=True)]
@@ -44,7 +44,8 @@ def convolve(x: Tensor, kernel: Tensor, strides: Pair, padding: str, dilation: P
 
 
 def _added(x: Tensor, kernel: Tensor, strides: Pair, dilation: Pair, before: list[int], outputs: list[int]) -> Tensor:
-    """Shifted maps times their taps, added up; `before`: zeros above and to the left."""
+    """The sum over the kernel's taps of the shifted map times the tap. before: rows of zeros above and columns of zeros to the
+    left; outputs: rows and columns of the result."""
     import keras
 
     around = []
@@ -72,7 +73,7 @@ def is_depthwise(layer: Any) -> bool:
 
 
 def by_taps(layer: Any) -> Any:
-    """A Keras layer that computes what a layer for which `is_depthwise` does, with that one's variables."""
+    """A Keras layer with the same output and the same variables as a layer for which `is_depthwise` is true."""
     return _layer_class()(layer)
 
 

@@ -1,8 +1,4 @@
-"""Any other network: a Keras model's graph, its Conv2D layers, what they see and cost, and its computation cut at a layer.
-
-Read from keras.applications by name, or from a model file. The model's own classification head is left out or ignored;
-models inside the model are opened.
-"""
+"""The forward pass of a Keras model, cut at the layer that is asked for."""
 
 from __future__ import annotations
 
@@ -12,55 +8,58 @@ from typing import Any
 
 import numpy as np
 
-from amaxds.compute import backend
+from amaxds.compute import environment
 from amaxds.compute.depthwise import convolve, is_depthwise
-from amaxds.compute.keras_models import Model, variables_of
-from amaxds.compute.keras_trace import _trace
+from amaxds.compute.forward import OwnFilters
+from amaxds.compute.keras_convolutions import find_convolutions
+from amaxds.compute.keras_models import variables_of
+from amaxds.compute.keras_trace import Model
 from amaxds.compute.weights import Weights
 from amaxds.errors import UsageError
 from amaxds.spec.network import Layer, Network
 
 Tensor = Any
-Given = tuple[list[Tensor], list[Tensor], tuple[Tensor, ...]]
-"""The values of a cut model's variables, trainable and other, and kernel and bias of the layer that it is cut at."""
+Params = tuple[list[Tensor], list[Tensor], tuple[Tensor, ...]]
+"""The trainable and the other variables of the model up to the layer's input, and the layer's kernel and bias."""
 
 
-# Computing.
-
-
-class Graph:
-    """A Keras model with its weights, cut where it is asked for."""
+class KerasForward:
+    """The `ForwardPass` of a network with a Keras model."""
 
     def __init__(self, network: Network, weights: Weights, precision: str = "float32") -> None:
-        """UsageError for another precision than float32: the layers of such a model say themselves what they compute in."""
+        """UsageError for any precision but float32: a Keras model's layers have their own types of numbers."""
         import keras
 
         if precision != "float32":
             raise UsageError(f"{network.name} cannot be computed in {precision}.", "Leave out --precision.")
         model = keras.models.model_from_json(weights.model or "")
-        self._x, traced = _trace(model, network.canvas)
-        self._convolutions = {each.layer.name: each for each in traced}
+        self._x, found = find_convolutions(model, network.canvas)
+        self._convolutions = {each.layer.name: each for each in found}
         self._usable = [layer.name for layer in network.usable]
-        self._tensors, self._on_cpu = weights.tensors, backend.device()["kind"] == "cpu"
+        self._tensors, self._on_cpu = weights.tensors, not environment.on_gpu()
         self._names = {id(each): name for name, each in variables_of(model).items()}
         self._on_device = {name: keras.ops.convert_to_tensor(value) for name, value in weights.tensors.items()}
         self._cut = functools.lru_cache(maxsize=None)(self._cut_at)
 
-    def given(self, layer: Layer | None = None) -> Given:
-        """The weights as programs take them for this layer, or for all."""
+    @staticmethod
+    def has_loops(network: Network) -> bool:
+        """False: nothing in such a model is computed in a loop."""
+        return False
+
+    def params(self, layer: Layer | None = None) -> Params:
+        """The weights for programs of this layer; without one, with kernel and bias of every usable layer in turn."""
         cut = self._cut(layer.name if layer else None)
         names = [layer.name] if layer else self._usable
-        own = tuple(self._on_device[each] for name in names for each in self._own(name))
+        own = tuple(self._on_device[each] for name in names for each in self._variables_of(name))
         return self._values(cut.trainable_variables), self._values(cut.non_trainable_variables), own
 
-    def own(self, layer: Layer, filters: list[int]) -> tuple[Tensor, Tensor]:
-        """Kernel and bias of each image's own filter, as `response` takes them: (h, w, c, n), (n,).
-
-        A filter of a grouped convolution is one of all channels, zero outside of its group.
+    def own_filters(self, layer: Layer, filters: list[int]) -> OwnFilters:
+        """Kernels (h, w, c, n) and biases (n,). A filter of a grouped convolution is given all channels, with zeros for those
+        outside of its group.
         """
         import keras
 
-        variables = [self._tensors[each] for each in self._own(layer.name)]
+        variables = [self._tensors[each] for each in self._variables_of(layer.name)]
         kernel = np.zeros((*variables[0].shape[:2], layer.channels, len(filters)), np.float32)
         width, per_group = variables[0].shape[2], layer.filters // self._convolutions[layer.name].layer.groups
         for place, filter in enumerate(filters):
@@ -69,29 +68,32 @@ class Graph:
         bias = variables[1][filters] if len(variables) > 1 else np.zeros(len(filters), np.float32)
         return keras.ops.convert_to_tensor(kernel), keras.ops.convert_to_tensor(bias)
 
-    def response(self, given: Given, own: tuple[Tensor, Tensor], layer: Layer, x: Tensor) -> Tensor:
-        """Each image's own filter's output before any activation, for network input x: (n, height, width)."""
+    def response(self, params: Params, own: OwnFilters, layer: Layer, x: Tensor) -> Tensor:
+        """The output before any activation of each image's own filter: (n, height, width).
+
+        All n filters are computed for each image, and the other images' filters are then left out.
+        """
         import keras
 
-        maps = self._convolve(layer.name, self._inputs_of(given, layer, x), *own)
+        maps = self._convolve(layer.name, self._run(self._cut(layer.name), params, x), *own)
         return keras.ops.sum(maps * np.eye(maps.shape[-1], dtype=np.float32)[:, None, None], axis=-1)
 
-    def activated(self, given: Given, layer: Layer, x: Tensor) -> Tensor:
-        """The layer's output after ReLU, for network input x: (n, height, width, filters)."""
+    def activated(self, params: Params, layer: Layer, x: Tensor) -> Tensor:
+        """The layer's output after ReLU, whatever its own activation: (n, height, width, filters)."""
         import keras
 
-        return keras.ops.relu(self._convolve(layer.name, self._inputs_of(given, layer, x), *given[2]))
+        return keras.ops.relu(self._convolve(layer.name, self._run(self._cut(layer.name), params, x), *params[2]))
 
-    def all_activated(self, given: Given, x: Tensor) -> Iterator[Tensor]:
-        """The same of every layer that images are made for, in turn."""
+    def all_activated(self, params: Params, x: Tensor) -> Iterator[Tensor]:
+        """The output after ReLU of every usable layer, in network order."""
         import keras
 
-        inputs, own = self._run(self._cut(None), given, x), list(given[2])
+        inputs, own = self._run(self._cut(None), params, x), list(params[2])
         for name, maps in zip(self._usable, inputs, strict=True):
-            yield keras.ops.relu(self._convolve(name, maps, *(own.pop(0) for _ in self._own(name))))
+            yield keras.ops.relu(self._convolve(name, maps, *(own.pop(0) for _ in self._variables_of(name))))
 
-    def _own(self, name: str) -> list[str]:
-        """Its kernel and, where it has one, its bias."""
+    def _variables_of(self, name: str) -> list[str]:
+        """The names of the layer's kernel and, where it has one, its bias."""
         layer = self._convolutions[name].layer
         return [self._names[id(each)] for each in (layer.kernel, layer.bias) if each is not None]
 
@@ -99,19 +101,17 @@ class Graph:
         return [self._on_device[self._names[id(each)]] if id(each) in self._names else each.value for each in variables]
 
     def _cut_at(self, name: str | None) -> Model:
-        """The model up to what the layer is given, or what all are."""
+        """The model from its input to the input of that layer, or to the inputs of all usable layers."""
         import keras
 
         inputs = [self._convolutions[each].input for each in self._usable]
         return keras.Model(self._x, inputs if name is None else self._convolutions[name].input)
 
-    def _inputs_of(self, given: Given, layer: Layer, x: Tensor) -> Tensor:
-        return self._run(self._cut(layer.name), given, x)
-
-    def _run(self, cut: Model, given: Given, x: Tensor) -> Any:
-        return cut.stateless_call(given[0], given[1], x, training=False)[0]
+    def _run(self, cut: Model, params: Params, x: Tensor) -> Any:
+        return cut.stateless_call(params[0], params[1], x, training=False)[0]
 
     def _convolve(self, name: str, x: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
+        """The convolution of the layer of that name, with this kernel and bias."""
         import keras
 
         layer = self._convolutions[name].layer

@@ -1,4 +1,4 @@
-"""Keras models: those of keras.applications by name, those of a file, and their weights."""
+"""Keras models and their weights: those of keras.applications, and those in files."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amaxds.compute import backend
+from amaxds.compute.keras_trace import Model, all_layers
 from amaxds.compute.machine import cores
 from amaxds.compute.pretrained import reachable
 from amaxds.compute.weights import random_kernel, read_tensors
 from amaxds.errors import NotFoundOnline, WeightsError, in_words
-from amaxds.spec.network import GRAPH_WEIGHTS, Fed, Network
-
-Model = Any
+from amaxds.spec.network import KERAS_WEIGHTS_CHOICES, Network, Preprocessing
 
 
 def _start() -> None:
@@ -30,11 +29,12 @@ def _start() -> None:
 
 
 def application(builder: str, canvas: int, pretrained: bool = False) -> Model:
-    """A model of keras.applications without its head; NotFoundOnline where its weights cannot be had."""
+    """A model of keras.applications without its classification head, for images (canvas, canvas, 3), with its ImageNet weights
+    or newly initialised ones; NotFoundOnline where the ImageNet weights cannot be downloaded."""
     _start()
     import keras
 
-    keras.backend.clear_session()  # Else the names of some layers count on from those of earlier models.
+    keras.backend.clear_session()  # Otherwise Keras numbers some layers on from earlier models.
     build = functools.partial(getattr(keras.applications, builder), include_top=False, input_shape=(canvas, canvas, 3))
     if not pretrained:
         return build(weights=None)
@@ -53,8 +53,9 @@ def application(builder: str, canvas: int, pretrained: bool = False) -> Model:
         socket.setdefaulttimeout(before)
 
 
-def fed_as(builder: str) -> Fed:
-    """How an application is fed, found by asking its own preprocessing: it is known to take each channel by itself."""
+def preprocessing_of(builder: str) -> Preprocessing:
+    """The preprocessing of a model of keras.applications, from what its `preprocess_input` makes of a black, a red, a green and
+    a blue pixel: it is linear in each channel."""
     import keras
 
     module = sys.modules[getattr(keras.applications, builder).__module__]
@@ -69,14 +70,14 @@ def fed_as(builder: str) -> Fed:
 
 
 def read_model(path: Path) -> Model:
-    """WeightsError for a file that is no Keras model, or one that needs code of its own."""
+    """The model of a .keras or .h5 file; WeightsError for a file that is no Keras model, or one that needs code of its own."""
     _start()
     import keras
 
     try:
         keras.backend.clear_session()
         return keras.models.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # Of foreign bytes, readers fail in many ways; each of them means the same here.
+    except Exception as error:  # Readers of foreign bytes fail in many ways; each of them means the same here.
         raise WeightsError(
             f"{path} cannot be read as a Keras model: {in_words(error)}.",
             "Give a .keras file, or a .h5 file with the whole model, without layers of its own code.",
@@ -84,8 +85,10 @@ def read_model(path: Path) -> Model:
 
 
 def variables_of(model: Model) -> dict[str, Any]:
-    """Those that its computation reads, by `<layer>/<variable>`, in its own order. (Keras's longer paths, and the numbers
-    of nameless variables, change when a model is read again.)"""
+    """The variables that the model computes with, by `<layer>/<variable>`, in the model's order.
+
+    Keras's own, longer paths are not used: they, and its numbers of nameless variables, change when a model is read again.
+    """
     found: dict[str, Any] = {}
     for each in model.variables:
         if "seed_generator" not in each.path:
@@ -95,10 +98,11 @@ def variables_of(model: Model) -> dict[str, Any]:
 
 
 def random_tensors(model: Model, seed: int) -> dict[str, NDArray[np.float32]]:
-    """He-normal kernels, a generator for each variable, in the model's order; all else as the model sets it first."""
+    """He-normal kernels, each variable drawn from a generator of its own; all other variables as the model initialises them."""
     tensors = {}
-    depthwise = {id(each.kernel) for each in model._flatten_layers() if type(each).__name__ == "DepthwiseConv2D"}
-    depthwise |= {id(each.depthwise_kernel) for each in model._flatten_layers() if hasattr(each, "depthwise_kernel")}
+    layers = all_layers(model)
+    depthwise = {id(each.kernel) for each in layers if type(each).__name__ == "DepthwiseConv2D"}
+    depthwise |= {id(each.depthwise_kernel) for each in layers if hasattr(each, "depthwise_kernel")}
     for place, (name, each) in enumerate(variables_of(model).items()):
         shape = tuple(each.shape)
         if name.endswith("kernel") and len(shape) > 1:
@@ -110,11 +114,12 @@ def random_tensors(model: Model, seed: int) -> dict[str, NDArray[np.float32]]:
 
 
 def read_tensors_for(model: Model, path: Path, network: Network) -> dict[str, NDArray[np.float32]]:
-    """A file of weights, or of a whole model, that has what this model has."""
+    """The tensors for this model's variables from a file of weights or of a whole model; WeightsError where one is missing or
+    has another shape, and for a file that cannot be read."""
     due = {name: tuple(each.shape) for name, each in variables_of(model).items()}
     problem = f"{path} does not fit {network.name}"
     if not path.is_file():
-        raise WeightsError(f"no weights file {str(path)!r}.", f"--weights takes {GRAPH_WEIGHTS}.")
+        raise WeightsError(f"no weights file {str(path)!r}.", f"--weights takes {KERAS_WEIGHTS_CHOICES}.")
     if path.suffix == ".safetensors":
         found: Mapping[str, NDArray[Any]] = read_tensors(path)
     else:
@@ -124,10 +129,10 @@ def read_tensors_for(model: Model, path: Path, network: Network) -> dict[str, ND
             else:
                 model.load_weights(path)
         except (OSError, ValueError, KeyError, AttributeError, IndexError) as error:
-            raise WeightsError(f"{problem}: {in_words(error)}.", f"--weights takes {GRAPH_WEIGHTS}.") from error
+            raise WeightsError(f"{problem}: {in_words(error)}.", f"--weights takes {KERAS_WEIGHTS_CHOICES}.") from error
         found = {name: np.asarray(each, np.float32) for name, each in variables_of(model).items()}
     for name, shape in due.items():
         if name not in found or found[name].shape != shape:
             has = f"{name} is {found[name].shape}" if name in found else f"it has no {name}"
-            raise WeightsError(f"{problem}: {has}, expected {shape}.", f"--weights takes {GRAPH_WEIGHTS}.")
+            raise WeightsError(f"{problem}: {has}, expected {shape}.", f"--weights takes {KERAS_WEIGHTS_CHOICES}.")
     return {name: np.ascontiguousarray(found[name], np.float32) for name in due}

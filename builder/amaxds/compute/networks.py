@@ -1,4 +1,4 @@
-"""Networks by name or file, and their weights: the one place that knows which kind of network is which."""
+"""Networks by name or file, their weights, and which forward pass computes them."""
 
 from __future__ import annotations
 
@@ -9,28 +9,36 @@ from pathlib import Path
 import numpy as np
 
 from amaxds.compute import keras_models
-from amaxds.compute.keras_models import application, fed_as, read_model, read_tensors_for, variables_of
-from amaxds.compute.keras_trace import _described
-from amaxds.compute.pretrained import _pretrained
-from amaxds.compute.weights import Weights, _fitted, random_tensors, read_tensors
+from amaxds.compute.forward import ForwardPass
+from amaxds.compute.keras_convolutions import describe_model
+from amaxds.compute.keras_graph import KerasForward
+from amaxds.compute.keras_models import application, preprocessing_of, read_model, read_tensors_for, variables_of
+from amaxds.compute.pretrained import read_pretrained
+from amaxds.compute.vgg import VggForward
+from amaxds.compute.weights import Weights, fitted, random_tensors, read_tensors
 from amaxds.errors import UsageError, WeightsError
 from amaxds.spec.applications import APPLICATIONS
-from amaxds.spec.network import (
-    GRAPH_WEIGHTS,
-    NETWORKS,
-    PREPROCESSING,
-    Network,
-    get_network,
-)
+from amaxds.spec.network import KERAS_WEIGHTS_CHOICES, NETWORKS, PREPROCESSING, Network, get_network
 
 DEFAULT_CANVAS = 224
+"""For a model file that does not say for which size its model is."""
+
+
+def forward_pass(network: Network) -> type[ForwardPass]:
+    """The class that computes the network."""
+    return KerasForward if network.has_keras_model else VggForward
+
+
+def has_loops(network: Network) -> bool:
+    """Whether the network's programs contain loops on a CPU, for `backend.start`."""
+    return forward_pass(network).has_loops(network)
 
 
 def find_network(choice: str, canvas: int | None = None, preprocessing: str | None = None) -> Network:
-    """The network that `--network` names: a known one, one of keras.applications, or a Keras model file.
+    """The network that `--network` names: one of NETWORKS, one of keras.applications, or a Keras model file.
 
-    canvas: side in pixels of the image that is optimised, where the network has more than one. preprocessing: how a file's
-    model is fed, one of PREPROCESSING. UsageError for anything else.
+    canvas: side in pixels of the image that is optimised, for a network that leaves it open. preprocessing: that of a file's
+    model, one of PREPROCESSING. UsageError where the choice, or one of these for it, is not possible.
     """
     if choice in NETWORKS:
         if canvas is not None or preprocessing is not None:
@@ -60,26 +68,29 @@ def find_network(choice: str, canvas: int | None = None, preprocessing: str | No
         )
     model = read_model(path)
     own = model.input_shape[1] if isinstance(model.input_shape, tuple) and len(model.input_shape) == 4 else None
-    return _described(model, path.stem, path.name, canvas or own or DEFAULT_CANVAS, PREPROCESSING[preprocessing or "none"])
+    return describe_model(model, path.stem, path.name, canvas or own or DEFAULT_CANVAS, PREPROCESSING[preprocessing or "none"])
 
 
 def describe_application(name: str, builder: str, canvas: int) -> Network:
-    """The network that a model of keras.applications is on that canvas."""
-    return _described(application(builder, canvas), name, f"keras.applications.{builder}", canvas, fed_as(builder))
+    """The network called `name`: the model `builder` of keras.applications on that canvas."""
+    return describe_model(
+        application(builder, canvas), name, f"keras.applications.{builder}", canvas, preprocessing_of(builder)
+    )
 
 
-def load_graph_weights(network: Network, choice: str, seed: int, file: Path | None = None) -> Weights:
-    """What `--weights` names for a network that `find_network` described; `file` is its model file, where it is from one."""
+def _load_keras_weights(network: Network, choice: str, seed: int, file: Path | None) -> Weights:
+    """`load_weights` for a network with a Keras model, which is made or read again for it."""
     source = choice
     if not network.from_file:
         builder = str(network.model).rpartition(".")[2]
-        model, fed = application(builder, network.canvas, pretrained=choice == "pretrained"), fed_as(builder)
+        model = application(builder, network.canvas, pretrained=choice == "pretrained")
+        preprocessing = preprocessing_of(builder)
     elif file is None or choice not in ("pretrained", "random"):
         raise UsageError(f"the weights of {network.name} are in {network.model}.", "Choose those, or random.")
     else:
-        model, fed = read_model(file), network.fed
+        model, preprocessing = read_model(file), network.preprocessing
         source = str(network.model) if choice == "pretrained" else choice
-    if _described(model, network.name, str(network.model), network.canvas, fed) != network:
+    if describe_model(model, network.name, str(network.model), network.canvas, preprocessing) != network:
         raise WeightsError(f"{file or network.model} is another network than {network.name}.", "Give the one it was made from.")
     if choice == "random":
         tensors = keras_models.random_tensors(model, seed)
@@ -90,28 +101,26 @@ def load_graph_weights(network: Network, choice: str, seed: int, file: Path | No
     for name, tensor in tensors.items():
         if not np.isfinite(tensor).all():
             raise WeightsError(
-                f"{source} is damaged: {name} has values that are not finite.", f"--weights takes {GRAPH_WEIGHTS}."
+                f"{source} is damaged: {name} has values that are not finite.", f"--weights takes {KERAS_WEIGHTS_CHOICES}."
             )
     return Weights(source, tensors, model.to_json())
 
 
 def load_weights(network: Network, choice: str, seed: int, file: Path | None = None) -> Weights:
-    """What `--weights` names: `pretrained`, `random` (from the build's seed), or a file; `file` is the network's own, where
-    it is from a model file.
+    """The weights that `--weights` names: `pretrained`, `random` (drawn from the build's seed), or a file. `file` is the
+    network's model file, for a network that is from one.
 
-    WeightsError for a file that is missing, unreadable or of another network; NotFoundOnline where a pretrained file is
-    neither on this machine nor to be downloaded.
+    WeightsError for a file that is missing, unreadable or of another network; NotFoundOnline where a pretrained file is not on
+    this machine and cannot be downloaded.
     """
-    if network.model is not None:
-        from amaxds.compute.networks import load_graph_weights
-
-        return load_graph_weights(network, choice, seed, file)
+    if network.has_keras_model:
+        return _load_keras_weights(network, choice, seed, file)
     if choice == "random":
         return Weights("random", random_tensors(network, seed))
     if choice == "pretrained":
-        return Weights("pretrained", _fitted(network, _pretrained(network), "the pretrained weights"))
+        return Weights("pretrained", fitted(network, read_pretrained(network), "the pretrained weights"))
     path = Path(os.path.expanduser(choice))
     if not os.path.isfile(path):
         raise WeightsError(f"no weights file {choice!r}.", f"--weights takes {network.weights_choices}.")
     name = os.fsencode(path.name).decode("utf-8", "replace")
-    return Weights(name, _fitted(network, read_tensors(path), str(path)))
+    return Weights(name, fitted(network, read_tensors(path), str(path)))

@@ -1,4 +1,4 @@
-"""Pretrained weights: inside the package, in Keras's cache, or downloaded."""
+"""Pretrained weights of the networks without a Keras model: inside the package, in Keras's cache, or downloaded."""
 
 from __future__ import annotations
 
@@ -19,21 +19,24 @@ from numpy.typing import NDArray
 from amaxds.compute import backend
 from amaxds.compute.weights import read_tensors
 from amaxds.errors import NotFoundOnline, WeightsError
-from amaxds.spec.network import Network
+from amaxds.spec.network import DEMO, VGG16, Network
 from amaxds.storage.files import move_whole
 
 _VGG16_FILE = "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
+VGG16_URL = f"https://storage.googleapis.com/tensorflow/keras-applications/vgg16/{_VGG16_FILE}"
 VGG16_MD5 = "6d6bbae143d832006294945121d1f1fc"
 _PROBE_SECONDS, _STALL_SECONDS = 6.0, 8.0
 
 
 def has_local_weights(network: Network, choice: str) -> bool:
-    """Whether `load_weights` has no need to download anything."""
-    return choice != "pretrained" or network.name == "demo" or (network.model is None and os.path.isfile(_imagenet_path()))
+    """Whether `load_weights` surely finds these weights without a download."""
+    return choice != "pretrained" or network == DEMO or (network == VGG16 and os.path.isfile(_imagenet_path()))
 
 
-def _pretrained(network: Network) -> dict[str, NDArray[Any]]:
-    if network.name == "demo":
+def read_pretrained(network: Network) -> dict[str, NDArray[Any]]:
+    """The tensors of the demo network's or VGG16's pretrained weights, as their file has them. NotFoundOnline where they cannot
+    be downloaded, WeightsError where the file is damaged."""
+    if network == DEMO:
         with resources.as_file(resources.files("amaxds") / "data" / "demo.safetensors") as path:
             return read_tensors(path)
     return read_tensors(_imagenet_file())
@@ -44,7 +47,7 @@ def _imagenet_path() -> Path:
 
 
 def _imagenet_file() -> Path:
-    """Keras's VGG16 file without the top, from its cache or downloaded into it by Keras; its hash is checked."""
+    """Keras's file of VGG16 without its dense layers, in Keras's cache, downloaded if it is not there; its hash is checked."""
     path = _imagenet_path()
     if not os.path.isfile(path):
         _download(path)
@@ -55,19 +58,18 @@ def _imagenet_file() -> Path:
 
 
 def _download(path: Path) -> None:
-    """Fetch the file under another name, and rename it once its hash is right: a stopped download leaves nothing behind that
-    passes for the file."""
+    """Download the file under another name, and rename it once its hash is right, so that an interrupted download is never
+    taken for the file."""
     backend.start(1)
     import keras
-    from keras.src.applications.vgg16 import WEIGHTS_PATH_NO_TOP as URL
 
-    if not reachable(URL):
+    if not reachable(VGG16_URL):
         raise _not_found(path)
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_STALL_SECONDS)
     try:
         with contextlib.redirect_stdout(sys.stderr):
-            part = keras.utils.get_file(f"{path.name}.part", URL, cache_subdir="models", file_hash=VGG16_MD5)
+            part = keras.utils.get_file(f"{path.name}.part", VGG16_URL, cache_subdir="models", file_hash=VGG16_MD5)
     except Exception as error:  # Keras raises bare Exception for any download that fails.
         raise _not_found(path) from error
     finally:
@@ -83,7 +85,8 @@ def _not_found(path: Path) -> NotFoundOnline:
 
 
 def reachable(url: str) -> bool:
-    """Whether the address answers within a few seconds; a resolver may hang for longer than any socket time-out."""
+    """Whether the address answers within a few seconds. It is asked from a thread, because looking up a name may take longer
+    than any time-out of a socket."""
     answered = threading.Event()
 
     def probe() -> None:

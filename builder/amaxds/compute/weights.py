@@ -1,6 +1,6 @@
-"""Weights: where a network's kernels and biases come from, and their digest.
+"""Weights of a network: read from a file or drawn at random, and their digest.
 
-Files are read without Keras and without pickle: HDF5 through h5py, apart, and safetensors through its own library.
+Files are read without Keras and without pickle: HDF5 with h5py in a process of its own, and safetensors with its own library.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ class Weights:
     source: str
     """`pretrained`, `random`, or the name of a file."""
     tensors: Tensors
-    """float32; of a chain `<layer>/kernel` (3, 3, in, out) and `<layer>/bias` (out,) for every layer, of a Keras model all its
-    variables by their paths."""
+    """float32. For a Keras model, all its variables, as `keras_models.variables_of` names them; for a network without one,
+    `<layer>/kernel` (3, 3, in, out) and `<layer>/bias` (out,) for every layer."""
     model: str | None = None
-    """The Keras model that they belong to, as Keras writes it to JSON; None for a chain."""
+    """The Keras model that they belong to, in Keras's JSON; None for a network without one."""
 
     @property
     def digest(self) -> str:
-        """SHA-256 over names, shapes and values, whatever file they came from, in hexadecimal."""
+        """SHA-256 of names, shapes and values, in hexadecimal: the same whatever kind of file they were read from."""
         digest = hashlib.sha256()
         for name, tensor in self.tensors.items():
             digest.update(f"{name}{tensor.shape}".encode())
@@ -46,7 +46,7 @@ class Weights:
 
 
 def random_tensors(network: Network, seed: int) -> dict[str, NDArray[np.float32]]:
-    """He-normal kernels, a generator per layer, and zero biases."""
+    """He-normal kernels, each layer's drawn from a generator of its own, and zero biases."""
     tensors: dict[str, NDArray[np.float32]] = {}
     for layer in network.layers:
         shape = 3, 3, layer.channels, layer.filters
@@ -56,14 +56,16 @@ def random_tensors(network: Network, seed: int) -> dict[str, NDArray[np.float32]
 
 
 def random_kernel(seed: int, place: int, shape: tuple[int, ...], inputs: int) -> NDArray[np.float32]:
-    """He-normal values (arXiv 1502.01852; standard deviation √(2 / inputs)), from the generator of that place."""
+    """Normally distributed values with standard deviation √(2 / inputs) (He et al., arXiv 1502.01852), from the generator
+    number `place` of the seed."""
     sequence = np.random.SeedSequence(entropy=seed, spawn_key=(place,))
     values = np.random.Generator(np.random.Philox(sequence)).standard_normal(shape, dtype=np.float32)
     return values * np.float32(np.sqrt(2.0 / inputs))
 
 
 def read_tensors(path: Path) -> dict[str, NDArray[Any]]:
-    """Kernels and biases of a `.safetensors` file, a Keras 3 `.weights.h5`, or a Keras `.h5` with layer names."""
+    """The tensors of a `.safetensors` file, or the kernels and biases of a Keras 3 `.weights.h5` or an older Keras `.h5`;
+    WeightsError for anything else."""
     try:
         if path.suffix == ".safetensors":
             from safetensors.numpy import load_file
@@ -80,7 +82,7 @@ def read_tensors(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _read_hdf5(path: Path) -> dict[str, NDArray[Any]]:
-    """Read an HDF5 file in a process of its own: on a damaged file its library may crash, or never come back."""
+    """The tensors of an HDF5 file, read in a process of its own, because the library may crash or hang on a damaged file."""
     from safetensors.numpy import load_file
 
     seconds = 10 + path.stat().st_size / 10e6
@@ -98,10 +100,11 @@ def _read_hdf5(path: Path) -> dict[str, NDArray[Any]]:
         return dict(load_file(out))
 
 
-def _fitted(network: Network, tensors: Mapping[str, NDArray[Any]], source: str) -> dict[str, NDArray[np.float32]]:
-    """The tensors in network order as float32, or WeightsError naming the first that differs."""
+def fitted(network: Network, tensors: Mapping[str, NDArray[Any]], source: str) -> dict[str, NDArray[np.float32]]:
+    """The tensors in network order as float32; WeightsError, which names the first tensor that does not fit the network.
+    source: where they are from, for its message."""
     choose = f"--weights takes {network.weights_choices}."
-    fitted = {}
+    found = {}
     for name, shape in tensor_shapes(network).items():
         if name not in tensors:
             raise WeightsError(f"{source} does not fit {network.name}: it has no {name}, expected {shape}.", choose)
@@ -112,11 +115,11 @@ def _fitted(network: Network, tensors: Mapping[str, NDArray[Any]], source: str) 
             problem = f"{source} does not fit {network.name}: {name} is {tensors[name].shape}, expected {shape}."
             raise WeightsError(problem, choose)
         with np.errstate(over="ignore"):
-            fitted[name] = np.ascontiguousarray(tensors[name], np.float32)
-        if not np.isfinite(fitted[name]).all():
+            found[name] = np.ascontiguousarray(tensors[name], np.float32)
+        if not np.isfinite(found[name]).all():
             raise WeightsError(f"{source} is damaged: {name} has values that are not finite.", choose)
-    extra = [name for name in tensors if name not in fitted]
+    extra = [name for name in tensors if name not in found]
     if extra:
         problem = f"{source} does not fit {network.name}: it has {extra[0]} {tensors[extra[0]].shape} besides."
         raise WeightsError(problem, choose)
-    return fitted
+    return found

@@ -18,7 +18,8 @@ Kernel = NDArray[np.floating[Any]]
 
 _TILE = 4
 _VALUES_AT_ONCE, _TILES_OF_STRIP = 2**15, 2
-"""An image with more tiles times channels than this is taken in strips of so many rows of tiles, by measurement."""
+"""Maps with more tiles times channels than the first number are convolved in strips of so many rows of tiles as the second
+number says. Both were found by measuring."""
 _INPUT: Matrix = np.array(
     [
         [4, 0, -5, 0, 1, 0],
@@ -44,20 +45,20 @@ _OUTPUT: Matrix = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 
 
 
 def transformed(kernel: Kernel) -> Kernel:
-    """A kernel (3, 3, in, out) as the products need it: (36, in, out), down the columns of a tile."""
+    """A kernel (3, 3, in, out) transformed for `convolve`: (36, in, out), the values of a tile column by column."""
     wide = np.einsum("ik,jl,klcf->jicf", _KERNEL, _KERNEL, kernel.astype(np.float64))
     return np.ascontiguousarray(wide.reshape(36, *kernel.shape[2:]), kernel.dtype)
 
 
 def in_strips(height: int, width: int, channels: int, filters: int) -> bool:
-    """Whether `convolve` takes maps of this size in strips."""
+    """Whether `convolve` computes maps of this size in strips, in a loop."""
     return -(-height // _TILE) * -(-width // _TILE) * max(channels, filters) > _VALUES_AT_ONCE
 
 
 def convolve(x: Tensor, kernel: Tensor) -> Tensor:
-    """Convolve with zeros around: x (n, h, w, in), kernel (36, in, out) as `transformed` -> (n, h, w, out).
+    """Convolve with zero padding: x (n, h, w, in) and a `transformed` kernel (36, in, out) -> (n, h, w, out).
 
-    Large maps are taken strip by strip, image by image, so that what lies between the products stays in a core's cache.
+    Large maps are computed one strip of one image at a time, so that intermediate values stay in a core's cache.
     """
     import keras
 
@@ -81,7 +82,8 @@ def convolve(x: Tensor, kernel: Tensor) -> Tensor:
 
 
 def _of_tiles(x: Tensor, kernel: Tensor) -> Tensor:
-    """Whole tiles with a pixel around all: (n, 4·down + 2, 4·across + 2, in) -> (n, 4·down, 4·across, out)."""
+    """The convolution of whole tiles, given with a border of one pixel: (n, 4·down + 2, 4·across + 2, in)
+    -> (n, 4·down, 4·across, out)."""
     import keras
 
     ops = keras.ops
@@ -99,5 +101,5 @@ def _of_tiles(x: Tensor, kernel: Tensor) -> Tensor:
 
 
 def _mixed(parts: Sequence[Tensor], matrix: Matrix) -> list[Tensor]:
-    """The combinations of the parts that the rows of the matrix ask for."""
+    """The product of the matrix with a vector of parts: for each row the sum of the parts, each times its factor."""
     return [sum(float(factor) * part for factor, part in zip(row, parts, strict=True) if factor) for row in matrix]

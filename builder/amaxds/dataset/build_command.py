@@ -34,10 +34,9 @@ def command_of(request: BuildRequest) -> str:
 
 
 def _network_options(network: Network) -> list[str]:
-    if network.model is None:
-        return ["--network", network.name]
-    if network.name in APPLICATIONS:
-        canvas = network.canvas if network.canvas != APPLICATIONS[network.name].canvas else None
-        return ["--network", network.name, *(["--canvas", str(canvas)] if canvas else [])]
-    mode = next((name for name, each in PREPROCESSING.items() if each == network.fed), "none")
-    return ["--network", network.model, "--canvas", str(network.canvas), *(["--preprocessing", mode] if mode != "none" else [])]
+    if network.from_file:
+        mode = next((name for name, each in PREPROCESSING.items() if each == network.preprocessing), "none")
+        options = ["--preprocessing", mode] if mode != "none" else []
+        return ["--network", str(network.model), "--canvas", str(network.canvas), *options]
+    usual = APPLICATIONS[network.name].canvas if network.name in APPLICATIONS else network.canvas
+    return ["--network", network.name, *(["--canvas", str(network.canvas)] if network.canvas != usual else [])]

@@ -1,7 +1,7 @@
-"""Networks: the convolutional layers that the tool looks into, and what pictures they expect.
+"""Networks: their convolutional layers, and the preprocessing that they were trained with.
 
-A network is described here without any weights and without Keras, so that plans, records and layer tables need neither. Two
-are known by heart, plain chains that `chain` computes; any other is described by `graph`, which computes it, too.
+A network is described here without weights and without Keras, so that plans, records and layer tables need neither. VGG16 and
+the demo network are written down here; the layers of any other are read from its Keras model.
 """
 
 from __future__ import annotations
@@ -17,43 +17,45 @@ from numpy.typing import NDArray
 from amaxds.errors import UsageError
 
 LAYER_NAME = "^[A-Za-z0-9_][A-Za-z0-9_.-]*$"
-"""What a layer may be called: the name becomes that of files and folders."""
+"""Regular expression for the names of layers, which become names of files and folders."""
 LEAST_SIDE = 5
-"""Of a layer's output: recipes leave out two rows and columns at each side of the window that they average."""
+"""The smallest side of a layer's output that images can be made for: recipes average it without two rows or columns at each
+edge."""
 Colour = tuple[float, float, float]
-Fed = tuple[str, Colour, float | Colour]
-"""`Network.channel_order`, `channel_mean` and `channel_scale`."""
+"""A number for each of a picture's three channels."""
+Preprocessing = tuple[str, Colour, float | Colour]
+"""`channel_order`, `channel_mean` and `channel_scale` of a `Network`."""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One Conv2D layer. In a chain: 3x3 kernels, stride 1, zero padding, ReLU."""
+    """One Conv2D layer of a network."""
 
     name: str
     index: int
-    """Place in network order, from 0. Part of every image's seed."""
+    """Position among the network's layers, from 0. Part of every image's seed."""
     channels: int
     """Input channels."""
     filters: int
     stride: int
     """Distance in input pixels between neighbouring outputs."""
     receptive_field: int | None
-    """Side in input pixels of the square that one output depends on; None where that is not bounded."""
+    """Side in input pixels of the square that one output depends on; None where it may depend on the whole image."""
     side: int
-    """The smaller side of its output on the network's canvas."""
+    """The smaller of height and width of its output on the network's canvas."""
     operations: int
-    """Floating-point operations of one forward pass for one image, cut at the layer, of which one filter is computed."""
+    """Floating-point operations of one image's forward pass up to one filter of this layer."""
     values: int
-    """Numbers in the maps of all convolutions, and of what else has a kernel, before it, for one image."""
+    """How many numbers the outputs of all earlier layers with a kernel have, for one image."""
 
     @property
     def usable(self) -> bool:
-        """Whether its output is large enough to have a window in it."""
+        """Whether its output is large enough for a recipe to average."""
         return self.side >= LEAST_SIDE
 
     @property
     def pooled(self) -> bool:
-        """Whether, in a chain, a 2x2 max pooling stands between this layer and the one before it."""
+        """Whether 2x2 max pooling comes before it, in a network without a Keras model."""
         return self.index > 0 and self.name.endswith("_conv1")
 
 
@@ -70,19 +72,26 @@ class Network:
     channel_mean: Colour
     """Subtracted from 8-bit values, in the network's channel order."""
     channel_scale: float | Colour
-    """Divides what is left."""
+    """Divides the result of the subtraction."""
     weights_choices: str
     """What `--weights` takes, for messages."""
     model: str | None = None
-    """Where its Keras model is from: `keras.applications.<Name>`, or the name of a file. None: a chain."""
+    """Where its Keras model is from, `keras.applications.<Name>` or the name of a file; None for a network that has none."""
 
     @property
-    def fed(self) -> Fed:
+    def has_keras_model(self) -> bool:
+        """Whether a Keras model computes it. Without one it is a plain stack of 3x3 convolutions, as VGG16 is: stride 1, zero
+        padding, ReLU, and 2x2 max pooling in front of the layers that are `pooled`."""
+        return self.model is not None
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """Channel order, mean and scale, to compare or to describe another network with."""
         return self.channel_order, self.channel_mean, self.channel_scale
 
     @property
     def from_file(self) -> bool:
-        """Whether its model, with its weights, is in a file of the user's."""
+        """Whether its Keras model is in a file of the user's, which holds its weights, too."""
         return self.model is not None and not self.model.startswith("keras.applications.")
 
     @property
@@ -92,10 +101,11 @@ class Network:
 
     @property
     def filters(self) -> int:
-        """Of all layers that images are made for."""
+        """The number of filters of all usable layers."""
         return sum(layer.filters for layer in self.usable)
 
     def layer(self, name: str) -> Layer:
+        """The layer of that name; UsageError where there is none."""
         for layer in self.layers:
             if layer.name == name:
                 return layer
@@ -105,17 +115,18 @@ class Network:
         )
 
     def preprocess(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """8-bit RGB images (n, h, w, 3) as the network was trained to see them, float32."""
+        """8-bit RGB images (n, h, w, 3) as the network expects them, float32 of the same shape."""
         ordered = images[..., ::-1] if self.channel_order == "bgr" else images
         centred = ordered.astype(np.float32) - np.asarray(self.channel_mean, np.float32)
         return (centred / np.asarray(self.channel_scale, np.float32)).astype(np.float32)
 
 
 def _vgg_layers(canvas: int, widths: tuple[int, ...]) -> tuple[Layer, ...]:
-    """The 13 convolutional layers of VGG16 (configuration D of arXiv 1409.1556), with these widths per block.
+    """The 13 convolutional layers of VGG16 (configuration D of arXiv 1409.1556), with so many filters in the layers of each
+    block, on a canvas of that side.
 
-    A 3x3 convolution widens the receptive field by 2 strides, a 2x2 pooling by 1 stride and doubles the stride, dropping an
-    odd last pixel.
+    A 3x3 convolution widens the receptive field by two strides. 2x2 pooling widens it by one stride, doubles the stride and
+    drops the last pixel of an odd side.
     """
     layers: list[Layer] = []
     channels, stride, field = 3, 1, 1
@@ -132,14 +143,13 @@ def _vgg_layers(canvas: int, widths: tuple[int, ...]) -> tuple[Layer, ...]:
     return tuple(layers)
 
 
-PREPROCESSING: dict[str, Fed] = {
+PREPROCESSING: dict[str, Preprocessing] = {
     "none": ("rgb", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
     "tf": ("rgb", (127.5, 127.5, 127.5), (127.5, 127.5, 127.5)),
     "torch": ("rgb", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
     "caffe": ("bgr", (103.939, 116.779, 123.68), (1.0, 1.0, 1.0)),
 }
-"""How a network is fed, by the names of Keras's modes: order of channels, what is subtracted from 8-bit values, what divides
-the rest. `none` is for models that begin with it."""
+"""By the names of Keras's modes. `none` is for models whose own first layers do the preprocessing."""
 
 VGG16 = Network(
     name="vgg16",
@@ -161,20 +171,22 @@ DEMO = Network(
     weights_choices="pretrained (inside the package), random, or a .h5, .weights.h5 or .safetensors file",
 )
 
-GRAPH_WEIGHTS = "pretrained, random, or a .weights.h5, .h5 or .safetensors file of the network"
+KERAS_WEIGHTS_CHOICES = "pretrained, random, or a .weights.h5, .h5 or .safetensors file of the network"
+"""`Network.weights_choices` of a network with a Keras model."""
 
 NETWORKS = {network.name: network for network in (VGG16, DEMO)}
+"""The networks that are written down here, by name."""
 
 
 def get_network(name: str) -> Network:
-    """The network of that name, or UsageError listing the names there are."""
+    """The network of that name among NETWORKS; UsageError, which lists the names, for any other."""
     if name not in NETWORKS:
         raise UsageError(f"unknown network {name!r}.", f"There is {' and '.join(sorted(NETWORKS))}.")
     return NETWORKS[name]
 
 
 def network_of(entry: Mapping[str, Any]) -> Network:
-    """The network that build.json's `network` names: a known one, or the one that it describes."""
+    """The network of build.json's `network`: one of NETWORKS by its name, or another from the description there."""
     described = entry.get("described")
     if described is None:
         return get_network(entry["name"])
@@ -185,14 +197,15 @@ def network_of(entry: Mapping[str, Any]) -> Network:
         channel_order=described["channel_order"],
         channel_mean=tuple(described["channel_mean"]),
         channel_scale=tuple(described["channel_scale"]),
-        weights_choices=GRAPH_WEIGHTS,
+        weights_choices=KERAS_WEIGHTS_CHOICES,
         model=described["model"],
     )
 
 
 def description(network: Network) -> dict[str, Any]:
-    """What build.json's `network` says of a network that is not known by heart, for `network_of`; nothing of another."""
-    if network.model is None:
+    """What build.json's `network` holds beside the name, so that `network_of` finds the network again: nothing for one of
+    NETWORKS."""
+    if network.name in NETWORKS:
         return {}
     layers = [{key: value for key, value in vars(layer).items() if key != "index"} for layer in network.layers]
     preprocessing = {key: getattr(network, key) for key in ("channel_order", "channel_mean", "channel_scale")}
@@ -201,6 +214,6 @@ def description(network: Network) -> dict[str, Any]:
 
 
 def tensor_shapes(network: Network) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every weight, in network order: kernels (3, 3, in, out), biases (out,)."""
+    """Name and shape of every kernel (3, 3, in, out) and bias (out,) of a network without a Keras model, in network order."""
     pairs = (((f"{a.name}/kernel", (3, 3, a.channels, a.filters)), (f"{a.name}/bias", (a.filters,))) for a in network.layers)
     return dict(itertools.chain.from_iterable(pairs))

@@ -2,12 +2,9 @@
 
 import sys
 
-from keras.src.applications import vgg16
-
-vgg16.WEIGHTS_PATH_NO_TOP = sys.argv[1]
 from amaxds.compute import pretrained
 from amaxds.compute.networks import load_weights
 from amaxds.spec import network
 
-pretrained.VGG16_MD5 = sys.argv[2]
+pretrained.VGG16_URL, pretrained.VGG16_MD5 = sys.argv[1:]
 print(load_weights(network.VGG16, "pretrained", 0).digest)

@@ -27,7 +27,7 @@ from typing import Any
 
 from amaxds.builds.executors.base import Load, Result, Site, Task
 from amaxds.builds.executors.scheduler import MOST_TRIES, Schedule
-from amaxds.compute import backend
+from amaxds.compute import environment
 from amaxds.compute.machine import cores
 from amaxds.errors import AmaxdsError, UsageError, in_words, printable
 
@@ -43,8 +43,8 @@ _STORE_BYTES = 512 << 20
 class Actor:
     """What runs on the nodes: a process with its site."""
 
-    def __init__(self, threads: int, environment: dict[str, str]) -> None:
-        os.environ.update(environment)
+    def __init__(self, threads: int, variables: dict[str, str]) -> None:
+        os.environ.update(variables)
         self._threads = threads
 
     def ask(self, question: Callable[[int], Any]) -> Any:
@@ -258,7 +258,7 @@ class Cluster:
             num_gpus=place.gpus,
             max_concurrency=place.threads,
         )
-        worker = self._workers[place] = _Worker(place, actor.remote(place.threads, backend.environment()))
+        worker = self._workers[place] = _Worker(place, actor.remote(place.threads, environment.variables()))
         self._send(worker, self._greeting, self._greeting.send(worker.handle))
 
     def _next_answer(self) -> tuple[_Worker, Any, Any] | None:

@@ -1,0 +1,102 @@
+"""The functions that programs are compiled from: rendering, a step of an ascent, all its steps, and the means of outputs.
+
+Each function here makes one of them for a recipe or a layer. What it makes is a pure function of tensors, channels last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from amaxds.compute import backend
+from amaxds.compute.forward import ForwardPass, OwnFilters, Params
+from amaxds.spec.network import Layer, Network
+from amaxds.spec.recipes import AscentRecipe
+from amaxds.spec.recipes.base import State
+
+Tensor = Any
+StepParams = tuple[Params, OwnFilters]
+"""The network's weights, and kernel and bias of each image's own filter."""
+
+
+def make_render(network: Network, recipe: AscentRecipe) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+    """Parameters (n, ...) -> the images (n, canvas, canvas, 3), and the network's input for them."""
+
+    def render(parameters: Tensor) -> tuple[Tensor, Tensor]:
+        image = recipe.render(network, parameters)
+        return image, recipe.preprocess(network, image)
+
+    return render
+
+
+def make_step(
+    network: Network, forward: ForwardPass, recipe: AscentRecipe, layer: Layer
+) -> Callable[[StepParams, State, Tensor, Tensor], tuple[State, Tensor]]:
+    """One step of the ascent: (params, state, moved, inputs) -> the next state and moved.
+
+    moved (n,) says whether any gradient of the image was ever different from zero; inputs (n, k) is the step's row of each
+    image's schedule.
+    """
+    import keras
+
+    def step(params: StepParams, state: State, moved: Tensor, inputs: Tensor) -> tuple[State, Tensor]:
+        weights, own = params
+
+        def objective(parameters: Tensor) -> Tensor:
+            image = recipe.render(network, parameters, inputs)
+            maps = forward.response(weights, own, layer, recipe.preprocess(network, image))
+            maps = keras.ops.cast(maps, image.dtype)  # The network may compute in another precision.
+            return _window_mean(recipe.averaged(maps), recipe.window_margin)
+
+        _, gradient = backend.value_and_gradient(objective)(state[0])
+        moved = keras.ops.logical_or(moved, keras.ops.any(gradient != 0, axis=(1, 2, 3)))
+        return recipe.update(network, state, gradient, inputs), moved
+
+    return step
+
+
+def make_climb(
+    network: Network, forward: ForwardPass, recipe: AscentRecipe, layer: Layer
+) -> Callable[[StepParams, State, Tensor, Tensor], tuple[State, Tensor]]:
+    """All steps of the ascent in a loop: as `make_step`, with the whole schedule (n, steps, k) for inputs."""
+    import keras
+
+    step = make_step(network, forward, recipe, layer)
+
+    def climb(params: StepParams, state: State, moved: Tensor, schedule: Tensor) -> tuple[State, Tensor]:
+        def body(number: Tensor, carried: tuple[State, Tensor]) -> tuple[State, Tensor]:
+            return step(params, *carried, keras.ops.take(schedule, number, axis=1))
+
+        ended: tuple[State, Tensor] = keras.ops.fori_loop(0, recipe.steps, body, (state, moved))
+        return ended
+
+    return climb
+
+
+def make_score(forward: ForwardPass, recipe: AscentRecipe, layer: Layer) -> Callable[[Params, Tensor], Tensor]:
+    """(params, network input) -> the mean output after ReLU of every filter of the layer over the recipe's window,
+    (n, filters)."""
+
+    def score(params: Params, x: Tensor) -> Tensor:
+        return _window_mean(forward.activated(params, layer, x), recipe.window_margin)
+
+    return score
+
+
+def make_embed(forward: ForwardPass) -> Callable[[Params, Tensor], Tensor]:
+    """(params, network input) -> the mean output after ReLU of every filter of every usable layer, in network order,
+    (n, filters)."""
+    import keras
+
+    def embed(params: Params, x: Tensor) -> Tensor:
+        return keras.ops.concatenate([_window_mean(maps, 0) for maps in forward.all_activated(params, x)], axis=1)
+
+    return embed
+
+
+def _window_mean(maps: Tensor, margin: int) -> Tensor:
+    """Mean over height and width, without that many rows and columns at each edge: (n, h, w, ...) -> (n, ...)."""
+    import keras
+
+    height, width = maps.shape[1:3]
+    return keras.ops.mean(maps[:, margin : height - margin, margin : width - margin], axis=(1, 2))

@@ -1,0 +1,46 @@
+"""The forward pass of a network, as programs use it, whatever kind of network it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from amaxds.compute.weights import Weights
+from amaxds.spec.network import Layer, Network
+
+Tensor = Any
+Params = Any
+"""A network's weights on the device, in the form that its forward pass needs. Programs take them as an argument, because JAX
+would copy constants into every compiled program."""
+OwnFilters = tuple[Tensor, Tensor]
+"""Kernel and bias of each image's own filter."""
+
+
+class ForwardPass(Protocol):
+    """A network with its weights, computed up to the layer that is asked for and no further.
+
+    The methods that take `params` are pure functions of tensors, to be compiled. Tensors are channels last.
+    """
+
+    def __init__(self, network: Network, weights: Weights, precision: str = "float32") -> None:
+        """precision: what the weights, and so everything that is computed, are cast to: one of plan.PRECISIONS. UsageError
+        where the network cannot be computed in it."""
+
+    @staticmethod
+    def has_loops(network: Network) -> bool:
+        """Whether the network's programs contain loops on a CPU; no backend is loaded to find out."""
+
+    def params(self, layer: Layer | None = None) -> Params:
+        """The weights for programs of this layer; without one, for `all_activated`."""
+
+    def own_filters(self, layer: Layer, filters: list[int]) -> OwnFilters:
+        """Kernel and bias of one filter of the layer for each image, as `response` takes them."""
+
+    def response(self, params: Params, own: OwnFilters, layer: Layer, x: Tensor) -> Tensor:
+        """The output before ReLU of each image's own filter, for network input x (n, h, w, 3): (n, height, width)."""
+
+    def activated(self, params: Params, layer: Layer, x: Tensor) -> Tensor:
+        """The layer's output after ReLU, for network input x (n, h, w, 3): (n, height, width, filters)."""
+
+    def all_activated(self, params: Params, x: Tensor) -> Iterator[Tensor]:
+        """The output after ReLU of every usable layer, in network order."""
