@@ -1,4 +1,7 @@
-"""Tensors out of an HDF5 file. Run as a program, because the library may crash or hang on a damaged file."""
+"""A program that copies the tensors of an HDF5 file into a safetensors file: `hdf5_worker.py FROM TO`.
+
+It is run in a process of its own, because the HDF5 library may crash or hang on a damaged file.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,15 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 _CLASSIFIER = ("fc1", "fc2", "predictions")
-"""VGG16's dense layers, which stand behind all convolutions: a file may hold them."""
+"""VGG16's dense layers, which come after all convolutions. A file may have them; they are not needed."""
 _MOST_VALUES = 300_000_000
 
 
 def read_hdf5(path: Path) -> dict[str, NDArray[Any]]:
-    """`<layer>/kernel` and `<layer>/bias` of a Keras 3 `.weights.h5`, or a Keras `.h5` with layer names."""
+    """The tensors `<layer>/kernel` and `<layer>/bias` of a Keras 3 `.weights.h5`, or of an older Keras `.h5` with layer names.
+
+    A layer with other variables has them numbered, as `<layer>/0`. ValueError for a file with very many values.
+    """
     with h5py.File(path, "r") as file:
         root = file.get("model_weights", file)  # `Model.save` in HDF5 puts the named layers one level deeper.
         layers = _named_layers(root) if "layer_names" in root.attrs else _saved_layers(file)
@@ -26,7 +32,7 @@ def read_hdf5(path: Path) -> dict[str, NDArray[Any]]:
         values = 0
         for layer, variables in layers:
             values += sum(each.size for each in variables)
-            if values > _MOST_VALUES:  # A small file may say that it has any number of zeros.
+            if values > _MOST_VALUES:  # A small file may declare any number of zeros.
                 raise ValueError(f"more than {_MOST_VALUES} values")
             if layer in _CLASSIFIER:
                 continue
@@ -37,7 +43,8 @@ def read_hdf5(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _named_layers(root: Any) -> Iterator[tuple[str, list[Any]]]:
-    """The layout of Keras's published files: attributes list the layers, and each layer's weights."""
+    """Name and variables of each layer in the layout of Keras's published files, where attributes list the layers and each
+    layer's variables."""
     for layer in (_text(name) for name in root.attrs["layer_names"]):
         found = [root[layer][_text(name)] for name in root[layer].attrs["weight_names"]]
         if found:
@@ -45,7 +52,7 @@ def _named_layers(root: Any) -> Iterator[tuple[str, list[Any]]]:
 
 
 def _saved_layers(file: Any) -> Iterator[tuple[str, list[Any]]]:
-    """The layout of `Model.save_weights`: a group `vars` for each layer, with the layer's name as an attribute."""
+    """The same in the layout of `Model.save_weights`: a group `vars` for each layer, with the layer's name as an attribute."""
     groups: list[str] = []
     file["layers"].visit(lambda name: groups.append(name) if name.endswith("/vars") else None)
     for name in groups:

@@ -1,4 +1,4 @@
-"""The machine: its cores, and the memory that this process may still take."""
+"""The machine: the cores of this process, and the memory that it may still take."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pathlib import Path
 
 
 def available_bytes() -> int | None:
-    """What this process may still take: of the machine's memory, its control group's and its own limits. None: not known."""
+    """The memory that this process may still take, by the machine's free memory and by the limits of its control groups and of
+    the process itself. None where nothing is known of them."""
     known = [*_of_the_machine(), *_of_the_group(), *_of_the_process()]
     return max(min(known), 0) if known else None
 
@@ -23,7 +24,8 @@ def _of_the_machine() -> Iterator[int]:
 
 
 def _of_the_group() -> Iterator[int]:
-    """What control groups (version 2) allow, from this process's own up; file caches are given back when needed."""
+    """What the process's control group (version 2) and those around it still allow. Cached files count as free, because the
+    system drops them when memory is needed."""
     with contextlib.suppress(OSError, ValueError):
         own = re.search(r"^0::/(.*)$", Path("/proc/self/cgroup").read_text(), re.MULTILINE)
         group = Path("/sys/fs/cgroup") / (own[1] if own else "")
@@ -46,7 +48,7 @@ def _of_the_process() -> Iterator[int]:
 
 
 def _numbers(path: Path) -> dict[str, int]:
-    """Lines of a name and a number."""
+    """The numbers, by name, in a file with a name and a number on each line."""
     try:
         return {name: int(value) for name, value in re.findall(r"^(\w+):?\s+(\d+)", path.read_text(), re.MULTILINE)}
     except OSError:
@@ -54,5 +56,5 @@ def _numbers(path: Path) -> dict[str, int]:
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,6 +1,6 @@
-"""Memory: what the programs of a build take at the least, what there is, and the error where that is less.
+"""The memory that a build needs, and the error where there is not enough.
 
-Where a system gives out more memory than it has, nothing can be caught: it kills the process. So it is asked beforehand.
+It is checked before a build begins, because many systems kill a process that needs too much, which cannot be caught.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from amaxds.spec.plan import Unit
 
 
 def least_bytes(units: Sequence[Unit], workers: int) -> int:
-    """What the ascents that run side by side hold at the least.
+    """The least memory that the ascents of these units need, with so many workers side by side.
 
-    A gradient needs what it has seen of all maps before the layer at once. By XLA's own account a step takes 0.96 to 4.4 times
-    as much as those maps, so nine tenths of them are asked for.
+    A gradient needs the outputs of all earlier layers at once. By XLA's own account the program of a step takes 0.96 to 4.4
+    times as much, so nine tenths of their size are asked for.
     """
     together = Counter((unit.recipe.name, unit.layer.name) for unit in units)
     side_by_side = (min(workers, together[unit.recipe.name, unit.layer.name]) for unit in units)
@@ -30,14 +30,14 @@ def least_bytes(units: Sequence[Unit], workers: int) -> int:
 
 
 def batch_size_within(network: Network, limit: int) -> int:
-    """The most images, a power of two up to 128, for which the programs that run at once surely fit into so many bytes: a step
-    takes up to 4.4 times as much as the maps of all layers, so five times as much is given to each."""
+    """The largest batch size, a power of two up to 128, for which the programs that run at the same time on a GPU fit into so
+    many bytes. A step takes up to 4.4 times as much as the outputs of all layers; five times as much is counted."""
     fitting = limit // (PROGRAMS_ON_GPU * 5 * 4 * max(layer.values for layer in network.layers))
     return 1 << (min(max(fitting, 1), 128).bit_length() - 1)
 
 
 def require_memory(units: Sequence[Unit], batch_size: int, workers: int) -> None:
-    """OutOfMemory where the units cannot fit."""
+    """OutOfMemory where the units need more memory than there is."""
     least, available = least_bytes(units, workers), available_bytes()
     if available is not None and least > available:
         needs = f"needs {least / 1e9:.1f} GB or more, and {available / 1e9:.1f} GB are left"
@@ -46,7 +46,8 @@ def require_memory(units: Sequence[Unit], batch_size: int, workers: int) -> None
 
 @contextlib.contextmanager
 def memory_errors(batch_size: int, workers: int) -> Iterator[None]:
-    """Turn what says, in whatever words, that memory has run out into OutOfMemory."""
+    """Turn any exception that says that memory has run out into OutOfMemory, with advice for this batch size and these
+    workers."""
     try:
         yield
     except Exception as error:
@@ -56,6 +57,7 @@ def memory_errors(batch_size: int, workers: int) -> Iterator[None]:
 
 
 def out_of_memory(what: str, batch_size: int, workers: int) -> OutOfMemory:
+    """The exception to raise, which says that this batch size on these workers needs `what`, and what to do."""
     fewer = "with --workers 1 to go on, or " if workers > 1 else ""
     return OutOfMemory(
         f"out of memory: --batch-size {batch_size} on {workers} {'workers' if workers > 1 else 'worker'} {what}.",

@@ -73,9 +73,8 @@ def find_network(choice: str, canvas: int | None = None, preprocessing: str | No
 
 def describe_application(name: str, builder: str, canvas: int) -> Network:
     """The network called `name`: the model `builder` of keras.applications on that canvas."""
-    return describe_model(
-        application(builder, canvas), name, f"keras.applications.{builder}", canvas, preprocessing_of(builder)
-    )
+    model = application(builder, canvas)
+    return describe_model(model, name, f"keras.applications.{builder}", canvas, preprocessing_of(builder))
 
 
 def _load_keras_weights(network: Network, choice: str, seed: int, file: Path | None) -> Weights:
