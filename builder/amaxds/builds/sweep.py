@@ -21,7 +21,7 @@ from amaxds.compute.networks import find_network
 from amaxds.errors import UsageError, in_words
 from amaxds.spec.plan import Plan, make_plan
 from amaxds.spec.recipes import DEFAULT_RECIPE
-from amaxds.storage.store import Location
+from amaxds.storage.location import Location
 from amaxds.storage.values import short
 
 
