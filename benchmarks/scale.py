@@ -101,6 +101,8 @@ def measure_engine(name: str, workers: int) -> dict[str, float]:
     from amaxds.builds.worker import Job, Site, process_entries
     from amaxds.compute.networks import load_weights
     from amaxds.dataset.build_info import BuildRequest
+    from amaxds.storage.files import json_bytes
+    from amaxds.storage.location import LocalPath
 
     with (local if name == "local" else cluster)(workers) as engine, tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
@@ -116,9 +118,8 @@ def measure_engine(name: str, workers: int) -> dict[str, float]:
         plan, weights = make_plan(DEMO, ["original"], **UNITS), load_weights(DEMO, "pretrained", 0)
         process = engine.first(functools.partial(process_entries, DEMO))
         identity = BuildRequest.of_plan(plan, weights.source, weights.digest).on(process)
-        job = Job(plan, weights, Path(folder), identity, ())
-        (job.out / WORK).mkdir()
-        (job.out / WORK / "build.json").write_text(json.dumps(identity.as_json()))
+        job = Job(plan, weights, LocalPath(Path(folder)), identity, ())
+        (job.out / WORK / "build.json").write(json_bytes(identity.as_json()))
         engine.open(functools.partial(Site, job))
         units = {unit: Load(unit.name, unit.layer.name, plan.operations(unit)) for each in job.units.values() for unit in each}
         work = functools.partial(timed, Site.make)

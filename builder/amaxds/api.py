@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from amaxds.hubs.base import Hub
     from amaxds.spec.network import Network
     from amaxds.spec.plan import Plan
-    from amaxds.storage.store import Location
+    from amaxds.storage.location import Location
 
 
 def build(
@@ -45,12 +45,11 @@ def build(
     from amaxds.builds.shards import WORK
     from amaxds.checks.validate import validate as check
     from amaxds.compute.networks import load_weights
-    from amaxds.storage.store import local_copy
 
     with open_engine(engine, workers, address) as executor:
         loaded = load_weights(plan.network, weights, plan.seed, network_file)
         make(out, with_batch_size_for(executor, plan) if fill_gpu else plan, loaded, executor)
-    with local_copy(out, without=WORK) as folder:  # In a store, another build of the same may still have shards there.
+    with out.local_copy(without=WORK) as folder:  # In a store, another build of the same may still have shards there.
         return check(folder, str(out))
 
 
@@ -66,9 +65,9 @@ def plan_here(plan: Plan, workers: int | None = None) -> Plan:
 def validate(path: str) -> ValidationReport:
     """What is wrong with a dataset, by the rules of `checks.rules`."""
     from amaxds.checks.validate import validate as check
-    from amaxds.hubs.locate import located
+    from amaxds.hubs.locate import fetched
 
-    with located(path) as found:
+    with fetched(path) as found:
         return check(found, path)
 
 
@@ -80,9 +79,9 @@ def audit(
 
     from amaxds.checks.audit import audit as make_again
     from amaxds.dataset.reader import open_dataset
-    from amaxds.hubs.locate import located
+    from amaxds.hubs.locate import fetched
 
-    with located(path) as found:
+    with fetched(path) as found:
         _require_valid(found, path)
         with open_dataset(found, path) as dataset:
             return make_again(dataset, sample, secrets.randbelow(2**32) if seed is None else seed, weights, workers)
@@ -92,11 +91,11 @@ def diff(before: str, after: str) -> Difference:
     """What it takes to get from one dataset to another, record by record and image by image. They are not validated."""
     from amaxds.checks.diff import diff as compare
     from amaxds.dataset.reader import open_dataset
-    from amaxds.hubs.locate import located
+    from amaxds.hubs.locate import fetched
 
     with (
-        located(before) as one,
-        located(after) as other,
+        fetched(before) as one,
+        fetched(after) as other,
         open_dataset(one, before) as old,
         open_dataset(other, after) as new,
     ):
@@ -108,9 +107,9 @@ def report(
 ) -> str | None:
     """Write the page and the figures of a dataset to `out`; why images most alike are not shown, if they are not."""
     from amaxds.analysis.report import write_report
-    from amaxds.hubs.locate import located
+    from amaxds.hubs.locate import fetched
 
-    with located(path) as found:
+    with fetched(path) as found:
         _require_valid(found, path)
         return write_report(found, path, out, neighbours, weights, workers)
 
@@ -126,9 +125,9 @@ def classify(
     """Train and judge models that tell layers apart; their results, and why the linear one was left out, if it was."""
     from amaxds.analysis.classify import Run
     from amaxds.analysis.classify import classify as train
-    from amaxds.hubs.locate import located
+    from amaxds.hubs.locate import fetched
 
-    with located(path) as found:
+    with fetched(path) as found:
         _require_valid(found, path)
         return train(found, path, out, models, weights, Run(seed, workers))
 
@@ -138,7 +137,7 @@ def bundle(path: str, out: Path, recipe: str | None = None, repo: str | None = N
     from amaxds.dataset.build_reader import require_build_info
     from amaxds.dataset.bundle import bundle as write
     from amaxds.hubs.locate import dataset_at
-    from amaxds.storage.store import parse_location
+    from amaxds.storage.location import parse_location
 
     place = parse_location(path)
     with dataset_at(place) as folder:
@@ -163,18 +162,19 @@ def publish(
     message: str | None = None,
     allow_partial: bool = False,
     dry_run: bool = False,
-    say: Callable[[str], None] = print,
+    show: Callable[[str], None] = print,
 ) -> None:
-    """Publish a dataset folder on each hub in turn, fetch it back and compare."""
+    """Publish a dataset folder on each hub in turn, fetch it back and compare. show: is given the plan and what is going on,
+    line by line. Errors are those of `hubs.publish.publish`."""
     from amaxds.dataset.build_reader import require_build_info
     from amaxds.hubs.locate import dataset_at
     from amaxds.hubs.publish import publish as send
-    from amaxds.storage.store import parse_location
+    from amaxds.storage.location import parse_location
 
     place = parse_location(path)
     with dataset_at(place) as folder:
         _require_valid(folder, str(place))
-        send(folder, require_build_info(folder), hubs, repo, private, message, allow_partial, dry_run, say, home=place)
+        send(folder, require_build_info(folder), place, hubs, repo, private, message, allow_partial, dry_run, show)
 
 
 def _require_valid(found: Path, name: str) -> None:

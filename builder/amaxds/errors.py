@@ -45,6 +45,10 @@ class InvalidDataset(AmaxdsError):
         super().__init__(f"{report.name} is not valid.", "See what `amaxds validate` says of it.")
 
 
+class NothingThere(UsageError):
+    """A URL at which nothing is."""
+
+
 class WeightsError(UsageError):
     """A weights file that is not there, not readable, or does not fit the network."""
 

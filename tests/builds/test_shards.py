@@ -13,6 +13,7 @@ from amaxds.errors import DamagedShard
 from amaxds.image import encode_png
 from amaxds.spec.network import DEMO
 from amaxds.spec.plan import Unit, make_plan
+from amaxds.storage.location import LocalPath
 
 UNITS = list(make_plan(DEMO, ["original"], layers="block2_conv1").units())
 
@@ -25,27 +26,27 @@ def _rows(unit: Unit) -> list[Row]:
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
-    write_shard(tmp_path, UNITS[0], "build", _rows(UNITS[0]))
-    assert read_shard(tmp_path, UNITS[0], "build") == _rows(UNITS[0])
+    write_shard(LocalPath(tmp_path), UNITS[0], "build", _rows(UNITS[0]))
+    assert read_shard(LocalPath(tmp_path), UNITS[0], "build") == _rows(UNITS[0])
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["block2_conv1-0000.parquet"]
 
 
 def test_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        write_shard(tmp_path / name, UNITS[0], "build", _rows(UNITS[0]))
-    one, other = (shard_path(tmp_path / name, UNITS[0]).read_bytes() for name in ("a", "b"))
+        write_shard(LocalPath(tmp_path / name), UNITS[0], "build", _rows(UNITS[0]))
+    one, other = (shard_path(LocalPath(tmp_path / name), UNITS[0]).path.read_bytes() for name in ("a", "b"))
     assert one == other
 
 
 def test_truncated_flipped_and_exchanged_shards_are_found(tmp_path: Path) -> None:
     for unit in UNITS:
-        write_shard(tmp_path, unit, "build", _rows(unit))
-    path = shard_path(tmp_path, UNITS[0])
+        write_shard(LocalPath(tmp_path), unit, "build", _rows(unit))
+    path = shard_path(LocalPath(tmp_path), UNITS[0]).path
     whole = path.read_bytes()
     for kept in (0, 4, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:kept])
         with pytest.raises(DamagedShard):
-            read_shard(tmp_path, UNITS[0], "build")
+            read_shard(LocalPath(tmp_path), UNITS[0], "build")
     rng = np.random.default_rng(4)
     unnoticed = 0
     for place in rng.integers(0, len(whole), 200):
@@ -53,14 +54,14 @@ def test_truncated_flipped_and_exchanged_shards_are_found(tmp_path: Path) -> Non
         flipped[place] ^= 1 << int(rng.integers(8))
         path.write_bytes(flipped)
         with contextlib.suppress(DamagedShard):
-            unnoticed += read_shard(tmp_path, UNITS[0], "build") != _rows(UNITS[0])
+            unnoticed += read_shard(LocalPath(tmp_path), UNITS[0], "build") != _rows(UNITS[0])
     assert unnoticed == 0
-    path.write_bytes(shard_path(tmp_path, UNITS[1]).read_bytes())
+    path.write_bytes(shard_path(LocalPath(tmp_path), UNITS[1]).path.read_bytes())
     with pytest.raises(DamagedShard, match="something else"):
-        read_shard(tmp_path, UNITS[0], "build")
+        read_shard(LocalPath(tmp_path), UNITS[0], "build")
     path.write_bytes(whole)
     with pytest.raises(DamagedShard, match="something else"):
-        read_shard(tmp_path, UNITS[0], "another build")
+        read_shard(LocalPath(tmp_path), UNITS[0], "another build")
     path.unlink()
     with pytest.raises(DamagedShard, match="cannot be read"):
-        read_shard(tmp_path, UNITS[0], "build")
+        read_shard(LocalPath(tmp_path), UNITS[0], "build")

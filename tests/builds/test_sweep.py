@@ -14,6 +14,7 @@ import pytest
 from amaxds.builds.estimate import estimate
 from amaxds.builds.sweep import describe_sweep, read_sweep
 from amaxds.errors import UsageError
+from amaxds.storage.location import LocalPath
 from support.commands import amaxds
 from support.folders import files_of
 
@@ -36,7 +37,9 @@ def _file(folder: Path, text: str) -> Path:
 
 def test_a_sweep_is_networks_times_seeds_with_all_recipes(tmp_path: Path) -> None:
     networks = 'networks = ["vgg16", { name = "demo", layers = "block2_*", filters = "1" }]\n'
-    builds = read_sweep(_file(tmp_path, networks + 'weights = "random"\nseeds = [0, 3]\nfilters = "0-7"'), Path("out"))
+    builds = read_sweep(
+        _file(tmp_path, networks + 'weights = "random"\nseeds = [0, 3]\nfilters = "0-7"'), LocalPath(Path("out"))
+    )
     assert [build.folder.name for build in builds] == [
         *("vgg16-filter-activations-seed-0", "vgg16-filter-activations-seed-3"),
         *("demo-filter-activations-seed-0", "demo-filter-activations-seed-3"),
@@ -44,12 +47,14 @@ def test_a_sweep_is_networks_times_seeds_with_all_recipes(tmp_path: Path) -> Non
     assert [build.plan.seed for build in builds] == [0, 3, 0, 3]
     assert [build.plan.images for build in builds] == [13 * 8, 13 * 8, 2, 2]
     assert [recipe.name for recipe in builds[0].plan.recipes] == ["clear"]
-    alone = read_sweep(_file(tmp_path, 'networks = ["demo"]'), Path("out"))
-    assert [build.folder for build in alone] == [Path("out/demo-filter-activations")]
+    alone = read_sweep(_file(tmp_path, 'networks = ["demo"]'), LocalPath(Path("out")))
+    assert [build.folder for build in alone] == [LocalPath(Path("out/demo-filter-activations"))]
 
 
 def test_the_cost_of_a_sweep_is_that_of_its_builds(tmp_path: Path) -> None:
-    builds = read_sweep(_file(tmp_path, 'networks = ["vgg16", "demo"]\nweights = "random"\nrecipes = ["original"]'), tmp_path)
+    builds = read_sweep(
+        _file(tmp_path, 'networks = ["vgg16", "demo"]\nweights = "random"\nrecipes = ["original"]'), LocalPath(tmp_path)
+    )
     costs = [estimate(build.plan) for build in builds]
     lines = dict(line.split(maxsplit=1) for line in describe_sweep(builds, 200.0, 0.01) if "filter-activations" not in line)
     operations = sum(cost.operations for cost in costs)
@@ -76,7 +81,7 @@ ERRORS = {
 def test_what_cannot_be_begun_is_refused_before_anything_runs(case: str, tmp_path: Path) -> None:
     text, words = ERRORS[case]
     with pytest.raises(UsageError) as caught:
-        read_sweep(_file(tmp_path, text), tmp_path / "out")
+        read_sweep(_file(tmp_path, text), LocalPath(tmp_path / "out"))
     assert words in caught.value.problem
     assert not (tmp_path / "out").exists()
 

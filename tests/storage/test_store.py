@@ -16,7 +16,7 @@ import s3fs
 from fsspec.implementations.local import LocalFileSystem
 
 from amaxds.errors import StoreError, UsageError
-from amaxds.storage.store import Remote, local_copy
+from amaxds.storage.store import Remote
 from support.folders import files_of
 from support.object_store import ObjectStore
 
@@ -80,7 +80,7 @@ def test_names_that_lead_elsewhere_are_not_followed(store: ObjectStore, tmp_path
 def test_only_what_is_in_the_folder_is_fetched_and_deleted(store: ObjectStore, tmp_path: Path) -> None:
     for name in ("out/a", "out/.amaxds/b", "out/.amaxds-not/c", "outer/d"):
         store.place(name).write(name.encode())
-    with local_copy(store.place("out"), without=".amaxds") as folder:
+    with store.place("out").local_copy(without=".amaxds") as folder:
         assert sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()) == [
             ".amaxds-not/c",
             "a",
@@ -112,9 +112,9 @@ def test_a_store_that_is_no_store_of_objects_renames(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError):
         (place / "a" / "b").write(b"two", new=True)
     source.write_bytes(b"source")
-    (place / "a" / "c").upload(source)
+    (place / "a" / "c").put(source)
     with pytest.raises(StoreError, match="the shelf is full"):
-        (place / "a" / "full").upload(source)
+        (place / "a" / "full").put(source)
     place.fetch(tmp_path / "copy")
     assert files_of(tmp_path / "copy") == {"a/b": b"one", "a/c": b"source"}
     (place / "a").remove()

@@ -32,6 +32,7 @@ from amaxds.image import decode_png, encode_png, has_only_pixels, is_stretched_n
 from amaxds.spec.network import DEMO
 from amaxds.spec.plan import make_plan
 from amaxds.spec.selection import make_scope
+from amaxds.storage.location import LocalPath
 from support.weights_files import hdf5, named_layers, nested_layers, saved_layers
 
 Run = Callable[[bytes], bool]
@@ -219,14 +220,15 @@ def _shard(row: Mapping[str, Any], scratch: Path) -> tuple[bytes, Run]:
     unit = next(make_plan(DEMO, ["original"], layers="block1_conv1", filters="2").units())
     stored = {name: value for name, value in row.items() if name != "activation_rank"}
     named = stored | {"image": row["image"]["bytes"], "layer": "block1_conv1", "status": "alive", "filter": 2}
-    write_shard(scratch / "shards", unit, "digest", [named])
-    path = shard_path(scratch / "shards", unit)
-    rows = read_shard(scratch / "shards", unit, "digest")
+    shards = LocalPath(scratch / "shards")
+    write_shard(shards, unit, "digest", [named])
+    path = shard_path(shards, unit).path
+    rows = read_shard(shards, unit, "digest")
 
     def run(data: bytes) -> bool:
         path.write_bytes(data)
         try:
-            assert read_shard(scratch / "shards", unit, "digest") == rows, "read as whole, though it is another's"
+            assert read_shard(shards, unit, "digest") == rows, "read as whole, though it is another's"
         except DamagedShard:
             return False
         return True

@@ -249,8 +249,9 @@ def test_a_folder_that_a_node_does_not_see_is_an_error(tmp_path: Path) -> None:
     from amaxds.errors import AmaxdsError
     from amaxds.spec.network import DEMO
     from amaxds.spec.plan import make_plan
+    from amaxds.storage.location import LocalPath
 
     plan, weights = make_plan(DEMO, ["original"]), load_weights(DEMO, "pretrained", 0)
     identity = BuildRequest.of_plan(plan, weights.source, weights.digest).on(process_entries(DEMO, 2))
     with pytest.raises(AmaxdsError, match=r"build\.json is not that of the build there \(FileNotFoundError\)"):
-        Site(Job(plan, weights, tmp_path, identity, ()), 2)
+        Site(Job(plan, weights, LocalPath(tmp_path), identity, ()), 2)

@@ -106,7 +106,7 @@ def test_a_store_that_refuses_is_said_in_two_lines(store: ObjectStore, command: 
 def test_the_receipt_of_what_is_published_from_a_store_is_left_there(store: ObjectStore, local: Path, tmp_path: Path) -> None:
     place = store.place("out")
     for file in (path for path in local.rglob("*") if path.is_file()):
-        (place / file.relative_to(local)).upload(file)
+        (place / file.relative_to(local)).put(file)
     with HuggingFaceServer() as hub:
         settings = {"HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_XET": "1", "HF_TOKEN": hub.token, "HF_HOME": str(tmp_path / "home")}
         command = ("publish", place, "--to", "huggingface", "--repo", "owner/out", "--allow-partial")

@@ -25,7 +25,7 @@ from typing import Any
 from amaxds.builds.executors.base import Engine, Load
 from amaxds.builds.progress import BuildProgress
 from amaxds.builds.shards import WORK, read_shard, shard_path
-from amaxds.builds.workdir import local_working_folder, locked, name_of, remove, require_usable
+from amaxds.builds.workdir import local_working_folder, locked, require_usable
 from amaxds.builds.worker import Job, LayerKey, Ranks, Site, layer_key, process_entries
 from amaxds.compute import environment
 from amaxds.compute.weights import Weights
@@ -34,8 +34,8 @@ from amaxds.dataset.build_reader import require_same
 from amaxds.dataset.writer import Begun, RankedRow, write_dataset
 from amaxds.errors import DamagedShard, UsageError, in_words
 from amaxds.spec.plan import Plan, Unit, operations_per_step
-from amaxds.storage.files import disk_errors, move_whole, write_json
-from amaxds.storage.store import Location
+from amaxds.storage.files import disk_errors, json_bytes
+from amaxds.storage.location import LocalPath, Location
 
 
 def build(out: Location, plan: Plan, weights: Weights, engine: Engine) -> None:
@@ -49,14 +49,14 @@ def build(out: Location, plan: Plan, weights: Weights, engine: Engine) -> None:
     require_usable(out)
     finished, work = out / "build.json", out / WORK
     if not finished.exists():
-        with locked(work):
+        with locked(out):
             if not finished.exists():
                 try:
                     _run(out, plan, weights, asked, engine, begun)
                 except DamagedShard:
                     if not finished.exists():  # In a store, another build may finish, and delete what this one still needs.
                         raise
-    remove(work)  # Of a finished build nobody needs it, whoever else is looking.
+    work.remove()  # Of a finished build nobody needs it, whoever else is looking.
     require_same(out, _read_json(finished), asked)
 
 
@@ -66,11 +66,11 @@ def _run(out: Location, plan: Plan, weights: Weights, asked: BuildRequest, engin
     if not (work / "build.json").exists():
         entries = engine.first(functools.partial(process_entries, plan.network))
         with contextlib.suppress(FileExistsError):  # In a store, another build may begin at the same moment.
-            write_json(work / "build.json", asked.on(entries).as_json(), new=True)
+            (work / "build.json").write(json_bytes(asked.on(entries).as_json()), new=True)
     identity = _read_identity(work / "build.json", out, asked)
-    job = Job(plan, weights, out.absolute() if isinstance(out, Path) else out, identity, ())
-    with local_working_folder(work) as here:
-        missing, damaged = _missing_units(dataclasses.replace(job, out=here.parent))
+    job = Job(plan, weights, out.absolute(), identity, ())
+    with local_working_folder(out) as here:
+        missing, damaged = _missing_units(dataclasses.replace(job, out=LocalPath(here.parent)))
     job = dataclasses.replace(job, missing=missing)
     engine.open(functools.partial(Site, job))
     _require_writer(identity.software)
@@ -85,9 +85,9 @@ def _run(out: Location, plan: Plan, weights: Weights, asked: BuildRequest, engin
         progress.stage("ranking")
         layers = {key: Load(f"ranks of {key[0]} {key[1]}", key, _scoring(plan, units)) for key, units in job.units.items()}
         ranks = dict(engine.run(layers, Site.rank))
-        with local_working_folder(work) as here:
+        with local_working_folder(out) as here:
             progress.stage("packaging")
-            _package(out, here, dataclasses.replace(job, out=here.parent), ranks, begun)
+            _package(out, here, dataclasses.replace(job, out=LocalPath(here.parent)), ranks, begun)
         progress.say("validating")
 
 
@@ -137,10 +137,10 @@ def _package(out: Location, here: Path, job: Job, ranks: Mapping[LayerKey, Ranks
         shutil.rmtree(packaged, ignore_errors=True)
         with disk_errors(packaged):
             packaged.mkdir()
-        write_dataset(packaged, name_of(out), job.identity, rows, begun)
+        write_dataset(packaged, out.name, job.identity, rows, begun)
         files = [path.relative_to(packaged) for path in packaged.rglob("*") if path.is_file()]
         for file in sorted(files, key=lambda each: (each.name == "build.json", each)):
-            move_whole(packaged / file, out / file)
+            (out / file).put(packaged / file)
     finally:
         shutil.rmtree(packaged, ignore_errors=True)  # On a full disk, half a dataset is in the way.
 

@@ -10,7 +10,6 @@ import itertools
 import os
 import platform
 import re
-import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from amaxds.errors import UsageError, in_words
 from amaxds.image import decode_png, is_stretched_noise, pixels_sha256, uniformity_index
 from amaxds.spec.network import Network
 from amaxds.spec.recipes import DESCRIBED, Described
-from amaxds.storage.files import disk_errors, rename_folder
+from amaxds.storage.staging import require_absent, staged
 
 _NAME = re.compile(r"filter-(\d{1,6})\.png")
 
@@ -44,8 +43,7 @@ def describe(folder: Path, out: Path, network: Network) -> None:
     RGB PNG, and images of different sizes.
     """
     begun = Begun()
-    if os.path.lexists(out):
-        raise UsageError(f"{out} is already there.", "Choose another OUT, or delete it.")
+    require_absent(out)
     images = _find(folder, network)
     with ThreadPoolExecutor(cores()) as pool:
         records = list(pool.map(_record, images, [network.name] * len(images)))
@@ -72,15 +70,8 @@ def describe(folder: Path, out: Path, network: Network) -> None:
         for image, record in zip(images, records, strict=True):
             yield record | {"image": image.path.read_bytes()}, None
 
-    part = out.with_name(f".{out.name}.{os.getpid()}.part")
-    with disk_errors(out):
-        try:
-            shutil.rmtree(part, ignore_errors=True)
-            part.mkdir(parents=True)
-            write_dataset(part, out.resolve().name, identity, {recipe.name: rows()}, begun)
-            rename_folder(part, out)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+    with staged(out) as part:
+        write_dataset(part, out.resolve().name, identity, {recipe.name: rows()}, begun)
 
 
 def _find(folder: Path, network: Network) -> list[_Image]:

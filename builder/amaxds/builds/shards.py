@@ -10,8 +10,7 @@ import hashlib
 import io
 import json
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,8 +18,7 @@ import pyarrow.parquet as pq
 from amaxds.dataset.record import stored_types
 from amaxds.errors import DamagedShard
 from amaxds.spec.plan import Unit
-from amaxds.storage.files import read_bounded, write_whole
-from amaxds.storage.store import Location, Remote
+from amaxds.storage.location import Location
 
 WORK = ".amaxds"
 """The folder, in that of the dataset, in which a build has its shards until it has finished."""
@@ -28,7 +26,7 @@ _MOST_PER_IMAGE = 1_000_000
 _KEY = b"amaxds"
 _ARROW = {"image": pa.binary(), "layer": pa.string(), "status": pa.string(), "string": pa.string()}
 
-Where = TypeVar("Where", bound=Path | Remote)
+Where = TypeVar("Where", bound=Location)
 Row = dict[str, Any]
 """A record without `activation_rank`, which only the finished layer knows."""
 
@@ -40,7 +38,7 @@ def _schema() -> pa.Schema:
 
 def shard_path(folder: Where, unit: Unit) -> Where:
     """`<folder>/<recipe>/<layer>-<first filter>.parquet`"""
-    return cast(Where, folder / unit.recipe.name / f"{unit.name}.parquet")
+    return folder / unit.recipe.name / f"{unit.name}.parquet"
 
 
 def write_shard(folder: Location, unit: Unit, build_digest: str, rows: Sequence[Row]) -> None:
@@ -48,7 +46,7 @@ def write_shard(folder: Location, unit: Unit, build_digest: str, rows: Sequence[
     label = _label(unit, build_digest) | {"content": _content_digest(table)}
     buffer = io.BytesIO()
     pq.write_table(table.replace_schema_metadata({_KEY: json.dumps(label)}), buffer, compression="none")
-    write_whole(shard_path(folder, unit), buffer.getvalue())
+    shard_path(folder, unit).write(buffer.getvalue())
 
 
 def read_shard(folder: Location, unit: Unit, build_digest: str) -> list[Row]:
@@ -56,7 +54,7 @@ def read_shard(folder: Location, unit: Unit, build_digest: str) -> list[Row]:
     path = shard_path(folder, unit)
     most = _MOST_PER_IMAGE * (1 + len(unit.wanted))
     try:
-        file = pq.ParquetFile(io.BytesIO(read_bounded(path, most)))
+        file = pq.ParquetFile(io.BytesIO(path.read(most)))
         if sum(file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups)) > most:
             raise ValueError(f"more than {most} bytes")
         table = file.read()

@@ -21,8 +21,8 @@ from amaxds.compute.networks import find_network
 from amaxds.errors import UsageError, in_words
 from amaxds.spec.plan import Plan, make_plan
 from amaxds.spec.recipes import DEFAULT_RECIPE
-from amaxds.storage.store import Location
-from amaxds.storage.values import short
+from amaxds.storage.location import Location
+from amaxds.storage.values import abbreviate
 
 
 class _Options(BaseModel):
@@ -74,7 +74,7 @@ def read_sweep(file: Path, out: Location) -> list[Build]:
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         at = ".".join(str(part) for part in first["loc"] if not str(part).startswith(("str", "_One"))) or "it"
-        problem = f"{file}: {at} is {short(first['input'])}: {first['msg']}."
+        problem = f"{file}: {at} is {abbreviate(first['input'])}: {first['msg']}."
         raise UsageError(problem, f"A sweep has networks, recipes, seeds, and {', '.join(_Options.model_fields)}.") from error
     found = list(_builds(said, file.parent, out))
     for build in found:

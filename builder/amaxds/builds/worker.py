@@ -26,7 +26,7 @@ from amaxds.errors import AmaxdsError
 from amaxds.image import decode_png
 from amaxds.spec.network import Network
 from amaxds.spec.plan import Plan, Unit
-from amaxds.storage.store import Location
+from amaxds.storage.location import Location
 
 LayerKey = tuple[str, str]
 """Recipe and layer."""

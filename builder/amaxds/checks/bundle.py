@@ -17,7 +17,7 @@ from amaxds.dataset.croissant import CROISSANT_FILE
 from amaxds.dataset.record import Row
 from amaxds.errors import UsageError, in_words
 from amaxds.storage.archive import Archive
-from amaxds.storage.values import differences, short, unique
+from amaxds.storage.values import abbreviate, differences, reject_duplicate_keys
 
 
 def check_bundle(archive: Archive, info: BuildInfo, report: ValidationReport) -> Iterator[Row]:
@@ -61,7 +61,7 @@ def check_bundle_descriptions(archive: Archive, info: BuildInfo, rows: Sequence[
         if not info.by_this_version and isinstance(found, dict):
             found, due = found.get("distribution"), due["distribution"]
         for at, claimed, expected in differences(found, due):
-            report.add("croissant", CROISSANT_FILE, f"{at or 'it'} is {short(claimed)}, expected {short(expected)}")
+            report.add("croissant", CROISSANT_FILE, f"{at or 'it'} is {abbreviate(claimed)}, expected {abbreviate(expected)}")
     if KAGGLE_FILE in archive.files and (found := _json(archive, KAGGLE_FILE, "kaggle", report)) is not None:
         _check_kaggle(found, info, report)
 
@@ -71,18 +71,18 @@ def _check_kaggle(found: Any, info: BuildInfo, report: ValidationReport) -> None
     try:
         require_repo(str(repo))
     except UsageError:
-        report.add("kaggle", KAGGLE_FILE, f"id is {short(repo)}, expected owner/name")
+        report.add("kaggle", KAGGLE_FILE, f"id is {abbreviate(repo)}, expected owner/name")
     if info.by_this_version:
         due = kaggle_metadata(info)
         for at, claimed, expected in differences(found, due):
             if at != "id":
-                report.add("kaggle", KAGGLE_FILE, f"{at or 'it'} is {short(claimed)}, expected {short(expected)}")
+                report.add("kaggle", KAGGLE_FILE, f"{at or 'it'} is {abbreviate(claimed)}, expected {abbreviate(expected)}")
 
 
 def _json(archive: Archive, name: str, rule: str, report: ValidationReport) -> Any:
     text = _text(archive, name, rule, report.add)
     try:
-        return None if text is None else json.loads(text, object_pairs_hook=unique)
+        return None if text is None else json.loads(text, object_pairs_hook=reject_duplicate_keys)
     except (ValueError, RecursionError) as error:
         report.add(rule, name, f"cannot be read: {in_words(error)}")
         return None

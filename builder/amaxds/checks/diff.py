@@ -13,7 +13,7 @@ from amaxds.dataset.record import Row
 from amaxds.errors import UsageError
 from amaxds.image import Pixels, decode_png, psnr
 from amaxds.spec.network import Layer
-from amaxds.storage.values import differences, short
+from amaxds.storage.values import abbreviate, differences
 
 _NOT_SETTINGS = ("times", "outranked", "command", "images", "dead")
 _COLUMNS = ("split", "network", "seed", "status", "activation_start", "activation", "activation_rank", "uniformity_index")
@@ -68,7 +68,9 @@ class Difference:
 
     def lines(self) -> list[str]:
         """The same for a person."""
-        lines = [f"build.json {at}: {short(before)} -> {short(after)}" for at, (before, after) in self.settings.items()]
+        lines = [
+            f"build.json {at}: {abbreviate(before)} -> {abbreviate(after)}" for at, (before, after) in self.settings.items()
+        ]
         for each in self.changes:
             lines.append(f"{each.kind:8} {each.recipe} {each.layer}/{each.filter}{_details(each)}")
         counts = ", ".join(
@@ -87,7 +89,7 @@ def _details(change: Change) -> str:
 
 
 def _value(value: Any) -> str:
-    return f"{value:.5g}" if isinstance(value, float) else short(value)
+    return f"{value:.5g}" if isinstance(value, float) else abbreviate(value)
 
 
 def diff(before: DatasetReader, after: DatasetReader) -> Difference:

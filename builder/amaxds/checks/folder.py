@@ -34,7 +34,7 @@ from amaxds.spec.network import Network
 from amaxds.spec.recipes import Recipe
 from amaxds.spec.splits import SPLITS
 from amaxds.storage.files import read_bounded, read_text
-from amaxds.storage.values import differences, short, unique
+from amaxds.storage.values import abbreviate, differences, reject_duplicate_keys
 
 _PARQUET = re.compile(rf"({'|'.join(SPLITS)})-\d{{5}}-of-\d{{5}}\.parquet")
 _SHEET_BYTES = 100_000_000
@@ -196,7 +196,7 @@ def _check_sheets(path: Path, info: BuildInfo, rows: Sequence[Row], report: Vali
 def _check_croissant(path: Path, info: BuildInfo, report: ValidationReport) -> None:
     """Render croissant.json again and compare; if another version made it, only what it says of the files."""
     try:
-        found = json.loads(read_text(path / CROISSANT_FILE), object_pairs_hook=unique)
+        found = json.loads(read_text(path / CROISSANT_FILE), object_pairs_hook=reject_duplicate_keys)
         due = json.loads(render_croissant(info, path))
     except FileNotFoundError:
         report.add("croissant", CROISSANT_FILE, "is missing")
@@ -207,7 +207,7 @@ def _check_croissant(path: Path, info: BuildInfo, report: ValidationReport) -> N
     if not info.by_this_version and isinstance(found, dict):
         found, due = found.get("distribution"), due["distribution"]
     for at, claimed, expected in differences(found, due):
-        report.add("croissant", CROISSANT_FILE, f"{at or 'it'} is {short(claimed)}, expected {short(expected)}")
+        report.add("croissant", CROISSANT_FILE, f"{at or 'it'} is {abbreviate(claimed)}, expected {abbreviate(expected)}")
 
 
 def _check_card(path: Path, info: BuildInfo, rows: Sequence[Row], report: ValidationReport) -> None:
@@ -228,11 +228,11 @@ def _check_card(path: Path, info: BuildInfo, rows: Sequence[Row], report: Valida
         return  # Found already, under the files.
     wanted = card_data(info.network.name, infos).to_dict()  # type: ignore[no-untyped-call]  # the library has no types
     for at, claimed, expected in differences(found, wanted):
-        report.add("card", place, f"{at} is {short(claimed)}, expected {short(expected)}")
+        report.add("card", place, f"{at} is {abbreviate(claimed)}, expected {abbreviate(expected)}")
     if report.valid and info.by_this_version:
         due = render_card(info, infos, summarise(rows, info.network))
         pairs = zip_longest(text.split("\n"), due.split("\n"))
         for number, (line, expected) in enumerate(pairs, start=1):
             if line != expected:
-                report.add("card", place, f"line {number} is {short(line)}, expected {short(expected)}")
+                report.add("card", place, f"line {number} is {abbreviate(line)}, expected {abbreviate(expected)}")
                 break

@@ -16,7 +16,7 @@ from amaxds.dataset.contact_sheet import Tile, make_tile
 from amaxds.dataset.record import Record, Row
 from amaxds.image import Pixels, decode_png, has_only_pixels, pixels_sha256, uniformity_index
 from amaxds.spec.recipes import Recipe
-from amaxds.storage.values import short
+from amaxds.storage.values import abbreviate
 
 Problems = list[tuple[str, str]]
 """(rule, problem)"""
@@ -40,12 +40,12 @@ def _check_row(row: Row, info: BuildInfo, recipe: Recipe) -> tuple[Problems, Til
     except pydantic.ValidationError as error:
         for each in error.errors():
             column = str(each["loc"][0]) if each["loc"] else ""
-            problems.append(("record", f"{column} is {short(row[column])}: {each['msg']}" if column else each["msg"]))
+            problems.append(("record", f"{column} is {abbreviate(row[column])}: {each['msg']}" if column else each["msg"]))
     for name, due in (("network", info.network.name), ("recipe", recipe.name), ("seed", info.seed)):
         if row[name] != due:
             problems.append(("record", f"{name} is {row[name]!r}, build.json says {due!r}"))
     if row["layer"] not in {layer.name for layer in info.network.layers}:
-        problems.append(("record", f"layer is {short(row['layer'])}, which {info.network.name} does not have"))
+        problems.append(("record", f"layer is {abbreviate(row['layer'])}, which {info.network.name} does not have"))
     dead = row["status"] == "dead"
     if dead and row["activation"] != row["activation_start"]:
         problems.append(("status", f"dead, but its activation went from {row['activation_start']} to {row['activation']}"))

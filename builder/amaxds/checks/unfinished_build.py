@@ -12,6 +12,7 @@ from amaxds.dataset.build_info import BUILD_FILE
 from amaxds.dataset.build_reader import parse_identity
 from amaxds.errors import AmaxdsError, DamagedShard, in_words
 from amaxds.storage.files import read_text
+from amaxds.storage.location import LocalPath
 
 
 def check_unfinished(path: Path, report: ValidationReport) -> None:
@@ -34,13 +35,13 @@ def check_unfinished(path: Path, report: ValidationReport) -> None:
     except (OSError, ValueError, LookupError, TypeError, RecursionError, AmaxdsError) as error:
         report.add("shards", f"{WORK}/{BUILD_FILE}", f"cannot be used: {in_words(error)}")
         return
-    units, finished = list(identity.plan.units()), 0
+    shards, units, finished = LocalPath(work / "shards"), list(identity.plan.units()), 0
     for unit in units:
-        shard = shard_path(work / "shards", unit)
+        shard = shard_path(shards, unit).path
         if not os.path.lexists(shard):
             continue
         try:
-            read_shard(work / "shards", unit, identity.digest)
+            read_shard(shards, unit, identity.digest)
             finished += 1
         except DamagedShard as damage:
             report.add("shards", shard.relative_to(path).as_posix(), damage.what)

@@ -48,7 +48,7 @@ def build(
     from amaxds.compute.networks import find_network
     from amaxds.spec.plan import make_plan
     from amaxds.spec.recipes import DEFAULT_RECIPE
-    from amaxds.storage.store import parse_location
+    from amaxds.storage.location import parse_location
 
     chosen = find_network(network, canvas, preprocessing)
     folder = parse_location(f"{chosen.name}-filter-activations" if out is None else out)
@@ -78,7 +78,7 @@ def sweep(
 ) -> None:
     """Make the datasets of many networks, recipes and seeds, one after the other. The same command goes on where it was."""
     from amaxds.builds.sweep import describe_sweep, read_sweep
-    from amaxds.storage.store import parse_location
+    from amaxds.storage.location import parse_location
 
     builds = read_sweep(file, parse_location(out or file.stem))
     if plan:

@@ -26,7 +26,7 @@ from amaxds.spec.network import LAYER_NAME, Network, description, network_of
 from amaxds.spec.plan import Plan
 from amaxds.spec.recipes import DESCRIBED, AscentRecipe, Recipe, read_recipe
 from amaxds.spec.selection import Scope, make_scope, write_filters
-from amaxds.storage.values import short
+from amaxds.storage.values import abbreviate
 
 BUILD_FILE = "build.json"
 FORMAT = 1
@@ -170,7 +170,7 @@ class BuildRequest(_Part):
             first = error.errors()[0]
             at = ".".join(map(str, first["loc"]))
             raise UsageError(
-                f"{plan.network.name} cannot be described in build.json: {at} is {short(first['input'])}: {first['msg']}.",
+                f"{plan.network.name} cannot be described in build.json: {at} is {abbreviate(first['input'])}: {first['msg']}.",
                 "Choose another network.",
             ) from error
 

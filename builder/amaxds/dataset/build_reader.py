@@ -14,7 +14,7 @@ from amaxds.dataset.build_info import BUILD_FILE, FORMAT, BuildIdentity, BuildIn
 from amaxds.errors import AmaxdsError, UsageError, in_words
 from amaxds.spec.recipes import RECIPES, get_recipe
 from amaxds.storage.files import read_text
-from amaxds.storage.values import differences, short, unique
+from amaxds.storage.values import abbreviate, differences, reject_duplicate_keys
 
 
 def read_build_info(folder: Path) -> tuple[BuildInfo | None, list[str]]:
@@ -39,11 +39,11 @@ def require_build_info(folder: Path) -> BuildInfo:
 def parse_build_info(text: str) -> tuple[BuildInfo | None, list[str]]:
     """What a build.json says, or None where it cannot be used; and what is wrong with it by itself."""
     try:
-        stored = json.loads(text, object_pairs_hook=unique)
+        stored = json.loads(text, object_pairs_hook=reject_duplicate_keys)
         if isinstance(stored, dict) and stored.get("format") != FORMAT:
-            return None, [f"format is {short(stored.get('format'))}, this version reads {FORMAT}"]
+            return None, [f"format is {abbreviate(stored.get('format'))}, this version reads {FORMAT}"]
         info = BuildInfo.model_validate(stored)
-        problems = [f"{at} is {short(said)}, expected {short(due)}" for at, said, due in _not_as_due(info, stored)]
+        problems = [f"{at} is {abbreviate(said)}, expected {abbreviate(due)}" for at, said, due in _not_as_due(info, stored)]
     except pydantic.ValidationError as error:
         return None, [_missing_or_wrong(each) for each in error.errors()]
     except AmaxdsError as error:
@@ -55,10 +55,10 @@ def parse_build_info(text: str) -> tuple[BuildInfo | None, list[str]]:
 
 def parse_identity(text: str) -> BuildIdentity:
     """The identity that a build was begun with. ValueError or AmaxdsError where the text holds none."""
-    stored = json.loads(text, object_pairs_hook=unique)
+    stored = json.loads(text, object_pairs_hook=reject_duplicate_keys)
     identity = BuildIdentity.model_validate(stored)
     for at, claimed, expected in _differing(stored, _request_due(identity)):
-        raise ValueError(f"{at} is {short(claimed)}, expected {short(expected)}")
+        raise ValueError(f"{at} is {abbreviate(claimed)}, expected {abbreviate(expected)}")
     return identity
 
 
@@ -72,7 +72,7 @@ def require_same(folder: object, stored: Mapping[str, Any], wanted: BuildRequest
         due["network"] = {**due["network"], "weights": network.get("weights")}
     for path, before, now in _differing(stored, due):
         raise UsageError(
-            f"{folder} holds a build with {path} {short(before)}, not {short(now)}.",
+            f"{folder} holds a build with {path} {abbreviate(before)}, not {abbreviate(now)}.",
             "Choose another OUT, or run the command that the folder was begun with (.amaxds/build.json or build.json).",
         )
 
@@ -120,4 +120,4 @@ def _contradictions(info: BuildInfo) -> Iterator[str]:
 
 def _missing_or_wrong(error: Mapping[str, Any]) -> str:
     at = ".".join(map(str, error["loc"])) or "it"
-    return f"{at} is missing" if error["type"] == "missing" else f"{at} is {short(error['input'])}: {error['msg']}"
+    return f"{at} is missing" if error["type"] == "missing" else f"{at} is {abbreviate(error['input'])}: {error['msg']}"

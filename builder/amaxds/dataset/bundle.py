@@ -8,9 +8,7 @@ dataset-metadata.json                      title, licence, and a description of 
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from pathlib import Path
 
 from amaxds.dataset.build_info import BUILD_FILE, BuildInfo
@@ -28,7 +26,8 @@ from amaxds.dataset.croissant import CROISSANT_FILE
 from amaxds.dataset.licence import licence_of
 from amaxds.dataset.parquet import read_records
 from amaxds.errors import UsageError
-from amaxds.storage.files import disk_errors, rename_folder, write_json, write_whole
+from amaxds.storage.files import write_json, write_whole
+from amaxds.storage.staging import staged
 
 
 def bundle(folder: Path, info: BuildInfo, out: Path, recipe: str | None = None, repo: str | None = None) -> str:
@@ -45,27 +44,19 @@ def bundle(folder: Path, info: BuildInfo, out: Path, recipe: str | None = None, 
         require_repo(repo)
     if out.resolve().is_relative_to(folder.resolve()):
         raise UsageError(f"{out} is inside the dataset folder.", "Choose another OUT, beside it.")
-    if os.path.lexists(out):
-        raise UsageError(f"{out} is already there.", "Choose another OUT, or delete it.")
-    part = out.with_name(f".{out.name}.{os.getpid()}.part")
-    with disk_errors(out):
-        try:
-            shutil.rmtree(part, ignore_errors=True)
-            (part / IMAGES).mkdir(parents=True)
-            rows = []
-            for row in read_records(folder, chosen, info.network):
-                row["file"] = image_file(row["layer"], row["filter"])
-                write_whole(part / row["file"], row.pop("image"))
-                rows.append(row)
-            rows.sort(key=lambda row: (info.network.layer(row["layer"]).index, row["filter"]))
-            table, part_info = render_table(rows), info.of_recipe(chosen)
-            write_whole(part / TABLE, table)
-            write_whole(part / BUILD_FILE, (folder / BUILD_FILE).read_bytes())
-            write_whole(part / CROISSANT_FILE, render_bundle_croissant(part_info, rows, table).encode())
-            write_json(part / KAGGLE_FILE, kaggle_metadata(part_info, repo))
-            rename_folder(part, out)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+    with staged(out) as part:
+        (part / IMAGES).mkdir()
+        rows = []
+        for row in read_records(folder, chosen, info.network):
+            row["file"] = image_file(row["layer"], row["filter"])
+            write_whole(part / row["file"], row.pop("image"))
+            rows.append(row)
+        rows.sort(key=lambda row: (info.network.layer(row["layer"]).index, row["filter"]))
+        table, part_info = render_table(rows), info.of_recipe(chosen)
+        write_whole(part / TABLE, table)
+        write_whole(part / BUILD_FILE, (folder / BUILD_FILE).read_bytes())
+        write_whole(part / CROISSANT_FILE, render_bundle_croissant(part_info, rows, table).encode())
+        write_json(part / KAGGLE_FILE, kaggle_metadata(part_info, repo))
     return chosen
 
 

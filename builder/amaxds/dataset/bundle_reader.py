@@ -17,7 +17,7 @@ from amaxds.dataset.record import Row, stored_types
 from amaxds.errors import in_words
 from amaxds.spec.recipes import Recipe
 from amaxds.storage.archive import Archive
-from amaxds.storage.values import short
+from amaxds.storage.values import abbreviate
 
 AddProblem = Callable[[str, str, str], None]
 """Takes the rule that is broken, the file or record, and what is wrong there."""
@@ -62,7 +62,7 @@ def read_table(archive: Archive, info: BuildInfo, add: AddProblem) -> Iterator[R
         return
     header, *lines = text.split("\n")
     if header != ",".join(column_types()):
-        add("features", TABLE, f"its columns are {short(header)}, expected {', '.join(column_types())}")
+        add("features", TABLE, f"its columns are {abbreviate(header)}, expected {', '.join(column_types())}")
         return
     if lines[-1:] != [""]:
         add("features", TABLE, "does not end in a line end")
@@ -89,7 +89,7 @@ def read_image(archive: Archive, name: str, info: BuildInfo, recipe: Recipe) -> 
 
 def _integer(text: str) -> int:
     if not re.fullmatch(r"0|-?[1-9]\d{0,18}", text, re.ASCII):
-        raise ValueError(f"{short(text)} is no whole number")
+        raise ValueError(f"{abbreviate(text)} is no whole number")
     return int(text)
 
 

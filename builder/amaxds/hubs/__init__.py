@@ -1,1 +1,1 @@
-"""Elsewhere: publishing to hubs, and finding datasets there."""
+"""Hubs: publishing datasets to Hugging Face and Kaggle, and fetching them from there."""

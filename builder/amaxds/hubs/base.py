@@ -1,4 +1,4 @@
-"""Hubs: what a place where datasets are published can do, and what there is to be done."""
+"""Hubs: what every place where datasets are published can do, and what publishing there will change."""
 
 from __future__ import annotations
 
@@ -14,55 +14,72 @@ from amaxds.storage.files import disk_errors
 
 
 class Hub(Protocol):
-    """A place where datasets are published. All methods raise HubError or UsageError with what to do."""
+    """A place where datasets are published, each in a repository named `owner/name`.
+
+    All methods raise HubError where the hub refuses or cannot be reached, and UsageError for a name that it cannot have. What
+    they call scratch is a folder for files that are needed only until the publishing ends.
+    """
 
     name: str
+    """What users call it on the command line."""
     title: str
+    """What messages call it."""
     licence_platform: str
     """Whose names for licences it takes: `huggingface` or `kaggle`."""
 
     def check(self, repo: str) -> None:
-        """Whether the name is one that the hub takes and there are credentials. Touches no network."""
+        """UsageError where the hub takes no such name for a repository, or there are no credentials. Touches no network."""
 
     def prepare(self, folder: Path, info: BuildInfo, repo: str, scratch: Path) -> Path:
-        """The folder of the files as this hub wants them: the dataset folder itself, or one made in scratch."""
+        """A folder with the files that this hub gets of a dataset folder: that folder itself, or one made in scratch."""
 
     def files(self, repo: str, scratch: Path) -> dict[str, str] | None:
-        """Name -> SHA-256 of what is there now; None where the repository does not exist."""
+        """Name -> SHA-256 of the files that are in the repository now; None where there is no such repository."""
 
     def send(self, source: Path, repo: str, changes: Changes, private: bool | None, message: str) -> str:
-        """Make it so, as one new version; the version's name."""
+        """Carry out the changes with the files of the folder `source`, as one new version; that version's name.
 
-    def fetch(self, repo: str, version: str, folder: Path) -> None:
-        """Everything of that version into an empty folder."""
+        private: the repository's visibility; None leaves it as it is, and makes a new repository private.
+        """
 
-    def get(self, repo: str, version: str | None, folder: Path) -> Path:
-        """What anyone is given who asks for that version (None: the latest), in an empty folder: a folder or a zip. It is
-        not trusted."""
+    def fetch_files(self, repo: str, version: str, folder: Path) -> None:
+        """Fetch every file of a version of the user's own repository into an empty folder, to compare it with what was sent."""
+
+    def fetch_untrusted(self, repo: str, version: str | None, folder: Path) -> Path:
+        """Fetch anybody's dataset into an empty folder, in that version or (None) the latest; the path of its folder or zip.
+
+        What is in it must not be trusted: no zip is unpacked, and no file is written outside the folder.
+        """
 
     def verify(self, folder: Path, info: BuildInfo, repo: str, version: str, scratch: Path) -> None:
-        """Whatever users of the hub rely on beyond the files."""
+        """HubError where something else than the files is not as users of the hub will need it."""
 
     def url(self, repo: str) -> str:
-        """Where people look at it."""
+        """The repository's page."""
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What publishing will do: files by name, with their sizes in bytes where they are to be sent."""
+    """What publishing will change in a repository."""
 
     creates: bool
+    """Whether the repository is new."""
     added: Mapping[str, int]
+    """Name -> size in bytes of the files that are not there yet."""
     changed: Mapping[str, int]
+    """Name -> size in bytes of the files that are there with another content."""
     removed: tuple[str, ...]
+    """Names of the files that will no longer be there."""
     unchanged: int
+    """How many files are there already as they should be."""
 
     @property
     def nothing(self) -> bool:
+        """Whether everything is there already."""
         return not (self.creates or self.added or self.changed or self.removed)
 
     def lines(self) -> list[str]:
-        """The plan as a person reads it."""
+        """The changes in words: a line for each file, at most 20, and one with the totals."""
         verbs = (("add", self.added), ("change", self.changed))
         found = [f"{verb:7} {name} ({size / 1e6:.2f} MB)" for verb, files in verbs for name, size in sorted(files.items())]
         found += [f"remove  {name}" for name in self.removed]
@@ -76,7 +93,11 @@ def _shortened(lines: list[str], most: int = 20) -> list[str]:
 
 
 def compare(source: Path, ours: Mapping[str, str], there: Mapping[str, str] | None) -> Changes:
-    """What it takes to turn what is there (None: nothing, not even a repository) into ours."""
+    """The changes that turn what is in a repository into what is to be published.
+
+    source: the folder with the files to be published. ours, there: name -> SHA-256 of the files to be published, and of those
+    in the repository, or None where there is no repository yet.
+    """
     known = there or {}
     sizes = {name: (source / name).stat().st_size for name in ours}
     return Changes(
@@ -89,7 +110,8 @@ def compare(source: Path, ours: Mapping[str, str], there: Mapping[str, str] | No
 
 
 def hashes(folder: Path) -> dict[str, str]:
-    """Name -> SHA-256 of the files to publish: all but hidden ones, receipts, and Kaggle's settings, no file there."""
+    """Name -> SHA-256 of the files of a folder that are published: not hidden ones, nor receipts, nor dataset-metadata.json,
+    which Kaggle takes as settings and does not keep as a file. DiskError where one cannot be read."""
     found = {}
     with disk_errors(folder):
         for path in sorted(folder.rglob("*")):

@@ -1,4 +1,4 @@
-"""The gallery on the Hugging Face Hub: the report's page as a static Space, beside the dataset and under its name."""
+"""The gallery on the Hugging Face Hub: the report's page, in a static Space that has the name of the dataset's repository."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ to sort, search and open, each with its record, its histogram and the images mos
 
 
 class GallerySpace(HuggingFace):
-    """One static Space for each dataset repository."""
+    """Hugging Face as a place for one static Space per dataset repository, which shows the report's page."""
 
     name = "gallery"
     title = "Hugging Face Space"
@@ -39,7 +39,7 @@ class GallerySpace(HuggingFace):
     space_sdk = "static"
 
     def __init__(self, offline: bool = False) -> None:
-        """offline: leave out the images most alike where the network's weights would have to be downloaded."""
+        """offline: leave the images most alike out of the page if that would take downloading the network's weights."""
         self._offline = offline
 
     def prepare(self, folder: Path, info: BuildInfo, repo: str, scratch: Path) -> Path:
@@ -58,4 +58,4 @@ class GallerySpace(HuggingFace):
         return page
 
     def verify(self, folder: Path, info: BuildInfo, repo: str, version: str, scratch: Path) -> None:
-        """Nothing more: a page is its files."""
+        """Does nothing: the files are all that a page needs."""

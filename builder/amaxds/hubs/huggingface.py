@@ -1,4 +1,4 @@
-"""The Hugging Face Hub as a place to publish: a dataset repository, by the hub's own client."""
+"""The Hugging Face Hub: a dataset folder is published as a dataset repository, with the client of the hub, huggingface_hub."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ _AGAIN = "Nothing is lost: run the same command again, and only what is missing 
 
 
 class HuggingFace:
-    """One dataset repository per dataset folder, with the folder's files as they are."""
+    """The Hugging Face Hub. A dataset folder becomes one dataset repository with the same files."""
 
     name = licence_platform = "huggingface"
     title = "Hugging Face"
     kind = "dataset"
+    """The hub's word for this kind of repository: dataset or space."""
     space_sdk: str | None = None
+    """What shows the files of a Space."""
 
     def check(self, repo: str) -> None:
         from huggingface_hub import get_token
@@ -66,7 +68,7 @@ class HuggingFace:
             return found
 
     def _small_file(self, api: Any, repo: str, name: str) -> str:
-        """SHA-256 of a file of which the hub only tells git's own hash."""
+        """SHA-256 of a file that is not in large file storage: the hub knows only its git hash, so it is downloaded."""
         fetched = api.hf_hub_download(repo, name, repo_type=self.kind)
         return hashlib.sha256(Path(fetched).read_bytes()).hexdigest()
 
@@ -85,13 +87,13 @@ class HuggingFace:
                 return str(api.repo_info(repo, repo_type=self.kind).sha)
             return str(api.create_commit(repo, operations, commit_message=message, repo_type=self.kind).oid)
 
-    def fetch(self, repo: str, version: str, folder: Path) -> None:
+    def fetch_files(self, repo: str, version: str, folder: Path) -> None:
         from huggingface_hub import snapshot_download
 
         with _hub_errors(repo):
             snapshot_download(repo, repo_type=self.kind, revision=version, local_dir=folder, force_download=True)
 
-    def get(self, repo: str, version: str | None, folder: Path) -> Path:
+    def fetch_untrusted(self, repo: str, version: str | None, folder: Path) -> Path:
         from huggingface_hub import HfApi, snapshot_download
         from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
@@ -119,7 +121,7 @@ class HuggingFace:
         return folder
 
     def verify(self, folder: Path, info: BuildInfo, repo: str, version: str, scratch: Path) -> None:
-        """That `load_dataset` gives, for every config and split, the rows of the dataset folder."""
+        """HubError where `load_dataset` does not give, for every config and split, the rows that are in the dataset folder."""
         import datasets
 
         for config in info.recipes:
@@ -156,7 +158,7 @@ def _without_bars() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _hub_errors(repo: str) -> Iterator[None]:
-    """What the client raises, as what happened and what to do."""
+    """Turn what the client raises into a HubError that says what happened and what to do."""
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
@@ -167,7 +169,7 @@ def _hub_errors(repo: str) -> Iterator[None]:
     try:
         yield
     except (HfHubHTTPError, of_the_library, LocalEntryNotFoundError, RuntimeError, ConnectionError, TimeoutError) as error:
-        answered = error.__cause__ if type(error) is RuntimeError else error  # So the client wraps failures of large files.
+        answered = error.__cause__ if type(error) is RuntimeError else error  # The client wraps failures of large files so.
         if isinstance(answered, HfHubHTTPError):
             raise _refusal(answered, repo) from error
         if isinstance(answered, RuntimeError):
@@ -178,6 +180,7 @@ def _hub_errors(repo: str) -> Iterator[None]:
 
 
 def _refusal(error: Any, repo: str) -> HubError:
+    """The HubError for an answer of the hub with an HTTP status of 400 or more."""
     status, said = error.response.status_code, " ".join(str(error.server_message or "").split())[:200]
     remedies = {
         401: "The token is not valid: make one at https://huggingface.co/settings/tokens, and set HF_TOKEN.",

@@ -1,7 +1,8 @@
-"""Kaggle as a place to publish: a dataset made of the bundle of the default recipe, by Kaggle's own client.
+"""Kaggle: a dataset folder is published as the bundle of its default recipe, with Kaggle's own client.
 
-The client is made for its own command line: imported without credentials it prints help, a file whose upload fails is left
-out in silence, and any failure to ask for a dataset is taken as there being none. What follows closes these gaps.
+The client is made for its own command line. Imported without credentials it prints its help; a file that cannot be uploaded
+is left out without a word; and whenever it cannot ask for a dataset, it takes it that there is none. This module makes an
+error of each.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _READY_SECONDS = 1800.0
 
 
 class Kaggle:
-    """One Kaggle dataset per dataset folder, with the images as files. Every version holds all files."""
+    """Kaggle. A dataset folder becomes one Kaggle dataset with the images as files; every version has all of them."""
 
     name = licence_platform = "kaggle"
     title = "Kaggle"
@@ -54,17 +55,17 @@ class Kaggle:
         return scratch / "bundle"
 
     def files(self, repo: str, scratch: Path) -> dict[str, str] | None:
-        """Kaggle tells no hashes of its files: what is there is fetched."""
+        """As the protocol says; all files are fetched for this, since Kaggle tells no hashes."""
         with _kaggle_errors(repo) as api:
             try:
                 api.dataset_status(repo)
             except Exception as error:
-                if _status_of(error) in (403, 404):  # Kaggle says 403 where there is nothing.
+                if _status_of(error) in (403, 404):  # Kaggle answers 403 where there is no dataset.
                     return None
                 raise
         there = scratch / "there"
         there.mkdir()
-        self.fetch(repo, "", there)
+        self.fetch_files(repo, "", there)
         return hashes(there)
 
     def send(self, source: Path, repo: str, changes: Changes, private: bool | None, message: str) -> str:
@@ -93,7 +94,7 @@ class Kaggle:
         api.dataset_metadata_update(repo, str(folder))
 
     def _wait(self, api: Any, repo: str, version: int) -> int:
-        """Until Kaggle has unpacked that version; its number."""
+        """Wait until Kaggle has unpacked that version or a later one; its number."""
         began, pause = time.monotonic(), 0.2
         while time.monotonic() - began < _READY_SECONDS:
             with contextlib.suppress(LookupError):
@@ -109,11 +110,11 @@ class Kaggle:
     def _version(self, api: Any, repo: str) -> int:
         return int(json.loads(api.dataset_status(repo, format="json(current_version_number)"))["current_version_number"] or 0)
 
-    def fetch(self, repo: str, version: str, folder: Path) -> None:
+    def fetch_files(self, repo: str, version: str, folder: Path) -> None:
         with _kaggle_errors(repo) as api:
             api.dataset_download_files(f"{repo}/{version}" if version else repo, path=str(folder), force=True, unzip=True)
 
-    def get(self, repo: str, version: str | None, folder: Path) -> Path:
+    def fetch_untrusted(self, repo: str, version: str | None, folder: Path) -> Path:
         self.check(repo)
         if version is not None and not re.fullmatch(r"\d{1,9}", version, re.ASCII):
             raise UsageError(f"{version!r} is no version of a Kaggle dataset.", "Versions are numbers from 1.")
@@ -130,14 +131,14 @@ class Kaggle:
         return folder / f"{repo.partition('/')[2]}.zip"
 
     def verify(self, folder: Path, info: BuildInfo, repo: str, version: str, scratch: Path) -> None:
-        """Nothing more than the files."""
+        """Does nothing: the files are all that users of Kaggle need."""
 
     def url(self, repo: str) -> str:
         return f"https://www.kaggle.com/datasets/{repo}"
 
 
 def _client() -> Any:
-    """Kaggle's client, which names a file that cannot be uploaded, and heeds KAGGLE_API_ENVIRONMENT."""
+    """Kaggle's client, logged in. It raises HubError for a file that cannot be uploaded, and heeds KAGGLE_API_ENVIRONMENT."""
     import kagglesdk
     from kaggle.api.kaggle_api_extended import KaggleApi
 
@@ -163,7 +164,7 @@ def _client() -> Any:
 
 @contextlib.contextmanager
 def _kaggle_errors(repo: str) -> Iterator[Any]:
-    """The client, without what it prints; what it raises, as what happened and what to do."""
+    """The client, with its printing discarded and what it raises turned into a HubError that says what to do."""
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             yield _client()
@@ -186,6 +187,6 @@ def _kaggle_errors(repo: str) -> Iterator[Any]:
 
 
 def _status_of(error: BaseException) -> int | None:
-    """The HTTP status that an exception of the client stands for."""
+    """The HTTP status in an exception of the client, if there is one."""
     status = getattr(getattr(error, "response", None), "status_code", None) or getattr(error, "status", None)
     return int(status) if isinstance(status, int) else None

@@ -1,4 +1,4 @@
-"""Locations: where a dataset is that somebody names: a folder or a zip, here or in a store, or a repository on a hub."""
+"""Finding a dataset by what a user calls it: a path or URL of a folder or zip, or the name of a repository on a hub."""
 
 from __future__ import annotations
 
@@ -14,44 +14,50 @@ from amaxds.dataset.build_info import BUILD_FILE
 from amaxds.dataset.bundle_files import TABLE
 from amaxds.errors import UsageError
 from amaxds.hubs.registry import get_hub
-from amaxds.storage.store import Location, Remote, local_copy, parse_location
+from amaxds.storage.location import LocalPath, Location, parse_location
 
-_REMOTE = re.compile(
+_ON_A_HUB = re.compile(
     r"(?:(?P<hub>[a-z]+):)?(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@(?P<version>[\w./-]+))?", re.ASCII
 )
 
 
 @contextlib.contextmanager
-def located(name: str) -> Iterator[Path]:
-    """The folder or zip that is meant: a path that is there, or else a URL or `owner/name`, fetched for as long as it is used.
+def fetched(name: str) -> Iterator[Path]:
+    """The folder or zip of a dataset, fetched where it is not on this machine, and kept while the context is open.
 
-    `owner/name` is on the Hugging Face Hub, `kaggle:owner/name` on Kaggle; `@revision`, there a version's number, may follow.
-    UsageError for what is none of them; HubError or StoreError where it cannot be fetched.
+    name: a path, a URL, or where there is no such path a repository: `owner/name` on the Hugging Face Hub, `kaggle:owner/name`
+    on Kaggle. A repository's name may end with `@` and a version: on Hugging Face a revision, on Kaggle a number.
+    UsageError for what is none of these; HubError or StoreError where it cannot be fetched.
     """
     place = parse_location(name)
-    if isinstance(place, Remote) or os.path.lexists(place):
+    # A path that is not there may be the name of a repository; a URL never is.
+    if not isinstance(place, LocalPath) or os.path.lexists(place.path):
         with dataset_at(place) as found:
             yield found
         return
-    remote = _REMOTE.fullmatch(name)
-    if remote is None:
+    named = _ON_A_HUB.fullmatch(name)
+    if named is None:
         raise UsageError(
             f"{name} is no folder and no file.", "Give a dataset folder, a bundle as folder or zip, a URL, or owner/name."
         )
-    hub = get_hub(remote["hub"] or "huggingface")
+    hub = get_hub(named["hub"] or "huggingface")
     with tempfile.TemporaryDirectory(prefix="amaxds-") as folder:
-        yield hub.get(remote["repo"], remote["version"], Path(folder))
+        yield hub.fetch_untrusted(named["repo"], named["version"], Path(folder))
 
 
 @contextlib.contextmanager
 def dataset_at(place: Location) -> Iterator[Path]:
-    """A path as it is, or what is at a URL; UsageError where that is no dataset, which would all be fetched."""
-    if isinstance(place, Remote) and place.kind() == "directory":
+    """A path at which the dataset can be read while the context is open. From a store it is fetched.
+
+    UsageError where nothing is in the store, or a folder that holds no dataset, which is then not fetched.
+    """
+    # A folder on this machine costs nothing to look at: validation says all that is wrong with it.
+    if not isinstance(place, LocalPath) and place.kind() == "directory":
         names = place.names()
         if not {BUILD_FILE, "README.md", TABLE, WORK} & set(names):
             raise UsageError(
                 f"{place} holds no dataset, no bundle and no build (it has {', '.join(names[:3]) or 'nothing'}).",
                 "Give the folder of one of them.",
             )
-    with local_copy(place) as found:
+    with place.local_copy() as found:
         yield found

@@ -1,7 +1,8 @@
-"""Publishing: a valid dataset to a hub, by its own client, and the proof that what arrived is what was sent.
+"""Publishing: a valid dataset is sent to a hub with the hub's own client, and what arrived is proved to be what was sent.
 
-What is there is compared with what is to be there, file by file; only what differs is sent, as one new version. Then all of
-it is fetched back and hashed. A receipt in the dataset folder says what was published, where, and that it was verified.
+The files on the hub are compared with those to be published, and only those that differ are sent, as one new version. Then
+the whole version is fetched back and hashed. A receipt beside the dataset says what was published, where, and that it was
+verified.
 """
 
 from __future__ import annotations
@@ -18,51 +19,51 @@ from amaxds.dataset.bundle import require_repo
 from amaxds.dataset.licence import licence_of
 from amaxds.errors import HubError, UsageError
 from amaxds.hubs.base import Hub, compare, hashes
-from amaxds.storage.files import read_text, write_json
-from amaxds.storage.store import Location
+from amaxds.storage.files import json_bytes, read_text
+from amaxds.storage.location import Location
 
 
 def publish(
     folder: Path,
     info: BuildInfo,
+    origin: Location,
     hubs: Sequence[Hub],
     repo: str,
     private: bool | None = None,
     message: str | None = None,
     allow_partial: bool = False,
     dry_run: bool = False,
-    say: Callable[[str], None] = print,
-    home: Location | None = None,
+    show: Callable[[str], None] = print,
 ) -> None:
-    """Publish a dataset folder that was found valid on each hub in turn, and leave a receipt for each in the folder.
+    """Publish a valid dataset folder on each hub in turn, and leave a receipt for each beside the dataset.
 
-    home: where the folder was fetched from, if it was: there the receipts are left.
-    private: None keeps what is there, and makes a new repository private. A dry run touches no network: it compares with the
-    last receipt. UsageError for what cannot be published on one of them, before anything is sent to any; HubError where a hub
-    refuses or cannot be reached, and where what arrived is not what was sent.
+    folder: the dataset on this machine. origin: where the user has it, the same folder or one in a store that `folder` is a
+    copy of; the receipts are written there. private: None leaves an existing repository's visibility as it is and makes a new
+    repository private. message: what changed, for the hub's list of versions. show: is given the plan and what is going on,
+    line by line. A dry run touches no network: it compares with the last receipt. UsageError for what one of the hubs would
+    not take, before anything is sent to any of them; HubError where a hub refuses or cannot be reached, and where what arrived
+    is not what was sent.
     """
     if not info.scope_entry.complete and not allow_partial:
-        raise UsageError(
-            f"{home or folder} is a partial build.", "Build all filters, or publish it as it is with --allow-partial."
-        )
+        raise UsageError(f"{origin} is a partial build.", "Build all filters, or publish it as it is with --allow-partial.")
     require_repo(repo)
     for hub in hubs:
         licence_of(info.recipes).on(hub.licence_platform)
         hub.check(repo)
     for hub in hubs:
-        _publish_on(hub, folder, info, repo, private, message, dry_run, say, home or folder)
+        _publish_on(hub, folder, info, origin, repo, private, message, dry_run, show)
 
 
 def _publish_on(
     hub: Hub,
     folder: Path,
     info: BuildInfo,
+    origin: Location,
     repo: str,
     private: bool | None,
     message: str | None,
     dry_run: bool,
-    say: Callable[[str], None],
-    home: Location,
+    show: Callable[[str], None],
 ) -> None:
     receipt = folder / receipt_name(hub.name)
     with tempfile.TemporaryDirectory(prefix="amaxds-") as temporary:
@@ -71,44 +72,43 @@ def _publish_on(
         ours = hashes(source)
         there = _last_published(receipt, repo) if dry_run else hub.files(repo, scratch)
         changes = compare(source, ours, there)
-        say(
+        show(
             f"{hub.title} {repo}: {'a new repository' if changes.creates else 'is there'}"
             + (" (as of the last receipt)" * dry_run)
         )
         for line in changes.lines():
-            say(line)
+            show(line)
         if dry_run:
             return
         if changes.nothing and private is None and (last := _receipt(receipt)).get("repo") == repo:
             version = str(last["version"])
         else:
             version = hub.send(source, repo, changes, private, message or f"Update of {folder.resolve().name}")
-        say("verifying: fetching everything back")
+        show("verifying: fetching everything back")
         back = scratch / "back"
         back.mkdir()
-        hub.fetch(repo, version, back)
+        hub.fetch_files(repo, version, back)
         _require_equal(ours, hashes(back), hub, repo)
         hub.verify(folder, info, repo, version, scratch)
-        write_json(
-            home / receipt.name,
-            {
-                "hub": hub.name,
-                "repo": repo,
-                "url": hub.url(repo),
-                "version": version,
-                "verified": datetime.now(UTC).isoformat(timespec="seconds"),
-                "files": ours,
-            },
-        )
-    say(f"{hub.url(repo)}: published and verified; receipt {home / receipt.name}")
+        published = {
+            "hub": hub.name,
+            "repo": repo,
+            "url": hub.url(repo),
+            "version": version,
+            "verified": datetime.now(UTC).isoformat(timespec="seconds"),
+            "files": ours,
+        }
+        (origin / receipt.name).write(json_bytes(published))
+    show(f"{hub.url(repo)}: published and verified; receipt {origin / receipt.name}")
 
 
 def receipt_name(hub: str) -> str:
-    """The receipt's file name in the dataset folder. It stays there: it is never published itself."""
+    """The name of a hub's receipt in the dataset folder. Receipts are never published themselves."""
     return f"receipt-{hub}.json"
 
 
 def _require_equal(sent: Mapping[str, str], back: Mapping[str, str], hub: Hub, repo: str) -> None:
+    """HubError naming the first file whose SHA-256 is not the same before and after."""
     for name in sorted(sent.keys() | back.keys()):
         if sent.get(name) != back.get(name):
             what = "did not arrive" if name not in back else "was not sent" if name not in sent else "arrived damaged"
@@ -116,6 +116,7 @@ def _require_equal(sent: Mapping[str, str], back: Mapping[str, str], hub: Hub, r
 
 
 def _receipt(path: Path) -> dict[str, Any]:
+    """The receipt as it was written; empty where there is none that can be read."""
     try:
         found = json.loads(read_text(path))
         return found if isinstance(found, dict) else {}
@@ -124,5 +125,6 @@ def _receipt(path: Path) -> dict[str, Any]:
 
 
 def _last_published(path: Path, repo: str) -> dict[str, str] | None:
+    """Name -> SHA-256 of the files that the receipt says are in this repository; None where it says nothing of it."""
     last = _receipt(path)
     return last.get("files") if last.get("repo") == repo else None

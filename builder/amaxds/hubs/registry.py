@@ -1,4 +1,4 @@
-"""The hubs that there are, by name."""
+"""The hubs that datasets can be published on, by name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from amaxds.hubs.kaggle import Kaggle
 
 
 def get_hub(name: str) -> Hub:
-    """The hub of that name, or UsageError listing the names there are."""
+    """The hub of that name; UsageError, with the names of all hubs, where there is none."""
     hubs: tuple[Hub, ...] = (HuggingFace(), Kaggle())
     for hub in hubs:
         if hub.name == name:
@@ -20,7 +20,10 @@ def get_hub(name: str) -> Hub:
 
 
 def get_gallery(hubs: Sequence[str], dry_run: bool) -> Hub:
-    """The place for the gallery of what is published on these hubs; UsageError where it has none."""
+    """The hub that takes the gallery of a dataset published on these hubs; UsageError where Hugging Face is none of them.
+
+    dry_run: download no weights for the images most alike.
+    """
     from amaxds.hubs.gallery_space import GallerySpace
 
     if HuggingFace.name not in hubs:

@@ -1,1 +1,1 @@
-"""Bytes, safely: files that appear whole, stores, archives, and JSON read strictly."""
+"""Reading and writing safely: files that appear in full or not at all, locations here and in stores, archives, JSON values."""

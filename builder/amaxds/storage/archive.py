@@ -1,7 +1,7 @@
-"""Trees: the files of a bundle in a folder or a zip, read without trusting it.
+"""Archives: a folder or a zip that somebody else made, whose files are read without trusting it.
 
-Nothing is unpacked, so nothing can be written elsewhere; every read is bounded; links, pipes, encrypted and ambiguous
-entries are named as problems and never opened.
+Nothing is unpacked, so nothing can be written anywhere. No read takes more memory than it is allowed. Links, pipes, and zip
+entries that are encrypted or could be taken for something else are reported as problems and never opened.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 _MOST_IN_ONE_READ = 16_000_000
-"""Bytes. Bounds the list of entries that a zip makes its reader hold, and everything read from it."""
+"""Bytes. A zip says itself how long its list of entries is, and the list is read in one piece."""
 
 
 class Archive(Protocol):
-    """A read-only tree of files."""
+    """The files of a folder or a zip."""
 
     files: dict[str, int]
-    """Name, with slashes -> size in bytes, of every file that may be read."""
+    """Path inside the archive, with slashes -> size in bytes, of every file that may be read."""
     problems: list[tuple[str, str]]
-    """Entry, and what is wrong with it."""
+    """Path of an entry that may not be read, and what is wrong with it."""
 
     def read(self, name: str, most: int) -> bytes:
-        """A file's content; ValueError or OSError where it cannot be read or has more than that many bytes."""
+        """A file's content; ValueError or OSError where it cannot be read or has more than `most` bytes."""
 
 
 @contextlib.contextmanager
 def open_archive(path: Path) -> Iterator[Archive]:
-    """The tree of a folder or a zip file; ValueError or OSError for a file that is no readable zip."""
+    """The archive at a path, open while the context is; ValueError or OSError for a file that is no readable zip."""
     if os.path.isdir(path):
         yield FolderArchive(path)
         return
@@ -45,7 +45,7 @@ def open_archive(path: Path) -> Iterator[Archive]:
 def _read_zip(file: io.FileIO) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(file)
-    except Exception as error:  # Its reader fails in many ways on bytes that are no zip's.
+    except Exception as error:  # zipfile raises errors of many kinds where the bytes are no zip.
         raise ValueError(f"is no readable zip: {error}") from error
 
 
@@ -75,7 +75,7 @@ class FolderArchive:
 
 
 class ZipArchive:
-    """A zip file. Where all its entries are in one folder, as a zip of a folder has them, names are relative to that."""
+    """A zip. If all its files are in one folder, as in a zip made of a folder, their paths are relative to that folder."""
 
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self._zip = archive
@@ -83,7 +83,7 @@ class ZipArchive:
         times, folders = Counter(entry.filename for entry in self._zip.infolist()), []
         self._entries: dict[str, zipfile.ZipInfo] = {}
         for entry in self._zip.infolist():
-            # The library cuts names at NUL and changes other systems' separators: what was written decides.
+            # zipfile cuts `filename` at a NUL and replaces separators; `orig_filename` is what the zip really says.
             if problem := _problem(entry, times[entry.filename]):
                 self.problems.append((entry.orig_filename, problem))
             elif entry.is_dir():
@@ -102,7 +102,7 @@ class ZipArchive:
         try:
             with self._zip.open(self._entries[name]) as file:
                 data = file.read(most + 1)
-        except Exception as error:  # zlib, struct and zipfile fail in many ways on bytes that are no zip's.
+        except Exception as error:  # zlib, struct and zipfile raise errors of many kinds.
             raise ValueError(f"cannot be unpacked: {error}") from error
         if len(data) != self.files[name]:
             raise ValueError(f"says it has {self.files[name]} bytes, but unpacks to others")
@@ -110,7 +110,7 @@ class ZipArchive:
 
 
 class _BoundedFile(io.FileIO):
-    """A file of which nobody reads much at once: a zip's list of entries is read in one piece, of a size that the zip says."""
+    """A file that refuses to read more than 16 MB in one piece."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         data = super().read(_MOST_IN_ONE_READ + 1 if size is None or size < 0 else min(size, _MOST_IN_ONE_READ + 1))
@@ -120,6 +120,7 @@ class _BoundedFile(io.FileIO):
 
 
 def _problem(entry: zipfile.ZipInfo, times: int) -> str | None:
+    """Why an entry may not be read, or None. times: how many entries of the zip have its name."""
     name, mode = entry.orig_filename, entry.external_attr >> 16
     parts = PurePosixPath(name).parts
     if not name or name.startswith("/") or ".." in parts or any(each in name for each in ("\0", "\\", "//", "./", ":")):
@@ -136,6 +137,6 @@ def _problem(entry: zipfile.ZipInfo, times: int) -> str | None:
 
 
 def _empty(folders: Iterable[str], files: Iterable[str]) -> list[tuple[str, str]]:
-    """The folders without any file beneath them."""
+    """A problem for each folder that has no file beneath it."""
     used = {str(parent) for name in files for parent in PurePosixPath(name).parents}
     return [(folder, "is an empty folder") for folder in folders if folder not in used]

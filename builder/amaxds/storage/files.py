@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: temporary file, fsync, rename; in a store as `store` has it."""
+"""Files that appear in full or not at all: written under a temporary name, flushed to disk, then renamed."""
 
 from __future__ import annotations
 
@@ -12,17 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from amaxds.errors import DiskError
-from amaxds.storage.store import Location, Remote
 
 
-def write_whole(path: Location, data: bytes, new: bool = False) -> None:
-    """Write a file so that, whenever the machine stops, it is there in full or not at all.
+def write_whole(path: Path, data: bytes, new: bool = False) -> None:
+    """Write a file so that, whenever the machine stops, it is there in full or not at all. Missing folders are made.
 
-    new: FileExistsError where it is there already.
+    new: FileExistsError where it is there already. DiskError where it cannot be written.
     """
-    if isinstance(path, Remote):
-        path.write(data, new)
-        return
     if new and path.exists():
         raise FileExistsError(path)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
@@ -38,15 +34,23 @@ def write_whole(path: Location, data: bytes, new: bool = False) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def json_bytes(value: Any) -> bytes:
+    """A JSON file's content, indented, with a line break at its end."""
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file as `write_whole` does."""
+    write_whole(path, json_bytes(value))
+
+
 def read_text(path: Path, most: int = 16_000_000) -> str:
-    """A text file that is not trusted: OSError or ValueError where it cannot be read or has more than that many bytes."""
+    """A text file that is not trusted: OSError or ValueError where it cannot be read or has more than `most` bytes."""
     return read_bounded(path, most).decode()
 
 
-def read_bounded(path: Location, most: int) -> bytes:
-    """A file that is not trusted: OSError or ValueError where it cannot be read or has more than that many bytes."""
-    if isinstance(path, Remote):
-        return path.read(most)
+def read_bounded(path: Path, most: int) -> bytes:
+    """A file that is not trusted: OSError or ValueError where it cannot be read, is a link, or has more than `most` bytes."""
     if not stat.S_ISREG(path.lstat().st_mode):
         raise ValueError("is no regular file")
     with path.open("rb") as file:
@@ -56,15 +60,8 @@ def read_bounded(path: Location, most: int) -> bytes:
     return data
 
 
-def write_json(path: Location, value: Any, new: bool = False) -> None:
-    write_whole(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode(), new)
-
-
-def move_whole(source: Path, target: Location) -> None:
-    """Rename a file, replacing the target, both names on disk before this returns; or put it into a store."""
-    if isinstance(target, Remote):
-        target.upload(source)
-        return
+def move_whole(source: Path, target: Path) -> None:
+    """Rename a file, replacing the target. When this returns, content and name are on disk. DiskError where that fails."""
     with disk_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         with source.open("rb") as file:
@@ -74,7 +71,7 @@ def move_whole(source: Path, target: Location) -> None:
 
 
 def rename_folder(source: Path, target: Path) -> None:
-    """Give a finished folder its name; the name is on disk before this returns."""
+    """Give a finished folder its name. When this returns, the name is on disk. OSError where that fails."""
     os.rename(source, target)
     _sync_folder(target.parent)
 
@@ -89,7 +86,7 @@ def _sync_folder(path: Path) -> None:
 
 @contextlib.contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn what the operating system refuses, however deeply another library wrapped it, into a DiskError about path."""
+    """Turn an error of the operating system, however deeply another library wrapped it, into a DiskError about `path`."""
     try:
         yield
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Folders that a command writes beside a dataset: they appear whole, in the place of an earlier one of their kind."""
+"""Staging: a folder is written beside its place under a temporary name, and gets its own name when it is finished."""
 
 from __future__ import annotations
 
@@ -13,29 +13,52 @@ from amaxds.errors import UsageError
 from amaxds.storage.files import disk_errors, read_text, rename_folder
 
 FORMAT = 1
-"""Of the JSON files that such folders are known by."""
+"""The `format` in the JSON files by which `whole_folder` knows the folders that it may replace."""
 
 
 @contextlib.contextmanager
-def whole_folder(out: Path, dataset: Path, kind: str, mark: str) -> Iterator[Path]:
-    """Give a folder to write into; it gets the name `out` when the context ends without an error, and is gone if not.
+def staged(out: Path, replace: bool = False) -> Iterator[Path]:
+    """An empty folder beside `out` to write into. It becomes `out` when the context ends without an error, else it is deleted.
 
-    kind: what it is, in a word. mark: the name of its JSON file, with `format` and `dataset`, that it is known by again.
-    UsageError where `out` is inside the dataset, or there and not of this kind, which alone would be replaced.
+    replace: whether an earlier folder at `out` is replaced. Without it, UsageError where something is there. DiskError for
+    whatever the operating system refuses while the context is open.
     """
-    if dataset.resolve() in out.resolve().parents:
-        raise UsageError(f"{out} is inside the dataset, which has its own files only.", "Choose another OUT.")
-    if os.path.lexists(out) and not _is_ours(out, mark):
-        raise UsageError(f"{out} is already there and is no {kind}.", "Choose another OUT, or delete it.")
-    part = out.with_name(f".{out.name}.{os.getpid()}.part")
+    if not replace:
+        require_absent(out)
+    part, earlier = (out.with_name(f".{out.name}.{os.getpid()}.{ending}") for ending in ("part", "old"))
     with disk_errors(out):
         try:
             shutil.rmtree(part, ignore_errors=True)
             part.mkdir(parents=True)
             yield part
-            _put(part, out)
+            if replace and os.path.lexists(out):
+                shutil.rmtree(earlier, ignore_errors=True)
+                os.rename(out, earlier)
+            rename_folder(part, out)
+            shutil.rmtree(earlier, ignore_errors=True)
         finally:
             shutil.rmtree(part, ignore_errors=True)
+
+
+def require_absent(out: Path) -> None:
+    """UsageError where anything is at `out`, if only a link that leads nowhere."""
+    if os.path.lexists(out):
+        raise UsageError(f"{out} is already there.", "Choose another OUT, or delete it.")
+
+
+@contextlib.contextmanager
+def whole_folder(out: Path, dataset: Path, kind: str, mark: str) -> Iterator[Path]:
+    """An empty folder to write something about a dataset into, as `staged` gives it; an earlier one of its kind is replaced.
+
+    kind: what the folder is, in a word, for the message. mark: the name of the JSON file, with `format` and `dataset` in it,
+    that every folder of this kind has. UsageError where `out` is inside the dataset, or is there and is not of this kind.
+    """
+    if dataset.resolve() in out.resolve().parents:
+        raise UsageError(f"{out} is inside the dataset, which has its own files only.", "Choose another OUT.")
+    if os.path.lexists(out) and not _is_ours(out, mark):
+        raise UsageError(f"{out} is already there and is no {kind}.", "Choose another OUT, or delete it.")
+    with staged(out, replace=True) as part:
+        yield part
 
 
 def _is_ours(folder: Path, mark: str) -> bool:
@@ -44,13 +67,3 @@ def _is_ours(folder: Path, mark: str) -> bool:
     except (OSError, ValueError, RecursionError):
         return False
     return not folder.is_symlink() and isinstance(stored, dict) and stored.get("format") == FORMAT and "dataset" in stored
-
-
-def _put(part: Path, out: Path) -> None:
-    """Give the finished folder its name, in the place of an earlier one."""
-    earlier = out.with_name(f".{out.name}.{os.getpid()}.old")
-    if os.path.lexists(out):
-        shutil.rmtree(earlier, ignore_errors=True)
-        os.rename(out, earlier)
-    rename_folder(part, out)
-    shutil.rmtree(earlier, ignore_errors=True)

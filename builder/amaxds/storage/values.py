@@ -1,4 +1,4 @@
-"""JSON values from outside: read strictly, compared place by place, shown shortly."""
+"""JSON values from outside: parsed strictly, compared with what is expected, and shortened for messages."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 
-def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object; ValueError where a key is there twice."""
+def reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object of its pairs of key and value, for `object_pairs_hook`; ValueError where a key is there twice."""
     found = dict(pairs)
     if len(found) < len(pairs):
         raise ValueError("a key is there twice")
@@ -17,7 +17,10 @@ def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def differences(stored: Any, wanted: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Place, stored and wanted value of everything in which two nested values differ."""
+    """Path, stored value and wanted value of each place in which two nested JSON values differ.
+
+    A path reads `recipes[0].name`, and is "" for the whole. What only one of the two has is None in the other.
+    """
     if isinstance(stored, Mapping) and isinstance(wanted, Mapping):
         for key in wanted:
             yield from differences(stored.get(key), wanted[key], f"{path}.{key}".lstrip("."))
@@ -30,8 +33,8 @@ def differences(stored: Any, wanted: Any, path: str = "") -> Iterator[tuple[str,
         yield path, stored, wanted
 
 
-def short(value: Any) -> str:
-    """A value in a message."""
+def abbreviate(value: Any) -> str:
+    """A value for a message: as JSON, cut to at most 60 characters; `nothing` for None."""
     if isinstance(value, Mapping | list):
         text = reprlib.repr(value)  # Bounded, however deep or entangled the value is.
     else:

@@ -11,6 +11,7 @@ from amaxds.compute.networks import load_weights
 from amaxds.errors import AmaxdsError
 from amaxds.spec.network import DEMO
 from amaxds.spec.plan import make_plan
+from amaxds.storage.location import LocalPath
 
 out, name, layers, address = sys.argv[1:]
 
@@ -32,7 +33,7 @@ class Deadly:
 plan = make_plan(DEMO, ["original"], steps=20, layers=layers)
 try:
     with open_engine("ray", address=address) as engine:
-        build(Path(out), plan, load_weights(DEMO, "pretrained", 0), Deadly(engine))
+        build(LocalPath(Path(out)), plan, load_weights(DEMO, "pretrained", 0), Deadly(engine))
 except AmaxdsError as error:
     print(error, file=sys.stderr)
     sys.exit(error.exit_code)

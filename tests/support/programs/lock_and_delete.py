@@ -1,4 +1,4 @@
-"""Take the lock of a working folder, OUT, and delete the folder, for four seconds; print how often it was taken and refused."""
+"""Lock the folder OUT as a build does, and delete its working folder, for four seconds; print how often it was taken and refused."""
 
 import shutil
 import sys
@@ -7,13 +7,14 @@ from pathlib import Path
 
 from amaxds.builds.workdir import locked
 from amaxds.errors import UsageError
+from amaxds.storage.location import LocalPath
 
-end, work, taken, refused = time.monotonic() + 4, Path(sys.argv[1]) / ".amaxds", 0, 0
+end, out, taken, refused = time.monotonic() + 4, Path(sys.argv[1]), 0, 0
 while time.monotonic() < end:
     try:
-        with locked(work):
+        with locked(LocalPath(out)):
             taken += 1
-        shutil.rmtree(work, ignore_errors=True)
+        shutil.rmtree(out / ".amaxds", ignore_errors=True)
     except UsageError:
         refused += 1
 print(taken, refused)

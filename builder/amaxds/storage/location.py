@@ -1,0 +1,167 @@
+"""Locations: where a file or folder is, at a path of this machine or at a URL in a store, and what can be done there."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import filelock
+
+from amaxds.errors import UsageError
+from amaxds.storage.files import disk_errors, move_whole, read_bounded, write_whole
+from amaxds.storage.store import Remote
+
+_URL = re.compile(r"([A-Za-z][\w+.-]*)://(.*)", re.ASCII | re.DOTALL)
+_WILD = set("*?[]")
+"""Characters that fsspec would take for a pattern of names."""
+
+
+class Location(Protocol):
+    """A file or folder that is, or will be, somewhere: `LocalPath` on this machine, `Remote` in a store.
+
+    It is only a name: making one touches nothing, and it may be sent to another process. Where writing fails, `LocalPath`
+    raises DiskError and `Remote` raises StoreError; `Remote` raises it where reading fails, too.
+    """
+
+    @property
+    def name(self) -> str:
+        """Its own name, without the folders above it."""
+
+    def __truediv__(self, inside: str | Path) -> Self:
+        """A file or folder inside this folder."""
+
+    def absolute(self) -> Self:
+        """The same location, by a name that means the same in every working directory."""
+
+    def kind(self) -> str | None:
+        """`directory`, `file` for anything else, or None where nothing is there."""
+
+    def exists(self) -> bool:
+        """Whether something is there. A link that leads nowhere does not count."""
+
+    def names(self) -> list[str]:
+        """The names of the files and folders directly in this folder, sorted."""
+
+    def read(self, most: int) -> bytes:
+        """The content of a file that is not trusted. OSError where it cannot be read, ValueError where it has more than
+        `most` bytes."""
+
+    def read_text(self, encoding: str = "utf-8") -> str:
+        """The content of a text file that is trusted."""
+
+    def write(self, data: bytes, new: bool = False) -> None:
+        """Write a file, so that it is there in full or not at all. new: FileExistsError where it is there already."""
+
+    def put(self, file: Path) -> None:
+        """Put a finished file of this machine here, in full or not at all. On this machine it is moved."""
+
+    def remove(self) -> None:
+        """Delete the folder with all that is in it, if it is there; on this machine as far as that is possible."""
+
+    def local_copy(self, without: str | None = None) -> AbstractContextManager[Path]:
+        """A path at which the file or folder can be read while the context is open.
+
+        On this machine it is the path itself. From a store all is fetched, but for the folder named `without`; NothingThere
+        where there is nothing to fetch.
+        """
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Keep other processes from locking this folder while the context is open; it is made where it is missing.
+
+        TimeoutError where another process has it locked. The operating system unlocks it however the process ends. In a store
+        nothing is locked.
+        """
+
+
+@dataclass(frozen=True)
+class LocalPath:
+    """A location on this machine."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    @property
+    def name(self) -> str:
+        with disk_errors(self.path):
+            return self.path.resolve().name
+
+    def __truediv__(self, inside: str | Path) -> LocalPath:
+        return LocalPath(self.path / inside)
+
+    def absolute(self) -> LocalPath:
+        return LocalPath(self.path.absolute())
+
+    def kind(self) -> str | None:
+        with disk_errors(self.path):
+            if self.path.is_dir():
+                return "directory"
+            return "file" if self.path.exists() or self.path.is_symlink() else None
+
+    def exists(self) -> bool:
+        with disk_errors(self.path):
+            return self.path.exists()
+
+    def names(self) -> list[str]:
+        with disk_errors(self.path):
+            return sorted(each.name for each in self.path.iterdir())
+
+    def read(self, most: int) -> bytes:
+        return read_bounded(self.path, most)
+
+    def read_text(self, encoding: str = "utf-8") -> str:
+        return self.path.read_text(encoding)
+
+    def write(self, data: bytes, new: bool = False) -> None:
+        write_whole(self.path, data, new)
+
+    def put(self, file: Path) -> None:
+        move_whole(file, self.path)
+
+    def remove(self) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def local_copy(self, without: str | None = None) -> AbstractContextManager[Path]:
+        return contextlib.nullcontext(self.path)
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        with disk_errors(self.path):
+            held = self._acquire()
+        with held:
+            yield
+
+    def _acquire(self, tries: int = 100) -> AbstractContextManager[Any]:
+        """The lock, taken. Its owner may delete the folder after it was made here and before the lock in it is opened."""
+        while True:
+            tries -= 1
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+                return filelock.FileLock(self.path / "lock", timeout=0).acquire()
+            except (FileNotFoundError, FileExistsError):
+                if not tries or self.path.is_symlink():
+                    raise
+
+
+def parse_location(text: str) -> Location:
+    """The location that a path or a URL means; `file://` is this machine. UsageError for a URL that names no file or folder."""
+    url = _URL.fullmatch(text)
+    if url is None:
+        return LocalPath(Path(text))
+    protocol, rest = url[1], url[2].rstrip("/")
+    if protocol in ("file", "local"):
+        return LocalPath(Path(url[2]))
+    import fsspec  # type: ignore[import-untyped]  # the library has no types
+
+    if protocol not in fsspec.available_protocols():
+        raise UsageError(f"{text} is of an unknown protocol, {protocol!r}.", "Give a path, or a URL such as s3://bucket/name.")
+    if not text.isprintable() or rest.rpartition("/")[2] in ("", ".", "..") or not _WILD.isdisjoint(rest):
+        raise UsageError(f"{text!r} names no folder and no file.", "Give a URL such as s3://bucket/name, without * ? [ ].")
+    return Remote(f"{protocol}://{rest}")
