@@ -73,7 +73,7 @@ def _until(happened: Callable[[], object]) -> None:
 
 @pytest.fixture(scope="module")
 def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same build by the engine that needs no cluster. Not to be changed."""
+    """The same build by the executor that needs no cluster. Not to be changed."""
     folder = tmp_path_factory.mktemp("local") / "demo-filter-activations"
     ended = amaxds("build", folder, *SCOPE, *LAYERS)
     assert ended.returncode == 0, ended.stderr
@@ -153,7 +153,7 @@ DEADLY = """
 import functools, os, sys
 from pathlib import Path
 from amaxds.builds.build import build
-from amaxds.builds.executors.open import open_engine
+from amaxds.builds.executors.open import open_executor
 from amaxds.errors import AmaxdsError
 from amaxds.spec.network import DEMO
 from amaxds.spec.plan import make_plan
@@ -161,22 +161,22 @@ from amaxds.compute.networks import load_weights
 
 out, name, layers, address = sys.argv[1:]
 
-def dies(work, site, task, check):
+def dies(work, worker, task, check):
     if getattr(task, "name", None) == name:
         os._exit(1)
-    return work(site, task, check)
+    return work(worker, task, check)
 
 class Deadly:
-    def __init__(self, engine):
-        self.first, self.open, self._run = engine.first, engine.open, engine.run
+    def __init__(self, executor):
+        self.first, self.open, self._run = executor.first, executor.open, executor.run
 
     def run(self, tasks, work):
         return self._run(tasks, functools.partial(dies, work))
 
 plan = make_plan(DEMO, ["original"], steps=20, layers=layers)
 try:
-    with open_engine("ray", address=address) as engine:
-        build(Path(out), plan, load_weights(DEMO, "pretrained", 0), Deadly(engine))
+    with open_executor("ray", address=address) as executor:
+        build(Path(out), plan, load_weights(DEMO, "pretrained", 0), Deadly(executor))
 except AmaxdsError as error:
     print(error, file=sys.stderr)
     sys.exit(error.exit_code)
@@ -277,7 +277,7 @@ def test_without_ray_the_extra_is_named_and_local_builds_do_not_miss_it(tmp_path
 
 @pytest.mark.usefixtures("_backend")
 def test_a_folder_that_a_node_does_not_see_is_an_error(tmp_path: Path) -> None:
-    from amaxds.builds.worker import Job, Site, process_entries
+    from amaxds.builds.worker import BuildJob, Worker, process_entries
     from amaxds.compute.networks import load_weights
     from amaxds.dataset.build_info import BuildRequest
     from amaxds.errors import AmaxdsError
@@ -287,4 +287,4 @@ def test_a_folder_that_a_node_does_not_see_is_an_error(tmp_path: Path) -> None:
     plan, weights = make_plan(DEMO, ["original"]), load_weights(DEMO, "pretrained", 0)
     identity = BuildRequest.of_plan(plan, weights.source, weights.digest).on(process_entries(DEMO, 2))
     with pytest.raises(AmaxdsError, match=r"build\.json is not that of the build there \(FileNotFoundError\)"):
-        Site(Job(plan, weights, tmp_path, identity, ()), 2)
+        Worker(BuildJob(plan, weights, tmp_path, identity), (), 2)
