@@ -5,7 +5,7 @@
     python benchmarks/scale.py --gpu 100                          what if a GPU did a step that many times faster
 
 Needs the extra `ray`. Everything that is measured is in scale.json; everything else follows from it by the functions here, the
-times on many workers by following the very schedule of the engine, `amaxds.schedule`, in simulated time.
+times on many workers by following the very schedule of the executor, `builds.executors.scheduler`, in simulated time.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from amaxds.builds.executors.base import Engine, Load
-from amaxds.builds.executors.local import Local
+from amaxds.builds.executors.base import Executor, Load
+from amaxds.builds.executors.local import LocalExecutor
 from amaxds.builds.executors.scheduler import Schedule
 from amaxds.compute.machine import cores
 from amaxds.spec.network import DEMO, VGG16
@@ -46,87 +46,87 @@ BATCH = 4
 
 
 class Bare:
-    """A site that holds nothing."""
+    """A worker that holds nothing."""
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
 
 
-def who(site: Bare, task: int, check: object) -> int:
+def who(worker: Bare, task: int, check: object) -> int:
     time.sleep(0.02)
     return os.getpid()
 
 
-def nothing(site: Bare, task: int, check: object) -> None:
+def nothing(worker: Bare, task: int, check: object) -> None:
     pass
 
 
 @contextlib.contextmanager
-def cluster(nodes: int) -> Iterator[Engine]:
-    """The engine on Ray, on as many nodes of one CPU each, all on this machine."""
+def cluster(nodes: int) -> Iterator[Executor]:
+    """The executor on Ray, on as many nodes of one CPU each, all on this machine."""
     from ray.cluster_utils import Cluster as Nodes
 
-    from amaxds.builds.executors.ray import Cluster
+    from amaxds.builds.executors.ray import RayExecutor
 
     logging.disable(logging.INFO)
     started = Nodes(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     for _ in range(nodes):
         started.add_node(num_cpus=1)
     try:
-        with Cluster(started.address) as engine:
-            yield engine
+        with RayExecutor(started.address) as executor:
+            yield executor
     finally:
         for node in started.list_all_nodes()[::-1]:
             started.remove_node(node, allow_graceful=False)
 
 
 @contextlib.contextmanager
-def local(workers: int) -> Iterator[Engine]:
-    yield Local(workers)
+def local(workers: int) -> Iterator[Executor]:
+    yield LocalExecutor(workers)
 
 
 def loads(number: int) -> dict[int, Load]:
     return {task: Load(str(task), 0, 1.0) for task in range(number)}
 
 
-def timed(make: Callable[[Any, Any, Any], None], site: Any, unit: Any, check: Any) -> float:
+def timed(make: Callable[[Any, Any, Any], None], worker: Any, unit: Any, check: Any) -> float:
     began = time.perf_counter()
-    make(site, unit, check)
+    make(worker, unit, check)
     return time.perf_counter() - began
 
 
 def measure_engine(name: str, workers: int) -> dict[str, float]:
     """Run in a process of its own: tasks that do nothing, then real units, each twice so that all programs are there."""
     from amaxds.builds.shards import WORK
-    from amaxds.builds.worker import Job, Site, process_entries
+    from amaxds.builds.worker import BuildJob, Worker, process_entries
     from amaxds.compute.networks import load_weights
     from amaxds.dataset.build_info import BuildRequest
     from amaxds.storage.files import json_bytes
     from amaxds.storage.location import LocalPath
 
-    with (local if name == "local" else cluster)(workers) as engine, tempfile.TemporaryDirectory() as folder:
+    with (local if name == "local" else cluster)(workers) as executor, tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
-        engine.open(Bare)
+        executor.open(Bare)
         seen: set[int] = set()
         while len(seen) < (1 if name == "local" else workers):
-            seen.update(answer for _, answer in engine.run(loads(4 * workers), who))
+            seen.update(answer for _, answer in executor.run(loads(4 * workers), who))
         starting, began = time.perf_counter() - began, time.perf_counter()
-        for _ in engine.run(loads(EMPTY), nothing):
+        for _ in executor.run(loads(EMPTY), nothing):
             pass
         empty = (time.perf_counter() - began) / EMPTY
 
         plan, weights = make_plan(DEMO, ["original"], **UNITS), load_weights(DEMO, "pretrained", 0)
-        process = engine.first(functools.partial(process_entries, DEMO))
+        process = executor.first(functools.partial(process_entries, DEMO))
         identity = BuildRequest.of_plan(plan, weights.source, weights.digest).on(process)
-        job = Job(plan, weights, LocalPath(Path(folder)), identity, ())
-        (job.out / WORK / "build.json").write(json_bytes(identity.as_json()))
-        engine.open(functools.partial(Site, job))
-        units = {unit: Load(unit.name, unit.layer.name, plan.operations(unit)) for each in job.units.values() for unit in each}
-        work = functools.partial(timed, Site.make)
+        job = BuildJob(plan, weights, LocalPath(Path(folder)), identity)
+        (job.location / WORK / "build.json").write(json_bytes(identity.as_json()))
+        executor.open(functools.partial(Worker, job, ()))
+        units = {unit: Load(unit.name, unit.layer.name, plan.operations(unit)) for unit in plan.units()}
+        work = functools.partial(timed, Worker.make)
         for _ in range(2):  # The first time, some workers compile; the second, hardly any.
-            list(engine.run(units, work))
+            list(executor.run(units, work))
         began = time.perf_counter()
-        seconds = [answer for _, answer in engine.run(units, work)]
+        seconds = [answer for _, answer in executor.run(units, work)]
         wall = time.perf_counter() - began
     return {"starting": starting, "empty": empty, "units": len(units), "wall": wall, "unit": statistics.mean(seconds)}
 
@@ -206,7 +206,7 @@ class Ended:
 
 
 def simulate(costs: dict[str, dict[str, float]], workers: int, dispatch: float, faster: float) -> Ended:
-    """Follow the engine's schedule in simulated time.
+    """Follow the executor's schedule in simulated time.
 
     Every unit is handed out by one driver, which takes `dispatch` seconds for each. faster: how many times faster than measured
     a step is; compiling and what a unit takes besides stay as measured.

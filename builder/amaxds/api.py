@@ -41,12 +41,12 @@ def build(
     """
     from amaxds.builds.batch_size import with_batch_size_for
     from amaxds.builds.build import build as make
-    from amaxds.builds.executors.open import open_engine
+    from amaxds.builds.executors.open import open_executor
     from amaxds.builds.shards import WORK
     from amaxds.checks.validate import validate as check
     from amaxds.compute.networks import load_weights
 
-    with open_engine(engine, workers, address) as executor:
+    with open_executor(engine, workers, address) as executor:
         loaded = load_weights(plan.network, weights, plan.seed, network_file)
         make(out, with_batch_size_for(executor, plan) if fill_gpu else plan, loaded, executor)
     with out.local_copy(without=WORK) as folder:  # In a store, another build of the same may still have shards there.
@@ -56,9 +56,9 @@ def build(
 def plan_here(plan: Plan, workers: int | None = None) -> Plan:
     """The plan as this machine would run it: on a GPU, with as many images in one program as its memory has room for."""
     from amaxds.builds.batch_size import with_batch_size_for
-    from amaxds.builds.executors.open import open_engine
+    from amaxds.builds.executors.open import open_executor
 
-    with open_engine("local", workers) as executor:
+    with open_executor("local", workers) as executor:
         return with_batch_size_for(executor, plan)
 
 

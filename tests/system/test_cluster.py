@@ -74,7 +74,7 @@ def _until(happened: Callable[[], object]) -> None:
 
 @pytest.fixture(scope="module")
 def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same build by the engine that needs no cluster. Not to be changed."""
+    """The same build by the executor that needs no cluster. Not to be changed."""
     folder = tmp_path_factory.mktemp("local") / "demo-filter-activations"
     ended = amaxds("build", folder, *SCOPE, *LAYERS)
     assert ended.returncode == 0, ended.stderr
@@ -243,7 +243,7 @@ def test_without_ray_the_extra_is_named_and_local_builds_do_not_miss_it(tmp_path
 
 @pytest.mark.usefixtures("_backend")
 def test_a_folder_that_a_node_does_not_see_is_an_error(tmp_path: Path) -> None:
-    from amaxds.builds.worker import Job, Site, process_entries
+    from amaxds.builds.worker import BuildJob, Worker, process_entries
     from amaxds.compute.networks import load_weights
     from amaxds.dataset.build_info import BuildRequest
     from amaxds.errors import AmaxdsError
@@ -254,4 +254,4 @@ def test_a_folder_that_a_node_does_not_see_is_an_error(tmp_path: Path) -> None:
     plan, weights = make_plan(DEMO, ["original"]), load_weights(DEMO, "pretrained", 0)
     identity = BuildRequest.of_plan(plan, weights.source, weights.digest).on(process_entries(DEMO, 2))
     with pytest.raises(AmaxdsError, match=r"build\.json is not that of the build there \(FileNotFoundError\)"):
-        Site(Job(plan, weights, LocalPath(tmp_path), identity, ()), 2)
+        Worker(BuildJob(plan, weights, LocalPath(tmp_path), identity), (), 2)

@@ -1,4 +1,4 @@
-"""The batch size of a build on a GPU, from the memory that there is."""
+"""The batch size of a build on a GPU, chosen by the memory of the GPU."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 import functools
 from pathlib import Path
 
-from amaxds.builds.executors.base import Engine
+from amaxds.builds.executors.base import Executor
 from amaxds.compute import backend, environment
 from amaxds.compute.memory import batch_size_within
 from amaxds.compute.networks import has_loops
@@ -14,15 +14,14 @@ from amaxds.spec.network import Network
 from amaxds.spec.plan import Plan
 
 
-def with_batch_size_for(engine: Engine, plan: Plan) -> Plan:
-    """The plan with as many images in one program as the memory of the engine's GPU has room for; where it has none, as it
-    is."""
-    size = engine.first(functools.partial(_batch_size_on_gpu, plan.network))
+def with_batch_size_for(executor: Executor, plan: Plan) -> Plan:
+    """The plan with as many images in a batch as the memory of the executor's GPU has room for; unchanged without GPU."""
+    size = executor.first(functools.partial(_batch_size_on_gpu, plan.network))
     return plan if size is None else dataclasses.replace(plan, batch_size=size)
 
 
 def _batch_size_on_gpu(network: Network, threads: int) -> int | None:
-    """As many images as `batch_size_within` its memory; None where no GPU is, which is seen without loading a backend."""
+    """The batch size for the GPU of this process; None if there is no GPU, which is found out without loading a backend."""
     if not Path("/dev/nvidia0").exists():
         return None
     backend.start(threads, has_loops(network))

@@ -14,7 +14,6 @@ refused. The dataset's files are then made on this machine from a copy of the sh
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
 import json
 import shutil
@@ -22,11 +21,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from amaxds.builds.executors.base import Engine, Load
+from amaxds.builds.executors.base import Executor, Load
 from amaxds.builds.progress import BuildProgress
-from amaxds.builds.shards import WORK, read_shard, shard_path
+from amaxds.builds.shards import WORK, BuildShards, LayerKey, layer_key
 from amaxds.builds.workdir import local_working_folder, locked, require_usable
-from amaxds.builds.worker import Job, LayerKey, Ranks, Site, layer_key, process_entries
+from amaxds.builds.worker import BuildJob, Ranks, Worker, process_entries
 from amaxds.compute import environment
 from amaxds.compute.weights import Weights
 from amaxds.dataset.build_info import BuildIdentity, BuildRequest, Software
@@ -38,7 +37,7 @@ from amaxds.storage.files import disk_errors, json_bytes
 from amaxds.storage.location import LocalPath, Location
 
 
-def build(out: Location, plan: Plan, weights: Weights, engine: Engine) -> None:
+def build(out: Location, plan: Plan, weights: Weights, executor: Executor) -> None:
     """Make the dataset of the plan in the folder `out`, or go on where an earlier run of the same build stopped.
 
     Whatever ends the build, finished units stay, and the same call goes on from them. Raises UsageError for a folder that is
@@ -52,7 +51,7 @@ def build(out: Location, plan: Plan, weights: Weights, engine: Engine) -> None:
         with locked(out):
             if not finished.exists():
                 try:
-                    _run(out, plan, weights, asked, engine, begun)
+                    _run(out, plan, weights, asked, executor, begun)
                 except DamagedShard:
                     if not finished.exists():  # In a store, another build may finish, and delete what this one still needs.
                         raise
@@ -60,19 +59,18 @@ def build(out: Location, plan: Plan, weights: Weights, engine: Engine) -> None:
     require_same(out, _read_json(finished), asked)
 
 
-def _run(out: Location, plan: Plan, weights: Weights, asked: BuildRequest, engine: Engine, begun: Begun) -> None:
+def _run(out: Location, plan: Plan, weights: Weights, asked: BuildRequest, executor: Executor, begun: Begun) -> None:
     """Make the units that are missing, rank the images, and write the dataset."""
     work = out / WORK
     if not (work / "build.json").exists():
-        entries = engine.first(functools.partial(process_entries, plan.network))
+        entries = executor.first(functools.partial(process_entries, plan.network))
         with contextlib.suppress(FileExistsError):  # In a store, another build may begin at the same moment.
             (work / "build.json").write(json_bytes(asked.on(entries).as_json()), new=True)
     identity = _read_identity(work / "build.json", out, asked)
-    job = Job(plan, weights, out.absolute(), identity, ())
+    job = BuildJob(plan, weights, out.absolute(), identity)
     with local_working_folder(out) as here:
-        missing, damaged = _missing_units(dataclasses.replace(job, out=LocalPath(here.parent)))
-    job = dataclasses.replace(job, missing=missing)
-    engine.open(functools.partial(Site, job))
+        missing, damaged = BuildShards(plan, LocalPath(here / "shards"), identity.digest).missing()
+    executor.open(functools.partial(Worker, job, missing))
     _require_writer(identity.software)
 
     with BuildProgress(plan.images) as progress:
@@ -80,32 +78,18 @@ def _run(out: Location, plan: Plan, weights: Weights, asked: BuildRequest, engin
             progress.say(f"{each.problem} It is made again.")
         progress.kept(plan.images - sum(len(unit.wanted) for unit in missing))
         loads = {unit: Load(f"{unit.recipe.name} {unit.name}", layer_key(unit), plan.operations(unit)) for unit in missing}
-        for unit, _ in engine.run(loads, Site.make):
+        for unit, _ in executor.run(loads, Worker.make):
             progress.unit_done(unit)
         progress.stage("ranking")
-        layers = {key: Load(f"ranks of {key[0]} {key[1]}", key, _scoring(plan, units)) for key, units in job.units.items()}
-        ranks = dict(engine.run(layers, Site.rank))
+        layers = {key: Load(f"ranks of {key[0]} {key[1]}", key, _scoring(units)) for key, units in job.shards.layers.items()}
+        ranks = dict(executor.run(layers, Worker.rank))
         with local_working_folder(out) as here:
             progress.stage("packaging")
-            _package(out, here, dataclasses.replace(job, out=LocalPath(here.parent)), ranks, begun)
+            _package(out, here, identity, BuildShards(plan, LocalPath(here / "shards"), identity.digest), ranks, begun)
         progress.say("validating")
 
 
-def _missing_units(job: Job) -> tuple[list[Unit], list[DamagedShard]]:
-    """The units whose shard is not there or damaged, and the damage of each damaged shard."""
-    missing, damaged = [], []
-    for unit in job.plan.units():
-        if shard_path(job.shards, unit).exists():
-            try:
-                read_shard(job.shards, unit, job.digest)
-                continue
-            except DamagedShard as damage:
-                damaged.append(damage)
-        missing.append(unit)
-    return missing, damaged
-
-
-def _scoring(plan: Plan, units: Sequence[Unit]) -> float:
+def _scoring(units: Sequence[Unit]) -> float:
     """About how many floating-point operations it takes to rank a layer: a forward pass for each image."""
     return sum(len(unit.wanted) for unit in units) * operations_per_step(units[0].layer) / 2
 
@@ -120,24 +104,26 @@ def _require_writer(software: Software) -> None:
             )
 
 
-def _ranked_rows(job: Job, ranks: Mapping[LayerKey, Ranks], recipe: str) -> Iterator[RankedRow]:
+def _ranked_rows(shards: BuildShards, ranks: Mapping[LayerKey, Ranks], recipe: str) -> Iterator[RankedRow]:
     """All records of one recipe with their ranks, in (layer, filter) order, read from the shards one unit at a time."""
-    for key in job.units:
+    for key in shards.layers:
         if key[0] == recipe:
-            for row in job.rows_of(key):
+            for row in shards.rows(key):
                 rank, best = ranks[key][row["filter"]]
                 yield row | {"activation_rank": rank}, best
 
 
-def _package(out: Location, here: Path, job: Job, ranks: Mapping[LayerKey, Ranks], begun: Begun) -> None:
+def _package(
+    out: Location, here: Path, identity: BuildIdentity, shards: BuildShards, ranks: Mapping[LayerKey, Ranks], begun: Begun
+) -> None:
     """Write the dataset's files into a folder inside `here`, then move them to `out`, build.json last."""
     packaged = here / "packaged"
-    rows = {recipe.name: _ranked_rows(job, ranks, recipe.name) for recipe in job.plan.recipes}
+    rows = {recipe.name: _ranked_rows(shards, ranks, recipe.name) for recipe in shards.plan.recipes}
     try:
         shutil.rmtree(packaged, ignore_errors=True)
         with disk_errors(packaged):
             packaged.mkdir()
-        write_dataset(packaged, out.name, job.identity, rows, begun)
+        write_dataset(packaged, out.name, identity, rows, begun)
         files = [path.relative_to(packaged) for path in packaged.rglob("*") if path.is_file()]
         for file in sorted(files, key=lambda each: (each.name == "build.json", each)):
             (out / file).put(packaged / file)

@@ -1,4 +1,4 @@
-"""What a plan will cost: work, disk, time. Time is scaled from a short measurement of this machine."""
+"""What a plan will cost in operations, disk space and time. The time follows from a short measurement of this machine."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ import numpy as np
 
 from amaxds.spec.plan import Plan
 
-# The share of the matrix-product ceiling that the ascent reaches, by network; the seconds that a program
-# takes to compile; and those of start, packaging and validation. `benchmarks/limits.py plan` holds them against real builds.
+# `benchmarks/limits.py plan` compares these figures with real builds.
 _EFFICIENCY = {"demo": 0.22, "vgg16": 1.2}
+"""How fast an ascent of the network is, as a share of the speed of a large matrix product."""
 _EFFICIENCY_OF_OTHERS = 0.3
 """A guess: less where convolutions are depthwise, more where they are not."""
 _COMPILE_SECONDS = 0.5
+"""For one program."""
 _FIXED_SECONDS = 8.0
-# Noise-like images hardly compress; while packaging, shards and dataset are both there.
+"""For starting, packaging and validating."""
 _BYTES_PER_VALUE = 0.9
+"""Noise-like images hardly compress."""
 _COPIES = 2
+"""While the dataset is packaged, its shards are still there."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +33,12 @@ class Estimate:
     operations: float
     """Floating-point operations."""
     disk_bytes: float
-    """At the most, while the build runs."""
+    """The most that is needed at any time of the build."""
     seconds: float
 
 
 def estimate(plan: Plan) -> Estimate:
-    """What the plan will cost. Takes about half a second, for measuring the machine."""
+    """What the plan will cost. Takes about half a second, in which this machine is measured."""
     units = list(plan.units())
     operations = sum(plan.operations(unit) for unit in units)
     programs = len({(unit.recipe.name, unit.layer.name) for unit in units})
@@ -51,7 +54,7 @@ def estimate(plan: Plan) -> Estimate:
 
 
 def matrix_product_ceiling(side: int = 1500) -> float:
-    """Operations per second of a float32 matrix product on all cores, the best of three."""
+    """Floating-point operations per second of a float32 matrix product on all cores, the best of three runs."""
     matrix = np.ones((side, side), np.float32)
     seconds = []
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""Progress: a bar on a terminal; of a build, one line per unit elsewhere, and the closing table."""
+"""Progress of a build or another command: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -7,22 +7,20 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from amaxds.spec.plan import Unit
 
-if TYPE_CHECKING:
-    pass
-
-
 _WINDOW_SECONDS, _WINDOW_UNITS = 30.0, 10
 
 
 class BuildProgress:
-    """Shows units as they end. Use as a context manager; the bar goes away at its end."""
+    """Shows the progress of a build of so many images: a bar on a terminal, elsewhere one line for each unit.
+
+    Use it as a context manager; the bar disappears at its end.
+    """
 
     def __init__(self, images: int, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True)
@@ -51,7 +49,7 @@ class BuildProgress:
             self._bar.stop()
 
     def kept(self, images: int) -> None:
-        """Images that an earlier run left finished."""
+        """So many images were finished by an earlier run."""
         self._done += images
         if images:
             self.say(f"{images} of {self._images} images are there already")
@@ -59,6 +57,7 @@ class BuildProgress:
             self._bar.update(self._task, completed=self._done)
 
     def unit_done(self, unit: Unit) -> None:
+        """The unit was finished just now."""
         self._done += len(unit.wanted)
         now = time.monotonic()
         self._recent.append((now, len(unit.wanted)))
@@ -72,14 +71,14 @@ class BuildProgress:
             self._plain(f"{unit.recipe.name} {unit.layer.name} {filters}: {self._done}/{self._images}, {rate:.1f} images/s")
 
     def stage(self, text: str) -> None:
-        """What is happening after the last unit: ranking, packaging, validating."""
+        """Show what happens after the last unit, such as ranking."""
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, description=text)
         else:
             self._plain(text)
 
     def say(self, text: str) -> None:
-        """A line that stays."""
+        """Print a line that stays."""
         self._plain(text)
 
     def _plain(self, text: str) -> None:
@@ -88,7 +87,8 @@ class BuildProgress:
 
 @contextlib.contextmanager
 def counting(text: str, images: int) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal, nothing elsewhere, for as long as the context lasts; call what it gives with each count done."""
+    """Show a bar on a terminal, nothing elsewhere, while the context lasts. It gives a function to call with each number of
+    images that were done."""
     console = Console(stderr=True)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:

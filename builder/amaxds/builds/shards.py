@@ -6,10 +6,12 @@ truncated, changed or exchanged is found when it is read.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -17,7 +19,7 @@ import pyarrow.parquet as pq
 
 from amaxds.dataset.record import stored_types
 from amaxds.errors import DamagedShard
-from amaxds.spec.plan import Unit
+from amaxds.spec.plan import Plan, Unit
 from amaxds.storage.location import Location
 
 WORK = ".amaxds"
@@ -29,6 +31,8 @@ _ARROW = {"image": pa.binary(), "layer": pa.string(), "status": pa.string(), "st
 Where = TypeVar("Where", bound=Location)
 Row = dict[str, Any]
 """A record without `activation_rank`, which only the finished layer knows."""
+LayerKey = tuple[str, str]
+"""The names of a recipe and of a layer."""
 
 
 def _schema() -> pa.Schema:
@@ -42,6 +46,7 @@ def shard_path(folder: Where, unit: Unit) -> Where:
 
 
 def write_shard(folder: Location, unit: Unit, build_digest: str, rows: Sequence[Row]) -> None:
+    """Write the rows of a finished unit as its shard."""
     table = pa.Table.from_pylist(list(rows), schema=_schema())
     label = _label(unit, build_digest) | {"content": _content_digest(table)}
     buffer = io.BytesIO()
@@ -66,6 +71,47 @@ def read_shard(folder: Location, unit: Unit, build_digest: str) -> list[Row]:
     if label != _label(unit, build_digest) | {"content": _content_digest(table)}:
         raise DamagedShard(path, "holds something else than its unit wrote")
     return list(table.to_pylist())
+
+
+def layer_key(unit: Unit) -> LayerKey:
+    """The recipe and layer that the unit belongs to."""
+    return unit.recipe.name, unit.layer.name
+
+
+@dataclass(frozen=True)
+class BuildShards:
+    """All shards of one build: those in the dataset folder, or a copy of them on this machine."""
+
+    plan: Plan
+    folder: Location
+    build_digest: str
+    """The digest of the build's identity, which every shard must name."""
+
+    @functools.cached_property
+    def layers(self) -> dict[LayerKey, list[Unit]]:
+        """The units of every layer, all in the order of the plan."""
+        found: dict[LayerKey, list[Unit]] = {}
+        for unit in self.plan.units():
+            found.setdefault(layer_key(unit), []).append(unit)
+        return found
+
+    def rows(self, key: LayerKey) -> Iterator[Row]:
+        """The rows of a layer in the order of its filters. DamagedShard where one of its units is not there in full."""
+        for unit in self.layers[key]:
+            yield from read_shard(self.folder, unit, self.build_digest)
+
+    def missing(self) -> tuple[list[Unit], list[DamagedShard]]:
+        """The units that have no intact shard, in the order of the plan, and what is wrong with each damaged shard."""
+        missing, damaged = [], []
+        for unit in self.plan.units():
+            if shard_path(self.folder, unit).exists():
+                try:
+                    read_shard(self.folder, unit, self.build_digest)
+                    continue
+                except DamagedShard as damage:
+                    damaged.append(damage)
+            missing.append(unit)
+        return missing, damaged
 
 
 def _label(unit: Unit, build_digest: str) -> dict[str, Any]:

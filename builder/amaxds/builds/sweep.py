@@ -1,7 +1,7 @@
-"""Sweeps: a TOML file that names networks, recipes and seeds, and the builds that it comes to.
+"""Sweeps: many builds, described by one TOML file that names networks, recipes and seeds.
 
-Each network with each seed is one dataset folder with a config for every recipe, made by an `amaxds build` of its own; so
-each can be made again, gone on with, checked and published by itself.
+Every network with every seed makes one dataset folder, which has a config for each recipe. Each folder is made by a separate
+`amaxds build`, so it can be resumed, repeated, checked and published by itself.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from amaxds.storage.values import abbreviate
 
 
 class _Options(BaseModel):
-    """What `amaxds build` takes, for all networks or for one."""
+    """Options of `amaxds build`, for all networks of the sweep or for one."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
@@ -41,10 +41,14 @@ class _Options(BaseModel):
 
 
 class _OneNetwork(_Options):
+    """A network with options of its own."""
+
     name: str
 
 
 class _File(_Options):
+    """The content of a sweep file."""
+
     networks: Annotated[list[str | _OneNetwork], Field(min_length=1)]
     recipes: Annotated[list[str], Field(min_length=1)] = [DEFAULT_RECIPE]
     seeds: Annotated[list[int], Field(min_length=1)] = [0]
@@ -57,13 +61,13 @@ class Build:
     folder: Location
     plan: Plan
     arguments: tuple[str, ...]
-    """Those of the `amaxds build` that makes it."""
+    """The arguments of the `amaxds build` that makes it."""
 
 
 def read_sweep(file: Path, out: Location) -> list[Build]:
-    """The builds of a sweep in the order of the file, their folders below `out`; nothing is made yet.
+    """The builds that the sweep file describes, in its order, with their folders in `out`. Nothing is made yet.
 
-    UsageError for a file that cannot be read, a key that is unknown, and any build that could not be begun.
+    UsageError for a file that cannot be read, an unknown key, and options that no build could be started with.
     """
     try:
         said = _File.model_validate(tomllib.loads(file.read_text("utf-8")))
@@ -108,7 +112,10 @@ def _arguments(folder: Location, network: str, recipes: Sequence[str], seed: int
 
 
 def describe_sweep(builds: Sequence[Build], tflops: float, hours: float | None) -> Iterator[str]:
-    """What the sweep will cost, as lines: every dataset, all together, and on GPUs of so many 10¹² operations a second."""
+    """What the sweep will cost, as lines of text: for every dataset, and in all.
+
+    tflops: how many 10¹² operations a GPU does in a second. hours: if given, how many GPUs finish the sweep in this time.
+    """
     costs = [estimate(build.plan) for build in builds]
     for build, cost in zip(builds, costs, strict=True):
         yield f"{build.folder}: {cost.images} images, {_line(cost)}"

@@ -1,12 +1,13 @@
-"""Synthesis: from a unit of the plan to the rows of its shard, and the ranks of a finished layer."""
+"""Synthesis: makes the images of a unit as the rows of its shard, and ranks the images of a finished layer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from amaxds.builds.executors.base import Check
 from amaxds.builds.shards import Row
 from amaxds.compute.programs import Programs
 from amaxds.image import Pixels, encode_png, pixels_sha256, uniformity_index
@@ -15,8 +16,8 @@ from amaxds.spec.plan import Plan, Unit
 from amaxds.spec.recipes import AscentRecipe
 
 
-def synthesise(plan: Plan, programs: Programs, unit: Unit, check: Callable[[], None] = lambda: None) -> list[Row]:
-    """Make the images of a unit; the rows of its wanted filters, in order. `check` runs between steps and may raise."""
+def synthesise(plan: Plan, programs: Programs, unit: Unit, check: Check = lambda: None) -> list[Row]:
+    """Make the images of a unit and return the rows of its wanted filters, in order. `check` is called between steps."""
     network, recipe, layer = plan.network, unit.recipe, unit.layer
     drawn = [(network, plan.seed, layer.index, filter) for filter in unit.rows]
     start = np.stack([recipe.start(*each) for each in drawn])
@@ -51,12 +52,12 @@ def layer_scores(
     filters: Sequence[int],
     images: Sequence[Pixels],
     batch_size: int,
-    check: Callable[[], None] = lambda: None,
+    check: Check = lambda: None,
 ) -> NDArray[np.float32]:
-    """What every image excites in every filter: (images, filters), the mean outputs of the filters of the list.
+    """How much every image excites every filter: the mean outputs of the filters, shape (images, filters).
 
-    Images (side, side, 3) uint8, one per filter of the list. They are scored in blocks of a fixed size, so that one
-    program serves.
+    images: (side, side, 3) uint8, one for each filter of the list. They are scored in blocks of a fixed size, so that one
+    compiled program does for all of them. `check` is called between blocks.
     """
     size = min(batch_size, layer.filters)
     scores: list[NDArray[np.float32]] = []
@@ -69,8 +70,10 @@ def layer_scores(
 
 
 def activation_ranks(scores: NDArray[np.float32]) -> list[tuple[int, int]]:
-    """For (n, n) scores, image i made for filter i: the place of each image among all by its own filter's output, 1 where
-    none excites it more, equal ones sharing the better place; and the place in the list of the image that excites it most.
+    """For each filter, the rank of its own image and the index of the image that excites it most.
+
+    scores: shape (n, n), from images to filters, where image i was made for filter i. Rank 1 means that no image excites the
+    filter more than its own; images with equal scores share the better rank.
     """
     ranks, best = 1 + (scores > np.diagonal(scores)).sum(axis=0), scores.argmax(axis=0)
-    return [(int(rank), int(place)) for rank, place in zip(ranks, best, strict=True)]
+    return [(int(rank), int(index)) for rank, index in zip(ranks, best, strict=True)]

@@ -1,19 +1,19 @@
-"""Sites: the network with its compiled programs in one process, where a build's units are made and its layers ranked.
+"""The worker of a build: the network with its compiled programs in one process, which makes units and ranks layers.
 
-The process may be another than the one that runs the build, on another machine: it is checked to be what the build was begun
-with, and to see the build's folder.
+The process may be another one than that which runs the build, on another machine. So a worker checks first that its process
+computes what the build was begun with, and that it sees the folder of the build.
 """
 
 from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from amaxds.builds.executors.base import Check
-from amaxds.builds.shards import WORK, Row, read_shard, write_shard
+from amaxds.builds.shards import WORK, BuildShards, LayerKey, write_shard
 from amaxds.builds.synthesis import activation_ranks, layer_scores, synthesise
 from amaxds.compute import backend, environment
 from amaxds.compute.memory import memory_errors, require_memory
@@ -28,87 +28,67 @@ from amaxds.spec.network import Network
 from amaxds.spec.plan import Plan, Unit
 from amaxds.storage.location import Location
 
-LayerKey = tuple[str, str]
-"""Recipe and layer."""
 Ranks = dict[int, tuple[int, int]]
-"""Filter -> its image's rank, and the filter whose image is the best for it."""
+"""For each filter of a layer, the rank of its image, and the filter whose image excites it most."""
 
 _THREADS_OF_GPU = 8
-"""At most: while some wait for their turn on the GPU, others draw starts, compile, or write images. Each holds the images of
-a unit."""
-
-
-def layer_key(unit: Unit) -> LayerKey:
-    return unit.recipe.name, unit.layer.name
+"""The most that are used: while some wait for the GPU, others draw start images, compile, or write files. Each of them holds
+the images of a unit."""
 
 
 @dataclass(frozen=True)
-class Job:
-    """What a site has to know of a build."""
+class BuildJob:
+    """What a worker has to know of a build."""
 
     plan: Plan
     weights: Weights
-    out: Location
-    """The dataset folder; absolute, as another process may be somewhere else."""
+    location: Location
+    """The dataset folder. It is absolute, as the working directory of another process may differ."""
     identity: BuildIdentity
-    missing: Sequence[Unit]
-    """The units that are still to be made."""
-
-    @property
-    def shards(self) -> Location:
-        return self.out / WORK / "shards"
 
     @functools.cached_property
-    def digest(self) -> str:
-        return self.identity.digest
-
-    @functools.cached_property
-    def units(self) -> dict[LayerKey, list[Unit]]:
-        """All units of the plan, in its order."""
-        found: dict[LayerKey, list[Unit]] = {}
-        for unit in self.plan.units():
-            found.setdefault(layer_key(unit), []).append(unit)
-        return found
-
-    def rows_of(self, key: LayerKey) -> Iterator[Row]:
-        """The rows of a layer whose units are all made, in the order of its filters; DamagedShard."""
-        for unit in self.units[key]:
-            yield from read_shard(self.shards, unit, self.digest)
+    def shards(self) -> BuildShards:
+        """The shards in the dataset folder."""
+        return BuildShards(self.plan, self.location / WORK / "shards", self.identity.digest)
 
 
 def process_entries(network: Network, threads: int) -> dict[str, Any]:
-    """The part of a build's identity that belongs to the process and its machine: software and device."""
+    """The part of a build's identity that is known only in the process that computes: its software and its device."""
     backend.start(threads, has_loops(network))
     return {"software": environment.software(), "device": environment.device()}
 
 
-class Site:
-    """Everything that is kept from unit to unit. Its methods may be called from several threads."""
+class Worker:
+    """Makes the units and ranks the layers of one build. Its methods may be called from several threads.
 
-    def __init__(self, job: Job, threads: int) -> None:
-        """UsageError where this process makes other pixels than those of the build; AmaxdsError where it does not see the
-        build's folder; OutOfMemory."""
+    missing: the units that are still to be made, to see whether they fit into the memory. threads: of this process.
+
+    UsageError if this process would make other pixels than the build has; AmaxdsError if it does not see the build's folder;
+    OutOfMemory.
+    """
+
+    def __init__(self, job: BuildJob, missing: Sequence[Unit], threads: int) -> None:
         plan = job.plan
         with memory_errors(plan.batch_size, threads):
             here = process_entries(plan.network, threads)
-            require_same(job.out, job.identity.as_json(), job.identity.on(here))
+            require_same(job.location, job.identity.as_json(), job.identity.on(here))
             _require_seen(job)
             on_gpu = here["device"]["kind"] == "gpu"
             self.threads = min(threads, _THREADS_OF_GPU) if on_gpu else threads
             if not on_gpu:
-                require_memory(job.missing, plan.batch_size, threads)
+                require_memory(missing, plan.batch_size, threads)
             self._job, self._programs = job, Programs(plan.network, job.weights, plan.precision)
 
     def make(self, unit: Unit, check: Check) -> None:
-        """Write the unit's shard."""
-        plan = self._job.plan
+        """Make the images of a unit and write its shard."""
+        plan, shards = self._job.plan, self._job.shards
         with memory_errors(plan.batch_size, self.threads):
-            write_shard(self._job.shards, unit, self._job.digest, synthesise(plan, self._programs, unit, check))
+            write_shard(shards.folder, unit, shards.build_digest, synthesise(plan, self._programs, unit, check))
 
     def rank(self, key: LayerKey, check: Check) -> Ranks:
-        """The ranks of a layer whose units are all made."""
-        plan, rows = self._job.plan, list(self._job.rows_of(key))
-        unit = self._job.units[key][0]
+        """The ranks of the images of a layer, all of whose units are made."""
+        plan, rows = self._job.plan, list(self._job.shards.rows(key))
+        unit = self._job.shards.layers[key][0]
         filters, images = [row["filter"] for row in rows], [decode_png(row["image"]) for row in rows]
         with memory_errors(plan.batch_size, self.threads):
             scores = layer_scores(self._programs, unit.recipe, unit.layer, filters, images, plan.batch_size, check)
@@ -116,11 +96,12 @@ class Site:
         return {filter: (rank, filters[best]) for filter, (rank, best) in zip(filters, ranks, strict=True)}
 
 
-def _require_seen(job: Job) -> None:
-    file = job.out / WORK / "build.json"
+def _require_seen(job: BuildJob) -> None:
+    """AmaxdsError where the dataset folder, as this process sees it, is not that of the build."""
+    file = job.location / WORK / "build.json"
     try:
         seen = digest_of(json.loads(file.read_text("utf-8")))
     except (OSError, ValueError) as error:
         seen = type(error).__name__
-    if seen != job.digest:
+    if seen != job.identity.digest:
         raise AmaxdsError(f"{file} is not that of the build there ({seen}).", "Choose an OUT that all nodes see by that name.")

@@ -1,4 +1,4 @@
-"""Lock the folder OUT as a build does, and delete its working folder, for four seconds; print how often it was taken and refused."""
+"""Lock the folder OUT as a build does and delete its working folder, for four seconds; print how often each came about."""
 
 import shutil
 import sys

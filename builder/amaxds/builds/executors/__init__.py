@@ -1,1 +1,1 @@
-"""Where the units of a build run: threads of this process, or a Ray cluster."""
+"""Executors: where the tasks of a build run, on threads of this process or on a Ray cluster."""

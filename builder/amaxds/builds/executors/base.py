@@ -1,4 +1,7 @@
-"""What every executor promises: tasks, their load, and the workers that run them."""
+"""What every executor has to offer: it runs tasks, of which it knows the load, in processes that each have one worker.
+
+An executor knows nothing of images. The caller says what a worker is, which tasks there are, and what is done with a task.
+"""
 
 from __future__ import annotations
 
@@ -9,39 +12,43 @@ from typing import Any, Protocol, TypeVar
 Task = TypeVar("Task", bound=Hashable)
 Result = TypeVar("Result")
 Check = Callable[[], None]
+"""Called by a task now and then; raises Stopped once the task is no longer wanted."""
 
 
 @dataclass(frozen=True)
 class Load:
-    """What an engine knows of a task."""
+    """What an executor knows of a task."""
 
     name: str
-    """In messages."""
+    """What messages call it."""
     group: Hashable
-    """Tasks of one group run the same compiled programs."""
+    """Tasks of the same group use the same compiled programs."""
     cost: float
-    """How long it takes, beside other tasks."""
+    """How long it takes, in any unit that is the same for all tasks."""
 
 
-class Site(Protocol):
-    """What the tasks of one process share. Made anew in each."""
+class Worker(Protocol):
+    """What the tasks that run in one process share, such as compiled programs. Each process makes its own."""
 
     threads: int
-    """How many tasks run there at once."""
+    """How many tasks it runs at the same time."""
 
 
-class Engine(Protocol):
-    """Somewhere to run tasks."""
+class Executor(Protocol):
+    """Runs tasks, in this process or in others."""
 
     def first(self, ask: Callable[[int], Result]) -> Result:
-        """What the first process that is there answers; it is asked with the number of its threads."""
+        """Call `ask` in the processes, with the number of threads there, and return the answer that comes first."""
 
-    def open(self, make_site: Callable[[int], Site]) -> None:
-        """Have every process, with the number of its threads, make its site, for all that is run from now on."""
+    def open(self, make_worker: Callable[[int], Worker]) -> None:
+        """Have every process make its worker, from the number of threads there. All later tasks run with these workers."""
 
     def run(self, tasks: Mapping[Task, Load], work: Callable[[Any, Task, Check], Result]) -> Iterator[tuple[Task, Result]]:
-        """Yield each task with the result of its work at some site, as it ends. The first error ends all."""
+        """Call `work(worker, task, check)` for every task; yield each task with its result once it has finished.
+
+        The first error that a task raises is raised here and ends the others.
+        """
 
 
 class Stopped(Exception):
-    """Raised inside a task by its check once the engine is to stop."""
+    """Raised inside a task by its check when the executor is about to stop."""

@@ -1,8 +1,4 @@
-"""Engines: where tasks run. Here the default: threads of this process, one program on one thread each.
-
-An engine knows nothing of images. It has processes, each with a *site*, what tasks need from one to the next; tasks, of which
-it knows their load; and the work that is done with each of them at a site.
-"""
+"""The default executor: threads of this process, which each run one compiled program at a time."""
 
 from __future__ import annotations
 
@@ -12,13 +8,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
-from amaxds.builds.executors.base import Check, Load, Result, Site, Stopped, Task
+from amaxds.builds.executors.base import Check, Load, Result, Stopped, Task, Worker
 
 
-def run_local(tasks: Iterable[Task], work: Callable[[Task, Check], Result], workers: int) -> Iterator[tuple[Task, Result]]:
-    """Begin tasks in their order on that many threads; yield each with its result as it ends.
+def run_local(tasks: Iterable[Task], work: Callable[[Task, Check], Result], threads: int) -> Iterator[tuple[Task, Result]]:
+    """Start the tasks in their order on that many threads; yield each with its result once it has finished.
 
-    The first error, an interrupt, or closing the iterator stops the others at their next check, and nothing runs on.
+    An error in a task, an interrupt, or closing the iterator stops the other tasks at their next check. When the iterator has
+    ended, no task is running any more.
     """
     stop = threading.Event()
 
@@ -28,12 +25,12 @@ def run_local(tasks: Iterable[Task], work: Callable[[Task, Check], Result], work
 
     waiting = iter(tasks)
     running: dict[Future[Result], Task] = {}
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="amaxds")
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="amaxds")
     try:
         while True:
             for task in waiting:
                 running[pool.submit(work, task, check)] = task
-                if len(running) == 2 * workers:
+                if len(running) == 2 * threads:
                     break
             if not running:
                 return
@@ -44,26 +41,29 @@ def run_local(tasks: Iterable[Task], work: Callable[[Task, Check], Result], work
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-class Local:
-    """The engine on threads of this process, which share one site."""
+class LocalExecutor:
+    """Runs tasks on threads of this process, which share one worker. threads: how many."""
 
-    def __init__(self, workers: int) -> None:
-        self._workers = workers
+    def __init__(self, threads: int) -> None:
+        self._threads = threads
 
     def first(self, ask: Callable[[int], Result]) -> Result:
-        return ask(self._workers)
+        """What `ask` answers in this process."""
+        return ask(self._threads)
 
-    def open(self, make_site: Callable[[int], Site]) -> None:
-        self._site = make_site(self._workers)
+    def open(self, make_worker: Callable[[int], Worker]) -> None:
+        """Make the worker of this process."""
+        self._worker = make_worker(self._threads)
 
     def run(self, tasks: Mapping[Task, Load], work: Callable[[Any, Task, Check], Result]) -> Iterator[tuple[Task, Result]]:
-        site = self._site
-        return run_local(_interleaved(tasks, site.threads), lambda task, check: work(site, task, check), site.threads)
+        """Yield each task with its result, as every executor does."""
+        worker = self._worker
+        return run_local(_interleaved(tasks, worker.threads), lambda task, check: work(worker, task, check), worker.threads)
 
 
-def _interleaved(tasks: Mapping[Task, Load], workers: int) -> Iterator[Task]:
-    """The tasks of as many groups as there are workers in turn: so workers compile side by side, each something else."""
+def _interleaved(tasks: Mapping[Task, Load], threads: int) -> Iterator[Task]:
+    """The tasks with as many groups in turn as there are threads, so that the threads compile different programs at first."""
     groups = [list(group) for _, group in itertools.groupby(tasks, key=lambda task: tasks[task].group)]
-    for first in range(0, len(groups), workers):
-        for turn in itertools.zip_longest(*groups[first : first + workers]):
+    for first in range(0, len(groups), threads):
+        for turn in itertools.zip_longest(*groups[first : first + threads]):
             yield from (task for task in turn if task is not None)
