@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from amaxds.compute import backend
 from support.commands import SMALL, amaxds, start_build
 from support.folders import shards_of
+
+if TYPE_CHECKING:
+    from support.object_store import ObjectStore
 
 
 @pytest.fixture(scope="session")
@@ -48,6 +52,24 @@ def unfinished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def _backend() -> str:
     return backend.start(2)
+
+
+@pytest.fixture
+def store() -> Iterator[ObjectStore]:
+    """An S3 server with an empty bucket, which commands and libraries reach without being told where it is."""
+    import s3fs
+
+    from support.object_store import ObjectStore
+
+    with ObjectStore() as store, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", store.url)
+        patch.setenv("AWS_ACCESS_KEY_ID", "a")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        s3fs.S3FileSystem.clear_instance_cache()
+        s3fs.S3FileSystem(skip_instance_cache=True).mkdir(store.bucket)
+        yield store
+        s3fs.S3FileSystem.clear_instance_cache()
 
 
 @pytest.fixture

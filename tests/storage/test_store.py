@@ -5,14 +5,13 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import boto3
 import fsspec
 import pytest
-import s3fs
 from fsspec.implementations.local import LocalFileSystem
 
 from amaxds.errors import StoreError, UsageError
@@ -23,19 +22,6 @@ from support.object_store import ObjectStore
 Check = Callable[..., None]
 Environ = dict[str, Any]
 DENIED = "403 Forbidden", "AccessDenied"
-
-
-@pytest.fixture
-def store() -> Iterator[ObjectStore]:
-    with ObjectStore() as store, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", store.url)
-        patch.setenv("AWS_ACCESS_KEY_ID", "a")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "b")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        s3fs.S3FileSystem.clear_instance_cache()
-        s3fs.S3FileSystem(skip_instance_cache=True).mkdir(store.bucket)
-        yield store
-        s3fs.S3FileSystem.clear_instance_cache()
 
 
 def _on_condition(status: str, code: str) -> Callable[[Environ], tuple[str, str] | None]:
