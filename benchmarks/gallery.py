@@ -19,7 +19,8 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
-from amaxds.analysis.gallery import write_gallery
+from amaxds.analysis.gallery import write_page
+from amaxds.analysis.report import write_layers
 from amaxds.dataset.reader import DatasetReader, open_dataset
 from amaxds.dataset.record import Row
 from amaxds.spec.network import VGG16, Layer
@@ -113,8 +114,10 @@ def main() -> None:
         made, described, out = Path(temporary) / "made", Path(temporary) / "described", Path(temporary) / "report"
         textures(made)
         subprocess.run([sys.executable, "-m", "amaxds", "describe", made, described], stdout=subprocess.DEVNULL, check=True)
-        with open_dataset(described) as dataset:
-            write_gallery(as_two_recipes(dataset), "vgg16-filter-activations", out)
+        with open_dataset(described) as opened:
+            dataset = as_two_recipes(opened)
+            _, records = write_layers(dataset, out)
+            write_page(out, "vgg16-filter-activations", dataset.info, records)
         size = sum(path.stat().st_size for path in (out / "gallery").rglob("*") if path.is_file())
         firsts = sorted(first_picture(browser, out / "index.html") for _ in range(RUNS))
         frames = sorted(scrolling(browser, out / "index.html"))

@@ -123,13 +123,13 @@ def classify(
     workers: int | None = None,
 ) -> tuple[list[Result], str | None]:
     """Train and judge models that tell layers apart; their results, and why the linear one was left out, if it was."""
-    from amaxds.analysis.classify import Run
+    from amaxds.analysis.classify import ClassificationSettings
     from amaxds.analysis.classify import classify as train
     from amaxds.hubs.locate import fetched
 
     with fetched(path) as found:
         _require_valid(found, path)
-        return train(found, path, out, models, weights, Run(seed, workers))
+        return train(found, path, out, models, weights, ClassificationSettings(seed, workers))
 
 
 def bundle(path: str, out: Path, recipe: str | None = None, repo: str | None = None) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from amaxds.analysis.classify import Run, classify
+from amaxds.analysis.classify import classify
 from amaxds.analysis.cnn import CnnSettings, train_cnn
 from amaxds.analysis.linear import fit_linear
 from amaxds.analysis.score import score
@@ -143,5 +143,5 @@ def test_what_cannot_be_classified_is_said(small: Path, tmp_path: Path, assert_e
     assert_error(amaxds("classify", single, tmp_path / "out"), 2, "one layer only", "Build more layers")
     (tmp_path / "mine").mkdir()
     with pytest.raises(UsageError, match="mine is already there and is no classification"):
-        classify(small, "small", tmp_path / "mine", run=Run())
+        classify(small, "small", tmp_path / "mine")
     assert not (tmp_path / "out").exists()

@@ -77,4 +77,4 @@ def test_the_most_alike_point_the_same_way() -> None:
 def test_vue_is_what_its_package_has() -> None:
     """dist/vue.global.prod.js of the package vue 3.5.45."""
     known = "0287592e25a077b6190b721db9903d253d936778dab50cbde0d6010c1f51d262"
-    assert hashlib.sha256((resources.files("amaxds") / "page/vue.global.prod.js").read_bytes()).hexdigest() == known
+    assert hashlib.sha256((resources.files("amaxds.analysis") / "page/vue.global.prod.js").read_bytes()).hexdigest() == known

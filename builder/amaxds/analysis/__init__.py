@@ -1,1 +1,1 @@
-"""What a dataset shows: figures, gallery, classification."""
+"""What a dataset shows: the report with its figures and gallery, and classification."""

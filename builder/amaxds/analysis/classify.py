@@ -1,8 +1,8 @@
-"""Classification: can the layer that an image was made for be told from the image alone?
+"""Classification: can a model tell from an image which layer it was made for?
 
-Two baselines on the dataset's own splits, trained on `train`, chosen by `validation`, judged on `test`: `cnn` sees pixels and
-starts from nothing, `linear` sees what the network itself makes of the image. Where a recipe left filters dead, each is
-trained twice, with their images and without.
+There are two baselines. `cnn` is a small network trained from scratch on the pixels; `linear` is a logistic regression on the
+features that the dataset's own network computes from the image. Both are trained on the dataset's `train` split, tuned on
+`validation` and judged on `test`. Where a recipe has dead filters, each is trained twice: with their images and without.
 
 classification/
   classification.json       settings, counts and scores
@@ -40,32 +40,33 @@ from amaxds.storage.files import write_json, write_whole
 from amaxds.storage.staging import FORMAT, whole_folder
 
 MODELS = ("cnn", "linear")
-MARK = "classification.json"
+CLASSIFICATION_FILE = "classification.json"
 
 
 @dataclass(frozen=True)
-class Run:
-    """How classification is done."""
+class ClassificationSettings:
+    """What the models are trained with."""
 
     seed: int = 0
     workers: int | None = None
-    """Programs side by side that compute features; one for each core by default."""
+    """How many programs compute features in parallel; by default one for each core."""
     cnn: CnnSettings = field(default_factory=CnnSettings)
 
 
 @dataclass(frozen=True)
-class _Part:
-    """The images of one split under one recipe."""
+class _Split:
+    """The images of one split under one recipe, n of them."""
 
     images: Images
     labels: Labels
-    """(n,): the layer's place in the dataset's scope."""
+    """(n,): each image's layer, as its position among the layers of the dataset."""
     alive: NDArray[np.bool_]
+    """(n,)"""
     features: Features
-    """Of width 0 where the network's weights are not there."""
+    """(n, filters), or (n, 0) where the network's weights are not there."""
 
-    def of(self, kept: NDArray[np.bool_]) -> _Part:
-        return _Part(self.images[kept], self.labels[kept], self.alive[kept], self.features[kept])
+    def only(self, kept: NDArray[np.bool_]) -> _Split:
+        return _Split(self.images[kept], self.labels[kept], self.alive[kept], self.features[kept])
 
 
 def classify(
@@ -74,36 +75,37 @@ def classify(
     out: Path,
     models: Sequence[str] = (),
     weights: str | None = None,
-    run: Run = Run(),
+    settings: ClassificationSettings = ClassificationSettings(),
 ) -> tuple[list[Result], str | None]:
-    """Train and judge the models on a valid dataset, in any form, and write the folder `out`, whole.
+    """Train and judge models on a valid dataset, in any form, and write the results to the folder `out`.
 
-    models: of `MODELS`. None chosen: all, but `linear` only where the network's weights can be had; if not, the reason is
-    returned too. weights: the file that the dataset was built with, if it was one. UsageError where there is nothing to tell
-    apart, or a split has no image; for unknown models; where `out` is there and is no earlier classification.
+    models: some of `MODELS`; by default all, but `linear` only where the network's weights can be had. weights: the file that
+    the dataset was built with, if it was built with one. Returns the results, and why `linear` was left out, if it was. The
+    folder appears only when it is complete. UsageError where the dataset has images of one layer only, or a split has none;
+    for unknown models; and where `out` is there and is no earlier classification.
     """
     for each in models:
         if each not in MODELS:
             raise UsageError(f"unknown model {each!r}.", f"Choose from {', '.join(MODELS)}.")
-    with whole_folder(out, path, "classification", MARK) as part, open_dataset(path, name) as dataset:
+    with whole_folder(out, path, "classification", CLASSIFICATION_FILE) as part, open_dataset(path, name) as dataset:
         _require_classes(dataset, name)
         wanted = not models or "linear" in models
         loaded, reason = weights_or_reason(dataset.info, weights, bool(models)) if wanted else (None, None)
         chosen = [each for each in models or MODELS if each != "linear" or loaded is not None]
-        backend.start(run.workers or cores())
+        backend.start(settings.workers or cores())
         results = [
             result
             for recipe in dataset.info.recipes.values()
-            for result in _of_recipe(dataset, name, recipe, chosen, loaded, run)
+            for result in _of_recipe(dataset, name, recipe, chosen, loaded, settings)
         ]
-        write_json(part / MARK, summarise_classification(dataset, results, run.seed))
+        write_json(part / CLASSIFICATION_FILE, summarise_classification(dataset, results, settings.seed))
         for file, data in draw_confusion(results, dataset.info.scope):
             write_whole(part / file, data)
     return results, reason
 
 
 def summarise_classification(dataset: DatasetReader, results: Iterable[Result], seed: int) -> dict[str, Any]:
-    """classification.json."""
+    """The content of classification.json."""
     info = dataset.info
     return {
         "format": FORMAT,
@@ -122,74 +124,89 @@ def _require_classes(dataset: DatasetReader, name: str) -> None:
 
 
 def _of_recipe(
-    dataset: DatasetReader, name: str, recipe: Recipe, models: Sequence[str], weights: Weights | None, run: Run
+    dataset: DatasetReader,
+    name: str,
+    recipe: Recipe,
+    models: Sequence[str],
+    weights: Weights | None,
+    settings: ClassificationSettings,
 ) -> Iterator[Result]:
-    parts = _read(dataset, name, recipe)
+    """The results of each model under one recipe, trained on all images and, where some are dead, on the living ones."""
+    splits = _read(dataset, name, recipe)
     if weights is not None:
-        parts = _with_features(dataset, recipe, parts, weights, run)
-    living = {split: part.of(part.alive) for split, part in parts.items()}
+        splits = _with_features(dataset, recipe, splits, weights, settings)
+    living = {each: split.only(split.alive) for each, split in splits.items()}
+    classes = len(dataset.info.scope)
     for model in models:
-        teach = _teach_cnn if model == "cnn" else _teach_linear
-        for trained_on, given in (("all", parts), ("living", living)):
-            if trained_on == "living" and (len(given["train"].labels) == len(parts["train"].labels) or not _enough(given)):
+        answer = _cnn_answers if model == "cnn" else _linear_answers
+        for trained_on, chosen in (("all", splits), ("living", living)):
+            if trained_on == "living" and (splits["train"].alive.all() or not _enough(chosen)):
                 continue
-            train, test = given["train"], given["test"]
-            classes = len(dataset.info.scope)
-            answers, settings = teach(train, given["validation"], test, classes, f"{recipe.name}, {trained_on}", run)
+            train, test = chosen["train"], chosen["test"]
+            answers, used = answer(chosen, classes, f"{recipe.name}, {trained_on}", settings)
             kinds = {"all": np.full(len(test.labels), True), "living": test.alive, "dead": ~test.alive}
             scores = {
                 kind: score(test.labels[kept], answers[kept], train.labels, classes)
                 for kind, kept in kinds.items()
                 if kept.any() and (kind == "living" or not test.alive.all())
             }
-            yield Result(recipe.name, model, trained_on, len(train.labels), settings, scores)
+            yield Result(recipe.name, model, trained_on, len(train.labels), used, scores)
 
 
-def _enough(given: Mapping[str, _Part]) -> bool:
-    """Whether there is something to learn from and to judge by."""
-    return len(np.unique(given["train"].labels)) > 1 and all(len(part.labels) for part in given.values())
+def _enough(splits: Mapping[str, _Split]) -> bool:
+    """Whether there are images of two layers to train on, and images in every split."""
+    return len(np.unique(splits["train"].labels)) > 1 and all(len(split.labels) for split in splits.values())
 
 
-def _read(dataset: DatasetReader, name: str, recipe: Recipe) -> dict[str, _Part]:
-    """Every image of a recipe, by split."""
+def _read(dataset: DatasetReader, name: str, recipe: Recipe) -> dict[str, _Split]:
+    """Every image of a recipe, by split, without features."""
     scope, layers = dataset.info.scope, map(dataset.info.network.layer, dataset.info.scope)
     rows = [(label, row) for label, layer in enumerate(layers) for row in dataset.rows(recipe, layer)]
-    parts = {}
+    splits = {}
     for split in SPLITS:
         found = [(label, row["status"] == "alive", decode_png(row["image"])) for label, row in rows if row["split"] == split]
         if not found:
             raise UsageError(f"{name} has no image in its split {split!r}.", "Build more filters: each split is needed.")
         labels, alive, images = zip(*found, strict=True)
-        parts[split] = _Part(
-            np.stack(images), np.array(labels, np.int32), np.array(alive), np.zeros((len(found), 0), np.float32)
-        )
-    if len(np.unique(parts["train"].labels)) < 2:
+        features = np.zeros((len(found), 0), np.float32)
+        splits[split] = _Split(np.stack(images), np.array(labels, np.int32), np.array(alive), features)
+    if len(np.unique(splits["train"].labels)) < 2:
         raise UsageError(f"{name} has images of one of {len(scope)} layers to learn from.", "Build more layers or filters.")
-    return parts
+    return splits
 
 
 def _with_features(
-    dataset: DatasetReader, recipe: Recipe, parts: Mapping[str, _Part], weights: Weights, run: Run
-) -> dict[str, _Part]:
-    with counting(f"{recipe.name}: features", sum(len(part.labels) for part in parts.values())) as done:
+    dataset: DatasetReader,
+    recipe: Recipe,
+    splits: Mapping[str, _Split],
+    weights: Weights,
+    settings: ClassificationSettings,
+) -> dict[str, _Split]:
+    with counting(f"{recipe.name}: features", sum(len(split.labels) for split in splits.values())) as done:
         return {
-            split: dataclasses.replace(
-                part, features=network_features(dataset.info, weights, list(part.images), run.workers, done)
+            name: dataclasses.replace(
+                split, features=network_features(dataset.info, weights, list(split.images), settings.workers, done)
             )
-            for split, part in parts.items()
+            for name, split in splits.items()
         }
 
 
-def _teach_cnn(
-    train: _Part, validation: _Part, test: _Part, classes: int, what: str, run: Run
+def _cnn_answers(
+    splits: Mapping[str, _Split], classes: int, what: str, settings: ClassificationSettings
 ) -> tuple[Labels, dict[str, Any]]:
-    with counting(f"{what}: cnn, epochs", run.cnn.epochs) as done:
-        answer = train_cnn(train.images, train.labels, (validation.images, validation.labels), classes, run.seed, run.cnn, done)
-        return answer(test.images), run.cnn.as_json()
+    """The CNN's answers for the test images, and what it was trained with."""
+    train, validation = splits["train"], splits["validation"]
+    with counting(f"{what}: cnn, epochs", settings.cnn.epochs) as done:
+        answer = train_cnn(
+            train.images, train.labels, (validation.images, validation.labels), classes, settings.seed, settings.cnn, done
+        )
+        return answer(splits["test"].images), settings.cnn.as_json()
 
 
-def _teach_linear(
-    train: _Part, validation: _Part, test: _Part, classes: int, what: str, run: Run
+def _linear_answers(
+    splits: Mapping[str, _Split], classes: int, what: str, settings: ClassificationSettings
 ) -> tuple[Labels, dict[str, Any]]:
+    """The linear model's answers for the test images, and the regularisation that was chosen."""
+    train, validation = splits["train"], splits["validation"]
     answer, chosen = fit_linear(train.features, train.labels, (validation.features, validation.labels))
-    return answer(test.features), chosen
+    return answer(splits["test"].features), chosen

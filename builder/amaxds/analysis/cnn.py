@@ -1,6 +1,6 @@
-"""The small CNN that learns from pixels alone which layer an image came from.
+"""The small CNN that learns from pixels which layer an image came from.
 
-Three strided convolutions with group normalisation and ReLU, the mean over the image, a linear layer.
+It has three strided convolutions, each with group normalisation and ReLU, then the mean over the image and a linear layer.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ class CnnSettings:
     """How the CNN is built and trained."""
 
     widths: tuple[int, ...] = (32, 64, 128)
-    """Filters of each convolution; the first is 5x5, the others 3x3, all with stride 2."""
+    """Filters of each convolution. The first is 5x5, the others 3x3; all have stride 2."""
     groups: int = 8
     epochs: int = 25
     batch_size: int = 32
     learning_rate: float = 1e-2
-    """Of AdamW (arXiv 1711.05101), going down to 0 along a cosine."""
+    """Of AdamW (arXiv 1711.05101) at the start; it falls to 0 along a cosine."""
     weight_decay: float = 0.01
 
     def as_json(self) -> dict[str, Any]:
@@ -46,10 +46,11 @@ def train_cnn(
     settings: CnnSettings,
     done: Callable[[int], None] = lambda epochs: None,
 ) -> Callable[[Images], Labels]:
-    """Train from scratch; the answers of the epoch with the lowest loss on the validation images, for images (n, h, w, 3).
+    """Train a CNN from scratch; returns a function from images (n, h, w, 3) to the classes (n,) that it answers.
 
-    `backend.start` comes first: then the same seed gives the same answers on any number of cores. `done` is called with each
-    epoch. Keras's and NumPy's global random state are set anew.
+    It answers with the weights of the epoch that had the lowest loss on the validation images and labels. Call `backend.start`
+    before: then the same seed gives the same answers on any number of cores. `done` is called with 1 after each epoch. The
+    global random states of Keras and NumPy are overwritten.
     """
     import keras
 
@@ -60,17 +61,17 @@ def train_cnn(
     model.compile(
         keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        jit_compile=keras.backend.backend() == "jax",  # XLA compiles longer under TensorFlow than so short a training runs.
+        jit_compile=keras.backend.backend() == "jax",  # Under TensorFlow, compiling takes longer than training.
     )
     random = np.random.Generator(np.random.Philox(seed))
     lowest, best = math.inf, model.get_weights()
-    # Batch by batch: `fit` would run on tf.data, which complains on stderr, and draws its order from global state.
+    # Batch by batch, as `fit` would use tf.data, which prints warnings, and shuffle with the global random state.
     for _ in range(settings.epochs):
         order = random.permutation(len(images))
         for first in range(0, len(order), settings.batch_size):
             rows = order[first : first + settings.batch_size]
             model.train_on_batch(images[rows], labels[rows])
-        model.reset_metrics()  # Or the loss would be the mean of all batches so far.
+        model.reset_metrics()  # Otherwise the loss would be the mean over all batches so far.
         loss = model.test_on_batch(*validation)
         if loss < lowest:
             lowest, best = loss, model.get_weights()

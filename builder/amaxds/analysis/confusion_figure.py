@@ -1,4 +1,4 @@
-"""The confusion figure: which layer each model answers for the test images of each layer, a panel per recipe and model."""
+"""The confusion figure: which layer each model answers for the test images of each layer, with a panel per recipe and model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SHADES = LinearSegmentedColormap.from_list("shares", ["#FFFFFF", BLUE])
 
 
 def draw_confusion(results: Sequence[Result], layers: Collection[str]) -> Iterator[tuple[str, bytes]]:
-    """The figure as (file name, bytes), PNG and SVG: models that were trained on all images, judged on all."""
+    """The figure as PNG and as SVG, each as (file name, bytes). It shows models trained on all images, judged on all."""
     shown = [each for each in results if each.trained_on == "all"]
     recipes, models = list(dict.fromkeys(each.recipe for each in shown)), list(dict.fromkeys(each.model for each in shown))
     columns = max(len(models), 2)

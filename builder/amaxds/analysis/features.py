@@ -1,4 +1,4 @@
-"""Features: what a dataset's own network makes of its images, as classification and likeness need it."""
+"""Features: the outputs of a dataset's own network for its images, used to classify them and to find similar ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from amaxds.image import Pixels
 from amaxds.spec.plan import default_batch_size
 
 Features = NDArray[np.float32]
-"""(n, filters): the mean output after ReLU of every filter of the network, layers in network order."""
+"""(n, filters): for n images the mean output after ReLU of every filter of the network, layer by layer."""
 
 
 def network_features(
@@ -29,11 +29,11 @@ def network_features(
     workers: int | None = None,
     done: Callable[[int], None] = lambda count: None,
 ) -> Features:
-    """The features of images (side, side, 3) uint8 of one size, fed with the network's own preprocessing.
+    """Compute the features of images (side, side, 3) uint8, all of one size, after the network's own preprocessing.
 
-    Computed in blocks of a fixed size, the last one filled up, so that an image's features do not depend on the others; in
-    another place of a block they may be rounded differently.
-    `done` is called with the number of images of each block that is finished.
+    They are computed in blocks of a fixed size, the last one filled up, so that an image's features do not depend on which
+    other images there are. They may be rounded differently at another position in a block. `done` is called with the number
+    of images in each finished block.
     """
     workers = workers or cores()
     backend.start(workers, has_loops(info.network))

@@ -1,14 +1,17 @@
-"""Looks: how figures are drawn, for print at 180 mm width.
+"""The style of all figures: sizes for print at 180 mm width, colours, and how each recipe is drawn.
 
-Colours are those of Okabe and Ito (jfly.uni-koeln.de/color), and nothing is told by colour alone.
+The colours are those of Okabe and Ito (jfly.uni-koeln.de/color), which colour-blind readers can tell apart. Nothing is
+told by colour alone: recipes differ in hatch, line and marker too.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -45,28 +48,50 @@ _STYLE = {
 
 
 @dataclass(frozen=True)
-class Look:
-    """How a recipe is drawn wherever recipes stand side by side."""
+class RecipeStyle:
+    """How one recipe is drawn in figures that show several recipes side by side."""
 
     colour: str
+    """Of lines, edges and markers."""
     light: str
-    """The colour of its areas."""
+    """Of areas: a light shade of the same colour."""
     hatch: str
-    line: str
+    line: Any
+    """Matplotlib's linestyle."""
     marker: str
 
 
-LOOKS = {
-    "original": Look(VERMILLION, "#F6D5BF", "//////", "--", "s"),
-    "clear": Look(BLUE, "#BFDCEC", "", "-", "o"),
-    "described": Look(GREEN, "#BFE7DC", "......", "-.", "^"),
+RECIPE_STYLES = {
+    "original": RecipeStyle(VERMILLION, "#F6D5BF", "//////", "--", "s"),
+    "clear": RecipeStyle(BLUE, "#BFDCEC", "", "-", "o"),
+    "described": RecipeStyle(GREEN, "#BFE7DC", "......", "-.", "^"),
 }
-"""Recipe -> its look."""
+"""Recipe -> the style that is reserved for it. `recipe_styles` gives every other recipe a style of its own."""
+_SPARE_COLOURS = ((PURPLE, "#F2DDE9"), ("#E69F00", "#F9E7BF"), ("#56B4E9", "#D5ECF9"))
+_SPARE_HATCHES = ("\\" * 6, "xxxxxx", "------", "||||||", "oooooo")
+_SPARE_LINES: Any = ((0, (1, 1)), (0, (6, 2, 1, 2, 1, 2)))
+_SPARE_MARKERS = ("D", "v", "P", "X", "<", ">", "*")
+
+
+def recipe_styles(recipes: Iterable[str]) -> dict[str, RecipeStyle]:
+    """The style of each recipe, all of them different.
+
+    Recipes without a reserved style take spare ones in the order given: 210 combinations of colour, hatch, line and marker
+    before the first comes again, as the numbers of each have no common divisor.
+    """
+    spare = (_spare_style(number) for number in itertools.count())
+    return {recipe: RECIPE_STYLES.get(recipe) or next(spare) for recipe in recipes}
+
+
+def _spare_style(number: int) -> RecipeStyle:
+    colour, light = _SPARE_COLOURS[number % len(_SPARE_COLOURS)]
+    hatch, line, marker = (each[number % len(each)] for each in (_SPARE_HATCHES, _SPARE_LINES, _SPARE_MARKERS))
+    return RecipeStyle(colour, light, hatch, line, marker)
 
 
 @contextlib.contextmanager
 def styled() -> Iterator[None]:
-    """Within it, figures look alike whatever the user has set up: a matplotlibrc would change the bytes."""
+    """A context in which figures are drawn in this style, whatever the user's matplotlibrc says: it would change the bytes."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_STYLE)
@@ -74,7 +99,7 @@ def styled() -> Iterator[None]:
 
 
 def figure_files(name: str, figure: Figure) -> Iterator[tuple[str, bytes]]:
-    """A figure as (file name, bytes): PNG of 200 dots per inch, and SVG, without anything of when or by what it was made."""
+    """The figure as PNG of 200 dots per inch and as SVG, each as (file name, bytes), with no date or software name inside."""
     for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
         buffer = io.BytesIO()
         figure.savefig(buffer, format=kind, dpi=200, metadata=metadata)
@@ -82,7 +107,7 @@ def figure_files(name: str, figure: Figure) -> Iterator[tuple[str, bytes]]:
 
 
 def log_scale(panel: Axes, values: Numbers, least: float) -> None:
-    """A logarithmic scale on which the values are seen, those below `least` at its foot, labelled in plain numbers."""
+    """Give a panel a logarithmic y axis that holds the values, from `least` upwards, labelled in plain numbers."""
     panel.set_yscale("log")
     panel.set_ylim(max(values.min(), least) / 1.3, max(values.max(), least) * 1.3)
     panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if values.max() / max(values.min(), least) < 200 else (1,)))

@@ -1,4 +1,4 @@
-"""Figures: the measures of a dataset, drawn for print; the same numbers give the same bytes."""
+"""The figures of a report, drawn from its measures for print. The same measures give the same bytes."""
 
 from __future__ import annotations
 
@@ -12,16 +12,27 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from amaxds.analysis.depth_figure import draw_depth
-from amaxds.analysis.figure_style import BLACK, BLUE, GREEN, LOOKS, PURPLE, VERMILLION, WIDTH, figure_files, log_scale, styled
+from amaxds.analysis.figure_style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    PURPLE,
+    VERMILLION,
+    WIDTH,
+    figure_files,
+    log_scale,
+    recipe_styles,
+    styled,
+)
 from amaxds.analysis.measures import COARSE_LEVELS, COLOURS, FREQUENCIES, LayerMeasures
+from amaxds.analysis.study_values import StudyValues
 
-Published = Mapping[str, Any] | None
 ByLayer = Mapping[str, Sequence[LayerMeasures]]
 """Layer -> its measures under each recipe."""
 
 
-def draw(layers: Sequence[LayerMeasures], published: Published) -> Iterator[tuple[str, bytes]]:
-    """Every figure as (file name, bytes), each as PNG of 200 dots per inch and as SVG."""
+def draw(layers: Sequence[LayerMeasures], study: StudyValues | None) -> Iterator[tuple[str, bytes]]:
+    """Every figure as PNG of 200 dots per inch and as SVG, each as (file name, bytes)."""
     recipes: dict[str, list[LayerMeasures]] = {}
     by_layer: dict[str, list[LayerMeasures]] = {}
     for each in layers:
@@ -29,16 +40,17 @@ def draw(layers: Sequence[LayerMeasures], published: Published) -> Iterator[tupl
         by_layer.setdefault(each.layer, []).append(each)
     with styled():
         for recipe, found in recipes.items():
-            yield from figure_files(f"index-{recipe}", _index(found, published))
+            yield from figure_files(f"index-{recipe}", _index(found, study))
             yield from figure_files(f"histograms-{recipe}", _histograms(found))
-        yield from figure_files("depth", draw_depth(recipes, published))
+        yield from figure_files("depth", draw_depth(recipes, study))
         yield from figure_files("spectrum", _spectrum(by_layer))
 
 
 def _panels(names: Sequence[str], height: float, handles: Sequence[Any], x: str, y: str) -> tuple[Figure, list[Axes]]:
-    """A figure with a panel per name on common scales, its legend in the free place of the last row, or in a row of its own.
+    """A figure with a panel per name, all on the same scales.
 
-    height: of a row, in inches.
+    height: of a row of panels, in inches. x, y: labels of the axes. The legend goes where the last row has no panels, or into
+    a row of its own where that is full.
     """
     count = len(names)
     columns = count if count <= 3 else 3 if count in (5, 6, 9) else 4
@@ -64,14 +76,14 @@ def _panels(names: Sequence[str], height: float, handles: Sequence[Any], x: str,
     return figure, panels
 
 
-def _index(layers: Sequence[LayerMeasures], published: Published) -> Figure:
+def _index(layers: Sequence[LayerMeasures], study: StudyValues | None) -> Figure:
     """Uniformity index of every filter, a panel per layer."""
     handles = [
         Line2D([], [], color=BLUE, marker="o", markersize=2.5, linestyle="", label="filter"),
         Line2D([], [], color=VERMILLION, marker="x", markersize=3.5, linestyle="", label="dead filter: starting noise"),
         Line2D([], [], color=BLACK, label="mean of all filters of the layer"),
     ]
-    if published:
+    if study:
         handles.append(Line2D([], [], color=PURPLE, linestyle="--", label="mean published by the original study"))
     names = [each.layer for each in layers]
     figure, panels = _panels(names, 1.45, handles, "filter", "uniformity index")
@@ -91,8 +103,8 @@ def _index(layers: Sequence[LayerMeasures], published: Published) -> Figure:
             )
         panel.axhline(each.mean_index, color=BLACK)
         known = f"mean {each.mean_index:.3f}"
-        if published:
-            value = published["mean_index"][each.layer]
+        if study:
+            value = study.mean_index[each.layer]
             panel.axhline(value, color=PURPLE, linestyle="--")
             known += f" (published {value:.2f})"
         panel.set_title(f"{each.layer}\n{known}\n{each.dead} of {len(each.filters)} dead", linespacing=1.15)
@@ -108,21 +120,22 @@ def _index(layers: Sequence[LayerMeasures], published: Published) -> Figure:
 def _histograms(layers: Sequence[LayerMeasures]) -> Figure:
     """Mean histogram per layer and colour.
 
-    Thin: every level. Thick: means over eight levels, because images that were stretched have combs for histograms; without
-    the first level and the last, at which clipped values gather and which have markers of their own.
+    Thin lines show every level. Thick lines show means over eight levels, because stretched images use only some levels, so
+    that their histograms look like combs. Levels 0 and 255, where clipped values gather, are not in the means: they have
+    markers of their own.
     """
-    looks = dict(zip(COLOURS, ((VERMILLION, "-", "s"), (GREEN, (0, (4, 1)), "^"), (BLUE, (0, (1, 0.8)), "o")), strict=True))
+    styles = dict(zip(COLOURS, ((VERMILLION, "-", "s"), (GREEN, (0, (4, 1)), "^"), (BLUE, (0, (1, 0.8)), "o")), strict=True))
     uniform: dict[str, Any] = {"color": BLACK, "linestyle": (0, (6, 3)), "linewidth": 0.7}
     hollow: dict[str, Any] = {"markersize": 2.8, "markerfacecolor": "none", "markeredgewidth": 0.6}
     handles = [
         Line2D([], [], color=colour, linestyle=line, marker=marker, label=name, **hollow)
-        for name, (colour, line, marker) in looks.items()
+        for name, (colour, line, marker) in styles.items()
     ]
     handles.append(Line2D([], [], label="uniform: 1/256", **uniform))
     names = [each.layer for each in layers]
     figure, panels = _panels(names, 1.35, handles, "level", "share of the pixels, in %")
     for panel, each in zip(panels, layers, strict=True):
-        three = zip(100 * each.histogram, 100 * each.coarse_histogram, looks.values(), strict=True)
+        three = zip(100 * each.histogram, 100 * each.coarse_histogram, styles.values(), strict=True)
         for shares, coarse, (colour, line, marker) in three:
             panel.plot(np.arange(256), shares, color=colour, linewidth=0.4, alpha=0.35)
             panel.plot(COARSE_LEVELS, coarse, color=colour, linestyle=line)
@@ -148,27 +161,21 @@ def _averaged(each: LayerMeasures) -> str:
 
 def _spectrum(by_layer: ByLayer) -> Figure:
     """Mean power spectrum per layer, the recipes together."""
-    recipes = list(dict.fromkeys(each.recipe for found in by_layer.values() for each in found))
+    styles = recipe_styles(dict.fromkeys(each.recipe for found in by_layer.values() for each in found))
     handles = [
-        Line2D([], [], color=look.colour, linestyle=look.line, marker=look.marker, markersize=3, label=f"recipe {recipe}")
-        for recipe, look in ((recipe, LOOKS[recipe]) for recipe in recipes)
+        Line2D([], [], color=style.colour, linestyle=style.line, marker=style.marker, markersize=3, label=f"recipe {recipe}")
+        for recipe, style in styles.items()
     ]
-    figure, panels = _panels(
-        list(by_layer),
-        1.35,
-        handles,
-        "spatial frequency in cycles per pixel",
-        "power",
-    )
+    figure, panels = _panels(list(by_layer), 1.35, handles, "spatial frequency in cycles per pixel", "power")
     for panel, (layer, found) in zip(panels, by_layer.items(), strict=True):
         for each in found:
-            look, known = LOOKS[each.recipe], np.isfinite(each.spectrum) & (each.spectrum > 0)
+            style, known = styles[each.recipe], np.isfinite(each.spectrum) & (each.spectrum > 0)
             panel.plot(
                 FREQUENCIES[known],
                 each.spectrum[known],
-                color=look.colour,
-                linestyle=look.line,
-                marker=look.marker,
+                color=style.colour,
+                linestyle=style.line,
+                marker=style.marker,
                 markersize=2.5,
                 markevery=4,
             )

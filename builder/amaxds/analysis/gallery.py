@@ -1,20 +1,20 @@
-"""The gallery: a page on which every image can be looked at, sorted and searched, from a disk, with no server and no network.
+"""The gallery: a page that shows, sorts and searches every image of a dataset, opened from a disk without any server.
 
     index.html
     gallery/app.js, style.css, vue.global.prod.js    the page; Vue as its package has it
     gallery/data.js                   the records, by recipe and layer, column by column
-    gallery/details/<recipe>-<layer>.js    what only an opened image shows: histograms, hashes, neighbours
-    gallery/sprites/<recipe>-<layer>-<n>.jpg    the images small, 32 to a file
+    gallery/details/<recipe>-<layer>.js    histograms, hashes and neighbours, loaded when an image is opened
+    gallery/sprites/<recipe>-<layer>-<n>.jpg    the images made small, 32 to a file
     images/<recipe>/<layer>/filter-<n>.png      the images as they are in the dataset
 
-A page from a disk may load scripts and pictures, but fetch nothing: so the data are scripts.
+A page opened from a disk may load scripts and pictures but not fetch files, so the data are scripts.
 """
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -23,56 +23,62 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from amaxds.analysis.features import Features, network_features
-from amaxds.compute.weights import Weights
-from amaxds.dataset.reader import DatasetReader
+from amaxds.analysis.features import Features
+from amaxds.dataset.build_info import BuildInfo
 from amaxds.dataset.record import Row
-from amaxds.image import Pixels, decode_png
-from amaxds.spec.network import Layer
-from amaxds.spec.recipes import Recipe
+from amaxds.image import Pixels
 from amaxds.storage.files import write_whole
 
 _COLUMNS, _ROWS, _SIDE, _QUALITY = 8, 4, 112, 90
 _BINS = 64
 _SHOWN = ("filter", "split", "seed", "status", "uniformity_index", "activation_start", "activation", "activation_rank")
 NEIGHBOURS = 6
-"""How many of the images most like it are shown beside one."""
+"""How many of the most similar images are shown beside an opened one."""
 
 Neighbours = NDArray[np.int64]
-"""(n, k): for each image the places of those most like it, the nearest first."""
+"""(n, k): for each of n images the positions of the k most similar others, the nearest first."""
+Columns = dict[str, list[Any]]
+"""Column -> its values in the records of one layer, in the order of filters."""
 
 
-def write_gallery(
-    dataset: DatasetReader,
-    name: str,
-    out: Path,
-    figures: Sequence[str] = (),
-    weights: Weights | None = None,
-    workers: int | None = None,
-    done: Callable[[int], None] = lambda count: None,
-) -> None:
-    """Write the page of a valid dataset into the folder `out`.
+def write_layer(out: Path, recipe: str, layer: str, rows: Sequence[Row], pixels: Sequence[Pixels]) -> Columns:
+    """Write the images, sprites and details of one layer into the report folder `out`; the columns that the page shows.
 
-    figures: the files beside the page that it links to, without their endings. weights: the network's own, by which images
-    are found alike; without them no neighbours are shown. `done` is called with the number of images of each finished block.
+    rows: the layer's records in the order of filters, with the bytes of their PNG files. pixels: the same images, decoded.
     """
-    info, records = dataset.info, dict[str, Any]()
-    for recipe in info.recipes.values():
-        of_layers = {}
-        places: list[tuple[Layer, int]] = []
-        images: list[Pixels] = []
-        for layer in (info.network.layer(each) for each in info.scope):
-            rows = dataset.rows(recipe, layer)
-            pixels = [decode_png(row["image"]) for row in rows]
-            _write_images(out, recipe, layer, rows, pixels)
-            of_layers[layer.name] = {column: [row[column] for row in rows] for column in _SHOWN}
-            places += [(layer, place) for place in range(len(rows))]
-            images += pixels
-            write_whole(_details(out, recipe, layer), _script(recipe, layer, rows, pixels))
-        records[recipe.name] = of_layers
-        if weights is not None:
-            features = network_features(info, weights, images, workers, done)
-            _add_neighbours(out, recipe, list(info.scope), places, most_alike(features, NEIGHBOURS))
+    folder = out / "images" / recipe / layer
+    folder.mkdir(parents=True)
+    for row in rows:
+        (folder / f"filter-{row['filter']}.png").write_bytes(row["image"])
+    for number, sheet in enumerate(_sprites(pixels)):
+        write_whole(out / "gallery" / "sprites" / f"{recipe}-{layer}-{number}.jpg", sheet)
+    details = {"pixels_sha256": [row["pixels_sha256"] for row in rows], "histograms": [_histogram(each) for each in pixels]}
+    write_whole(_details_file(out, recipe, layer), f"{_details_variable(recipe, layer)} = {_json(details)};\n".encode())
+    return {column: [row[column] for row in rows] for column in _SHOWN}
+
+
+def write_neighbours(out: Path, recipe: str, layers: Mapping[str, int], nearest: Neighbours) -> None:
+    """Add to the details of a recipe's layers, by then written, which images are most similar to each image.
+
+    layers: layer -> how many images it has, in the order in which `nearest` counts them.
+    """
+    places = [(layer, place) for layer, count in enumerate(layers.values()) for place in range(count)]
+    first = 0
+    for layer, count in layers.items():
+        neighbours = [[places[each] for each in near] for near in nearest[first : first + count]]
+        with _details_file(out, recipe, layer).open("a") as file:
+            file.write(f"{_details_variable(recipe, layer)}.neighbours = {_json(neighbours)};\n")
+        first += count
+
+
+def write_page(
+    out: Path, name: str, info: BuildInfo, records: Mapping[str, Mapping[str, Columns]], figures: Sequence[str] = ()
+) -> None:
+    """Write the page itself into the report folder `out`.
+
+    name: the dataset's, for the page's title. records: recipe -> layer -> what `write_layer` returned. figures: the files
+    beside the page that it links to, without .png or .svg.
+    """
     data = {
         "name": name,
         "network": info.network.name,
@@ -91,9 +97,10 @@ def write_gallery(
 
 
 def most_alike(features: Features, count: int) -> Neighbours:
-    """For each image the `count` others whose features point most nearly the same way: (n, filters) -> (n, min(count, n - 1)).
+    """For each image the `count` others with the highest cosine similarity: (n, filters) -> (n, min(count, n - 1)).
 
-    Features are standardised over the images first, so that no filter counts more for being louder. Of equals the first.
+    Features are standardised over the images first, so that filters with large outputs do not count more. Of equally similar
+    images the first comes first.
     """
     standard = (features - features.mean(axis=0)) / np.maximum(features.std(axis=0), 1e-12)
     standard /= np.maximum(np.linalg.norm(standard, axis=1, keepdims=True), 1e-12)
@@ -105,17 +112,8 @@ def most_alike(features: Features, count: int) -> Neighbours:
     return np.array(found, np.int64)
 
 
-def _write_images(out: Path, recipe: Recipe, layer: Layer, rows: Sequence[Row], pixels: Sequence[Pixels]) -> None:
-    folder = out / "images" / recipe.name / layer.name
-    folder.mkdir(parents=True)
-    for row in rows:
-        (folder / f"filter-{row['filter']}.png").write_bytes(row["image"])
-    for number, sheet in enumerate(_sprites(pixels)):
-        write_whole(out / "gallery" / "sprites" / f"{recipe.name}-{layer.name}-{number}.jpg", sheet)
-
-
 def _sprites(images: Sequence[Pixels]) -> Iterator[bytes]:
-    """The images side by side, as JPEG with its colours at full resolution: fine stripes are often of colour alone."""
+    """The images made small, side by side, as JPEG files without chroma subsampling: fine stripes may differ in colour only."""
     side = min(images[0].shape[0], _SIDE)
     for first in range(0, len(images), _COLUMNS * _ROWS):
         sheet = Image.new("RGB", (side * _COLUMNS, side * _ROWS))
@@ -127,35 +125,20 @@ def _sprites(images: Sequence[Pixels]) -> Iterator[bytes]:
         yield buffer.getvalue()
 
 
-def _details(out: Path, recipe: Recipe, layer: Layer) -> Path:
-    return out / "gallery" / "details" / f"{recipe.name}-{layer.name}.js"
+def _details_file(out: Path, recipe: str, layer: str) -> Path:
+    return out / "gallery" / "details" / f"{recipe}-{layer}.js"
 
 
-def _script(recipe: Recipe, layer: Layer, rows: Sequence[Row], pixels: Sequence[Pixels]) -> bytes:
-    details = {
-        "pixels_sha256": [row["pixels_sha256"] for row in rows],
-        "histograms": [_histogram(each) for each in pixels],
-    }
-    return f"window.GALLERY_DETAILS[{_json(f'{recipe.name}-{layer.name}')}] = {_json(details)};\n".encode()
+def _details_variable(recipe: str, layer: str) -> str:
+    """The JavaScript variable that holds a layer's details."""
+    return f"window.GALLERY_DETAILS[{_json(f'{recipe}-{layer}')}]"
 
 
 def _histogram(image: Pixels) -> list[list[int]]:
-    """Per colour, how many pixels have a value in each of 64 equal bins."""
+    """How many pixels fall into each of 64 equal bins, per colour."""
     counts: NDArray[np.int64] = np.reshape(Image.fromarray(image).histogram(), (3, _BINS, 256 // _BINS)).sum(axis=2)
     found: list[list[int]] = counts.tolist()
     return found
-
-
-def _add_neighbours(
-    out: Path, recipe: Recipe, layers: Sequence[str], places: Sequence[tuple[Layer, int]], nearest: Neighbours
-) -> None:
-    """Append the neighbours to the details, as pairs of the layer's and the image's place."""
-    of_layers: dict[str, list[list[tuple[int, int]]]] = {name: [] for name in layers}
-    for (layer, _), near in zip(places, nearest, strict=True):
-        of_layers[layer.name].append([(layers.index(places[each][0].name), places[each][1]) for each in near])
-    for name, neighbours in of_layers.items():
-        with (out / "gallery" / "details" / f"{recipe.name}-{name}.js").open("a") as file:
-            file.write(f"window.GALLERY_DETAILS[{_json(f'{recipe.name}-{name}')}].neighbours = {_json(neighbours)};\n")
 
 
 def _json(value: Any) -> str:

@@ -1,6 +1,6 @@
-"""The linear model: layers told apart by what the network itself makes of the images, by logistic regression.
+"""The linear model: logistic regression from an image's features in the dataset's own network to the image's layer.
 
-Features are square-rooted, so that a few large ones do not hide the others, and standardised.
+Square roots are taken of the features, so that a few large ones do not hide the others; then they are standardised.
 """
 
 from __future__ import annotations
@@ -14,20 +14,23 @@ from amaxds.analysis.features import Features
 from amaxds.analysis.score import Labels
 
 REGULARISATIONS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
-"""The inverse strengths, scikit-learn's C, that the validation images choose from; of equally good ones the strongest."""
+"""Values to try for C, the inverse strength. The best on the validation images is taken, of equals the strongest."""
 ITERATIONS = 2000
 
 
 def fit_linear(
     features: Features, labels: Labels, validation: tuple[Features, Labels]
 ) -> tuple[Callable[[Features], Labels], dict[str, float]]:
-    """Fit to features (n, filters) of images with labels (n,), of at least two classes: its answers, and what was chosen."""
+    """Fit the model to features (n, filters) and labels (n,) of at least two classes.
+
+    Returns a function from features to the labels that it answers, and the regularisation that was chosen.
+    """
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import FunctionTransformer, StandardScaler
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(1):  # With more threads, sums are added up in another order.
+    with threadpool_limits(1):  # More threads would add in another order, and round differently.
         models = [
             make_pipeline(FunctionTransformer(_root), StandardScaler(), LogisticRegression(C=each, max_iter=ITERATIONS))
             for each in REGULARISATIONS

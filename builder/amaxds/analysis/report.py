@@ -1,11 +1,11 @@
-"""The report: a dataset in figures and numbers, as one folder.
+"""The report: figures, numbers and a gallery of a dataset, in one folder.
 
 report/
   index-<recipe>.png        and .svg: uniformity index of every filter, a panel per layer, as in the original study
   histograms-<recipe>.png   and .svg: mean colour histograms, a panel per layer
   depth.png                 and .svg: index, activation gain, ranks and dead filters over depth, the recipes side by side
   spectrum.png              and .svg: mean power spectrum, a panel per layer
-  index.html, gallery/, images/    the gallery: every image, to look at in a browser
+  index.html, gallery/, images/    the gallery: a page with every image
   summary.json              every number that is drawn, nested by recipe and layer
   summary.csv               the same numbers, one a line: figure, recipe, layer, quantity, position, value
 """
@@ -13,21 +13,25 @@ report/
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from importlib.resources import files
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from amaxds.analysis.gallery import write_gallery
-from amaxds.analysis.measures import COARSE_LEVELS, COLOURS, FREQUENCIES, LayerMeasures, measure
+from amaxds.analysis.features import network_features
+from amaxds.analysis.gallery import NEIGHBOURS, Columns, most_alike, write_layer, write_neighbours, write_page
+from amaxds.analysis.measures import COARSE_LEVELS, COLOURS, FREQUENCIES, LayerMeasures, measure_layer
+from amaxds.analysis.study_values import StudyValues, read_study_values
 from amaxds.builds.own_weights import weights_or_reason
 from amaxds.builds.progress import counting
+from amaxds.compute.machine import cores
+from amaxds.compute.weights import Weights
 from amaxds.dataset.build_info import BuildInfo
-from amaxds.dataset.reader import open_dataset
-from amaxds.spec.network import VGG16
+from amaxds.dataset.reader import DatasetReader, open_dataset
+from amaxds.image import Pixels, decode_png
 from amaxds.storage.files import write_json, write_whole
 from amaxds.storage.staging import FORMAT, whole_folder
 
@@ -40,44 +44,63 @@ def write_report(
 ) -> str | None:
     """Write the report of a valid dataset, in any form, to the folder `out`; `name` is what messages call the dataset.
 
-    neighbours: whether the gallery shows the images most alike, which needs the network's weights: those of the build, whose
-    file `weights` names where it was one. None: where they can be had; if not, the reason is returned. The folder appears
-    whole. UsageError where it is there and is no earlier report, which would be replaced, and for other weights;
-    NotFoundOnline where pretrained ones that were asked for cannot be had.
+    neighbours: whether the gallery shows the most similar images, which needs the network's weights: those of the build,
+    whose file `weights` names where it was one. None: show them where the weights can be had; where not, the reason is
+    returned. The folder appears only when it is complete, and replaces an earlier report. UsageError where `out` is anything
+    else, and for other weights than the build's; NotFoundOnline where pretrained weights that were asked for cannot be had.
     """
     from amaxds.analysis.figures import draw
 
     with whole_folder(out, path, "report", SUMMARY_FILE) as part, open_dataset(path, name) as dataset:
         info = dataset.info
         loaded, reason = (None, None) if neighbours is False else weights_or_reason(info, weights, neighbours is True)
-        layers, published = list(measure(dataset)), read_published(info)
-        summary = summarise_report(info, layers, published)
+        layers, records = write_layers(dataset, part, loaded, workers)
+        study = read_study_values(info)
+        summary = summarise_report(info, layers, study)
         write_json(part / SUMMARY_FILE, summary)
         write_whole(part / "summary.csv", _as_csv(csv_rows(summary)))
         figures = []
-        for file, data in draw(layers, published):
+        for file, data in draw(layers, study):
             write_whole(part / file, data)
             figures += [file.removesuffix(".png")] * file.endswith(".png")
-        with counting("looking for images alike", info.filters * len(info.recipes)) as done:
-            write_gallery(dataset, str(summary["dataset"]), part, figures, loaded, workers, done)
+        write_page(part, str(summary["dataset"]), info, records, figures)
     return reason
 
 
-def read_published(info: BuildInfo) -> dict[str, Any] | None:
-    """What the original study published of the dataset's layers: `source` in words, and by layer `mean_index` and
-    `dead_share_estimated`. None for another network than the study's."""
-    if info.network != VGG16:
-        return None
-    stored = json.loads((files("amaxds") / "data" / "study_values.json").read_text(encoding="utf-8"))
-    of_scope = {
-        name: {layer: value for layer, value in stored[name].items() if layer in info.scope}
-        for name in ("mean_index", "dead_share_estimated")
-    }
-    return {"source": stored["source"]} | of_scope
+def write_layers(
+    dataset: DatasetReader, out: Path, weights: Weights | None = None, workers: int | None = None
+) -> tuple[list[LayerMeasures], dict[str, dict[str, Columns]]]:
+    """Measure every layer under every recipe, and write its part of the gallery into the folder `out`.
+
+    Returns the measures, in the order of recipes and of the network, and the records that the page shows. Every image is read
+    and decoded once; memory is bounded by the images of one layer, or, with weights, which similar images are found by, of
+    one recipe.
+    """
+    info, workers = dataset.info, workers or cores()
+    measures: list[LayerMeasures] = []
+    records: dict[str, dict[str, Columns]] = {recipe: {} for recipe in info.recipes}
+    with ThreadPoolExecutor(workers) as pool:
+        for recipe in info.recipes.values():
+            images: list[Pixels] = []
+            for layer in info.scope:
+                rows = dataset.rows(recipe, info.network.layer(layer))
+                pixels = list(pool.map(decode_png, [row["image"] for row in rows]))
+                measures.append(measure_layer(recipe.name, layer, rows, pixels, pool))
+                records[recipe.name][layer] = write_layer(out, recipe.name, layer, rows, pixels)
+                images += pixels if weights is not None else []
+            if weights is not None:
+                with counting(f"{recipe.name}: looking for images alike", len(images)) as done:
+                    nearest = most_alike(network_features(info, weights, images, workers, done), NEIGHBOURS)
+                counts = {layer: len(columns["filter"]) for layer, columns in records[recipe.name].items()}
+                write_neighbours(out, recipe.name, counts, nearest)
+    return measures, records
 
 
-def summarise_report(info: BuildInfo, layers: Sequence[LayerMeasures], published: Mapping[str, Any] | None) -> dict[str, Any]:
-    """summary.json: every number that is drawn. Null: not known, of a dead image, or no frequency in a bin."""
+def summarise_report(info: BuildInfo, layers: Sequence[LayerMeasures], study: StudyValues | None) -> dict[str, Any]:
+    """The content of summary.json: every number that the figures show.
+
+    A value is None where it is not known, belongs to a dead image, or where no frequency falls into a bin of the spectrum.
+    """
     return {
         "format": FORMAT,
         "dataset": info.dataset,
@@ -87,7 +110,7 @@ def summarise_report(info: BuildInfo, layers: Sequence[LayerMeasures], published
         "frequencies": FREQUENCIES.tolist(),
         "coarse_levels": COARSE_LEVELS.tolist(),
         "recipes": {recipe: {each.layer: _layer(each) for each in layers if each.recipe == recipe} for recipe in info.recipes},
-    } | ({"published": published} if published else {})
+    } | ({"published": dataclasses.asdict(study)} if study else {})
 
 
 def _layer(each: LayerMeasures) -> dict[str, Any]:
@@ -111,7 +134,7 @@ def _layer(each: LayerMeasures) -> dict[str, Any]:
 
 
 def csv_rows(summary: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
-    """summary.json as lines of summary.csv, without nulls. A number that two figures draw is there for both."""
+    """The rows of summary.csv, from summary.json, without its nulls. A number that two figures show has a row for each."""
     published = summary.get("published", {})
     for recipe, layers in summary["recipes"].items():
         for layer, found in layers.items():
@@ -136,10 +159,10 @@ def csv_rows(summary: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
 
 
 def _lines(
-    place: tuple[str, str, str], quantity: str, positions: Iterable[Any], values: Iterable[Any]
+    prefix: tuple[str, str, str], quantity: str, positions: Iterable[Any], values: Iterable[Any]
 ) -> Iterator[tuple[Any, ...]]:
     pairs = zip(positions, values, strict=False)
-    return ((*place, quantity, position, value) for position, value in pairs if value is not None)
+    return ((*prefix, quantity, position, value) for position, value in pairs if value is not None)
 
 
 def _as_csv(rows: Iterable[tuple[Any, ...]]) -> bytes:

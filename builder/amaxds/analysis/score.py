@@ -1,4 +1,4 @@
-"""The score of a classifier: how often it is right about images that it has not seen, and how sure that is."""
+"""The score of a classifier: how often it is right about images that it has not seen, and how uncertain that number is."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 Labels = NDArray[np.int32]
+"""(n,): the class of each image, from 0."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """What a classifier does on some images of the test split."""
+    """How well a classifier does on some images of the test split."""
 
     images: int
     correct: int
     interval: tuple[float, float]
-    """95% interval of the accuracy by Wilson's score (J. Am. Stat. Assoc. 22, 209, 1927): what so few images leave open."""
+    """95% confidence interval of the accuracy, by Wilson's score (J. Am. Stat. Assoc. 22, 209, 1927)."""
     chance: float
-    """The accuracy, on the same images, of always answering the commonest layer of those that were trained on."""
+    """Accuracy, on the same images, of always answering the most common layer of the training images."""
     macro_f1: float
-    """The mean of F1 over the layers that have an image here, each weighted alike."""
+    """F1 score, mean over the layers that have an image here, each with the same weight."""
     confusion: tuple[tuple[int, ...], ...]
-    """[layer][answer]: images, layers in the dataset's order."""
+    """Number of images by [layer][answer], layers in the dataset's order."""
 
     @property
     def accuracy(self) -> float:
@@ -37,25 +38,25 @@ class Score:
 
 @dataclass(frozen=True)
 class Result:
-    """One model, trained once."""
+    """One model, trained once on the images of one recipe."""
 
     recipe: str
     model: str
     trained_on: str
-    """`all` images of the train split, or its `living` ones."""
+    """`all` images of the train split, or its `living` ones only."""
     images: int
-    """How many it was trained on."""
+    """How many images it was trained on."""
     settings: dict[str, Any]
     scores: dict[str, Score]
-    """On the `living` images of the test split, and where it has dead ones, on `all` and on the `dead`; a model that was
-    trained on living images is judged on those alone."""
+    """By images of the test split: the `living` ones, and where there are dead ones, `all` and the `dead` ones too. A model
+    trained on living images is judged on living images only."""
 
     def as_json(self) -> dict[str, Any]:
         return {**vars(self), "scores": {name: each.as_json() for name, each in self.scores.items()}}
 
 
 def score(labels: Labels, answers: Labels, trained: Labels, classes: int) -> Score:
-    """The score of answers (n,) to images with these labels (n,), n > 0; `trained`: the labels that were trained on."""
+    """Score the answers (n,) for n > 0 images with these labels (n,); `trained` are the labels of the training images."""
     from scipy.stats import binomtest
     from sklearn.metrics import confusion_matrix, f1_score
 
