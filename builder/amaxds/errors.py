@@ -1,6 +1,6 @@
-"""Every exception that a user can meet, and the exit code each one ends the command with.
+"""Every exception that a user can meet, with the exit code that it gives the command.
 
-A message is one or two lines: what was wrong with its value, then what to do next.
+A message has two lines: what was wrong, with the value, and what to do next.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from typing import Any
 
 
 def printable(text: str) -> str:
-    """Text in which names and values from outside cannot break a line or steer a terminal."""
+    """The text, with escapes such as \\n where it is not printable: it then cannot break a line or control a terminal."""
     return text if text.isprintable() else text.encode("unicode_escape", "surrogateescape").decode("ascii", "replace")
 
 
 class AmaxdsError(Exception):
-    """What was wrong (first line) and what to do about it (second line)."""
+    """An error with a message of two lines: what was wrong, and what to do about it."""
 
     exit_code = 3
 
@@ -24,23 +24,23 @@ class AmaxdsError(Exception):
         super().__init__(f"{self.problem}\n{self.remedy}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Carried from one process to another as it is, whatever a subclass was made of."""
+        """Pickle the message and attributes as they are, because a subclass's __init__ may take other arguments."""
         return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]  # not in typeshed
 
 
 class UsageError(AmaxdsError):
-    """The request cannot be carried out as it was put: unknown name, filter out of range, unusable folder."""
+    """The request itself is wrong: an unknown name, a filter out of range, an unusable folder."""
 
     exit_code = 2
 
 
 class InvalidDataset(AmaxdsError):
-    """Validation found something wrong with a dataset that was to be worked on. It has the whole report."""
+    """A dataset given to a command is not valid. `report` has all findings."""
 
     exit_code = 1
 
     def __init__(self, report: Any) -> None:
-        """report: a `checks.rules.Report` with findings."""
+        """report: a `checks.rules.ValidationReport` with findings."""
         self.report = report
         super().__init__(f"{report.name} is not valid.", "See what `amaxds validate` says of it.")
 
@@ -50,23 +50,23 @@ class NothingThere(UsageError):
 
 
 class WeightsError(UsageError):
-    """A weights file that is not there, not readable, or does not fit the network."""
+    """A weights file is missing, unreadable, or does not fit the network."""
 
 
 class NotFoundOnline(AmaxdsError):
-    """Pretrained weights could not be had."""
+    """Pretrained weights could not be downloaded."""
 
 
 class HubError(AmaxdsError):
-    """A hub refused, could not be reached, or does not hold what was sent."""
+    """A hub refused a request, could not be reached, or does not hold what was sent to it."""
 
 
 class StoreError(AmaxdsError):
-    """A store that a URL names refused, or could not be reached."""
+    """An object store named by a URL refused a request or could not be reached."""
 
 
 class DamagedShard(AmaxdsError):
-    """A shard that is not what its unit wrote. The build makes it again."""
+    """A shard is not as its unit wrote it. The same build, run again, makes it anew."""
 
     def __init__(self, path: object, what: str) -> None:
         self.what = what
@@ -74,13 +74,13 @@ class DamagedShard(AmaxdsError):
 
 
 class DiskError(AmaxdsError):
-    """The operating system refused to write: disk full, quota, permission."""
+    """The operating system refused to write, because of a full disk, a quota or permissions."""
 
 
 class OutOfMemory(AmaxdsError):
-    """There is less memory than the programs of a build need."""
+    """The machine has less memory than the build's programs need."""
 
 
 def in_words(error: Exception) -> str:
-    """An error of some library in one line."""
+    """The class and message of another library's error in one line of at most 200 characters."""
     return " ".join(f"{type(error).__name__} {error}".split())[:200]

@@ -1,4 +1,4 @@
-"""8-bit images: the uniformity index, the hash, and PNG in and out."""
+"""8-bit RGB images: uniformity index, PSNR, hash, and PNG encoding and decoding."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 Pixels = NDArray[np.uint8]
+"""(h, w, 3)"""
 
 
 @overload
@@ -21,12 +22,12 @@ def uniformity_index(image: list[NDArray[np.uint8]]) -> NDArray[np.float64]: ...
 def uniformity_index(image: NDArray[np.uint8] | list[NDArray[np.uint8]]) -> float | NDArray[np.float64]:
     """How far an image's colour histograms are from uniform: 0 perfectly uniform, 1 a constant image.
 
-    Per channel, the 256-bin histogram h of the N pixels; the mean over bins of |h - N/256|; the mean over the three
-    channels; divided by its value for a constant image, 2·N·255/256². It is the total variation distance from uniform
-    times 256/255. The measure of the original study, whose divisor 235.6073 is this one's value for 174x174.
+    For the 256-bin histogram h of each channel's N pixels, take the mean of |h - N/256| over bins and channels, and divide it
+    by its value for a constant image, 2·N·255/256². This is the total variation distance from uniform times 256/255. It is
+    the measure of the original study, whose divisor 235.6073 is the value for 174x174 pixels.
 
-    Takes (h, w, 3) uint8 of any size and returns a float; takes (n, h, w, 3), or a list of images of different sizes,
-    and returns (n,) float64. Anything else is a ValueError.
+    Takes one image, (h, w, 3) uint8, and returns a float; or takes (n, h, w, 3), or a list of images of different sizes, and
+    returns (n,) float64. ValueError for anything else.
     """
     if isinstance(image, np.ndarray) and image.ndim == 3:
         return _index_of_one(image)
@@ -48,10 +49,10 @@ def _index_of_one(image: Pixels) -> float:
 
 
 def is_stretched_noise(image: Pixels) -> bool:
-    """Whether a saved image is nothing but the `original` recipe's starting noise, judged from its pixels alone.
+    """Whether a saved image is only the starting noise of the `original` recipe, judged from its pixels.
 
-    Uniform noise that was scaled to a standard deviation of 0.15 and then stretched uses 133 of the 256 levels, each more
-    often than a uniform histogram would: its index is 123/255 whatever the noise. And neighbouring pixels are independent.
+    Uniform noise that was scaled to a standard deviation of 0.15 and then stretched uses 133 of the 256 levels, so that its
+    uniformity index is 123/255 whatever the noise. And its neighbouring pixels are independent.
     """
     if abs(float(uniformity_index(image)) - 123 / 255) > 1.5 / 255:
         return False
@@ -63,7 +64,7 @@ def is_stretched_noise(image: Pixels) -> bool:
 
 
 def psnr(image: Pixels, other: Pixels) -> float:
-    """Peak signal-to-noise ratio of two images of one size, in dB: infinite where they are the same."""
+    """Peak signal-to-noise ratio of two images of one size, in dB; infinite where they are equal."""
     error = np.mean(np.square(image.astype(np.float64) - other))
     return float(20 * np.log10(255) - 10 * np.log10(error)) if error else math.inf
 
@@ -74,16 +75,16 @@ def pixels_sha256(image: Pixels) -> str:
 
 
 def encode_png(image: Pixels) -> bytes:
-    """(h, w, 3) uint8 as PNG. The same pixels give the same bytes under the same Pillow."""
+    """Encode (h, w, 3) uint8 as PNG. The same pixels give the same bytes with the same version of Pillow."""
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "PNG", compress_level=6)
     return buffer.getvalue()
 
 
 def decode_png(data: bytes, max_pixels: int = 4096 * 4096) -> Pixels:
-    """A PNG's pixels, (h, w, 3) uint8.
+    """Decode a PNG file to (h, w, 3) uint8.
 
-    ValueError for anything that is not an 8-bit RGB PNG, or is larger than max_pixels; the size is read from the header,
+    ValueError for anything that is not an 8-bit RGB PNG, or has more than max_pixels pixels. The size is read from the header,
     before anything is decompressed.
     """
     try:
@@ -96,12 +97,12 @@ def decode_png(data: bytes, max_pixels: int = 4096 * 4096) -> Pixels:
             return np.array(image)
     except ValueError:
         raise
-    except Exception as error:  # Pillow's reader of foreign bytes fails in many ways.
+    except Exception as error:  # Pillow raises many kinds of errors for broken files.
         raise ValueError(f"not a readable PNG ({error})") from error
 
 
 def has_only_pixels(png: bytes) -> bool:
-    """Whether a PNG holds header, pixels and end, and nothing besides: no text, no profile, nothing behind its end."""
+    """Whether a PNG has no chunks but header, pixels and end: no text, no colour profile, and no bytes after its end."""
     place, kinds = 8, []
     while place + 12 <= len(png):
         kinds.append(png[place + 4 : place + 8])

@@ -56,8 +56,9 @@ def _panels(names: Sequence[str], height: float, handles: Sequence[Any], x: str,
     columns = count if count <= 3 else 3 if count in (5, 6, 9) else 4
     rows = -(-count // columns)
     free = rows * columns - count
-    figure = Figure(figsize=(WIDTH, rows * height + (0.5 if free else 0.75)))
-    grid = figure.add_gridspec(rows if free else rows + 1, columns, height_ratios=[1] * rows + [0.12] * (not free))
+    lines = -(-len(handles) // 4)
+    figure = Figure(figsize=(WIDTH, rows * height + (0.5 if free else 0.55 + 0.2 * lines)))
+    grid = figure.add_gridspec(rows if free else rows + 1, columns, height_ratios=[1] * rows + [0.12 * lines] * (not free))
     panels: list[Axes] = []
     for place in range(count):
         panel = figure.add_subplot(grid[divmod(place, columns)], sharey=panels[0] if panels else None)

@@ -1,4 +1,4 @@
-"""Differences: what changed between two datasets, record by record and image by image."""
+"""Compares two datasets setting by setting, record by record and image by image."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ _COLUMNS = ("split", "network", "seed", "status", "activation_start", "activatio
 
 @dataclass(frozen=True)
 class ImageChange:
-    """How far apart two images of one filter are."""
+    """How much two images of one filter differ."""
 
     psnr: float | None
     """Peak signal-to-noise ratio in dB; None where the pixels are the same or the sizes differ."""
     index: float
     """Uniformity index of the second minus that of the first, as stored."""
     note: str
-    """In words, where it is not a matter of pixels."""
+    """Why there is no PSNR; empty where there is one."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """What is different for one filter under one recipe."""
+    """What differs between the two records of one filter under one recipe, or which of them is missing."""
 
     kind: str
-    """added, removed or changed"""
+    """`added`, `removed` or `changed`"""
     recipe: str
     layer: str
     filter: int
@@ -47,13 +47,13 @@ class Change:
 
 @dataclass(frozen=True)
 class Difference:
-    """Everything in which two datasets differ."""
+    """All differences between two datasets."""
 
     settings: Mapping[str, tuple[Any, Any]]
-    """Place in build.json -> its values before and after."""
+    """Setting in build.json, by its path there -> its values before and after."""
     changes: list[Change]
     same: int
-    """Records that are in both and equal, image and all."""
+    """How many records are in both datasets and equal, including their images."""
 
     @property
     def nothing(self) -> bool:
@@ -67,7 +67,7 @@ class Difference:
         }
 
     def lines(self) -> list[str]:
-        """The same for a person."""
+        """The differences as lines of text."""
         lines = [
             f"build.json {at}: {abbreviate(before)} -> {abbreviate(after)}" for at, (before, after) in self.settings.items()
         ]
@@ -93,9 +93,9 @@ def _value(value: Any) -> str:
 
 
 def diff(before: DatasetReader, after: DatasetReader) -> Difference:
-    """What it takes to get from one dataset to another of the same network. Memory is bounded by one layer of both.
+    """Compare two datasets of the same network; UsageError where the networks differ.
 
-    UsageError for datasets of different networks.
+    One layer of each dataset is in memory at a time.
     """
     networks = [each.info.network for each in (before, after)]
     if networks[0] != networks[1]:

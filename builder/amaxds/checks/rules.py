@@ -1,4 +1,4 @@
-"""Findings: what validation looks for, and the report of what it found."""
+"""The rules that validation checks, and the report of its findings."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from amaxds.errors import printable
 
 @dataclass(frozen=True)
 class Rule:
-    """One thing that must be true of a dataset."""
+    """Something that must be true of every dataset."""
 
     sentence: str
-    """What is true where nothing is found."""
+    """The rule, as a statement that is true of a valid dataset."""
     meaning: str
-    """What a finding means, and what there is to do."""
+    """What a finding means and what to do about it."""
 
 
 RULES = {
@@ -99,20 +99,21 @@ RULES = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is not as it should be."""
+    """One place where a rule is broken."""
 
     rule: str
+    """A key of RULES."""
     place: str
-    """File and record, as exactly as it is known."""
+    """File and record, as exactly as known."""
     problem: str
 
 
 @dataclass
 class ValidationReport:
-    """All findings in a dataset, and the summary of what could be read."""
+    """All findings in a dataset, and a summary of the records that could be read."""
 
     name: str
-    """The dataset, as it was named."""
+    """The dataset's name, as the caller gave it."""
     findings: list[Finding] = field(default_factory=list)
     images: int = 0
     summaries: list[LayerSummary] = field(default_factory=list)
@@ -122,12 +123,13 @@ class ValidationReport:
         return not self.findings
 
     def add(self, rule: str, place: str, problem: str) -> None:
+        """Add a finding. KeyError for an unknown rule."""
         if rule not in RULES:
             raise KeyError(rule)
         self.findings.append(Finding(rule, printable(place), printable(problem)))
 
     def sort(self) -> None:
-        """By rule, place and problem."""
+        """Sort the findings by rule, in the order of RULES, then by place and problem."""
         order = list(RULES)
         self.findings.sort(key=lambda each: (order.index(each.rule), each.place, each.problem))
 

@@ -1,1 +1,1 @@
-"""The commands: they parse, call one function, and print."""
+"""The command line: every command parses its arguments, calls one function, and prints the result."""

@@ -1,4 +1,4 @@
-"""How a command ends: on its own, by a signal or with an error, whose two lines and exit code are made here."""
+"""Runs a command and turns whatever stops it, an error or a signal, into two lines on stderr and an exit code."""
 
 from __future__ import annotations
 
@@ -17,14 +17,17 @@ from amaxds.errors import AmaxdsError, InvalidDataset
 
 
 class Signalled(BaseException):
-    """SIGINT or SIGTERM arrived. (Typer would end a KeyboardInterrupt without a word.)"""
+    """SIGINT or SIGTERM arrived. (KeyboardInterrupt would not do: Typer handles it, and exits without a message.)"""
 
     def __init__(self, number: int) -> None:
         self.number = number
 
 
 def on_signal(number: int, frame: FrameType | None) -> None:
-    """Raise Signalled; in the middle of an import only after it: raised there, it can be lost and leave imports locked."""
+    """Signal handler: raise Signalled, but never inside an import, where it could get lost and leave the import lock held.
+
+    During an import, the handler runs again a moment later.
+    """
     caller = frame
     while caller is not None:
         if caller.f_code.co_filename.startswith("<frozen importlib") and hasattr(signal, "setitimer"):
@@ -40,7 +43,7 @@ def _signal_soon(number: int) -> None:
 
 
 def _on_unraisable(lost: sys.UnraisableHookArgs) -> None:
-    """Raise Signalled again where it was lost: in a library's callback, say, out of which no exception comes."""
+    """Raise Signalled again where it got lost, for example in a library's callback, from which no exception propagates."""
     if isinstance(lost.exc_value, Signalled) and hasattr(signal, "setitimer"):
         _signal_soon(lost.exc_value.number)
     else:
@@ -48,7 +51,7 @@ def _on_unraisable(lost: sys.UnraisableHookArgs) -> None:
 
 
 def run(app: typer.Typer) -> NoReturn:
-    """Run the command; errors as two lines on stderr and the exit code of their kind."""
+    """Run the command and exit. Errors are printed as two lines on stderr, and give the exit code of their class."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)
     sys.unraisablehook = _on_unraisable
@@ -56,41 +59,43 @@ def run(app: typer.Typer) -> NoReturn:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        code: Any = _called(app)
-    except typer.Exit as ended:
-        code = ended.exit_code
+        code: Any = _invoke(app)
+    except typer.Exit as exit_request:
+        code = exit_request.exit_code
     except InvalidDataset as error:
-        code = _invalid(error)
+        code = _print_invalid(error)
     except AmaxdsError as error:
-        code = _fail(error, str(error), error.exit_code)
+        code = _print_error(error, str(error), error.exit_code)
     except Signalled as stopped:
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_DFL)  # Another one ends what is still being waited for, at once.
+            signal.signal(number, signal.SIG_DFL)  # A second signal ends the process at once.
         name = "interrupted" if stopped.number == signal.SIGINT else "terminated"
         message = f"{name}.\nWhat is finished is kept: run the same command again to go on."
-        code = _fail(stopped, message, 128 + stopped.number)
+        code = _print_error(stopped, message, 128 + stopped.number)
     except MemoryError as error:
-        code = _fail(error, "out of memory.\nClose other programs, or use a machine with more memory.", 3)
+        code = _print_error(error, "out of memory.\nClose other programs, or use a machine with more memory.", 3)
     except TyperException as error:
-        code = _fail(error, f"{error.format_message()}\nSee `amaxds --help`, or `amaxds COMMAND --help`.", error.exit_code)
+        code = _print_error(
+            error, f"{error.format_message()}\nSee `amaxds --help`, or `amaxds COMMAND --help`.", error.exit_code
+        )
     except OSError as error:
-        # All files are written with their names in the error: without one, it was what is printed.
+        # Errors from our own files carry a file name; one without comes from printing.
         if error.filename is not None or error.errno not in (errno.EPIPE, errno.ENOSPC, errno.EIO):
-            code = _unexpected(error)
+            code = _print_unexpected(error)
         else:
-            code = _no_output(error)
+            code = _print_output_error(error)
     except Exception as error:
-        code = _unexpected(error)
+        code = _print_unexpected(error)
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
     except OSError as error:
-        code = _no_output(error)
+        code = _print_output_error(error)
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _called(app: typer.Typer) -> Any:
-    """Run the command. What else went wrong while a signal was on its way out, a file closed twice, say, gives way to it."""
+def _invoke(app: typer.Typer) -> Any:
+    """Run the command. Where a signal caused another error on the way out, such as a file closed twice, raise the signal."""
     try:
         return app(standalone_mode=False)
     except Exception as error:
@@ -102,27 +107,27 @@ def _called(app: typer.Typer) -> Any:
         raise before from error
 
 
-def _invalid(error: InvalidDataset) -> int:
+def _print_invalid(error: InvalidDataset) -> int:
     from amaxds.cli.output import print_findings
 
     try:
         print_findings(error.report)
-    except typer.Exit as ended:
-        return ended.exit_code
+    except typer.Exit as exit_request:
+        return exit_request.exit_code
     return error.exit_code
 
 
-def _unexpected(error: Exception) -> int:
+def _print_unexpected(error: Exception) -> int:
     problem = f"unexpected {type(error).__name__}: {' '.join(str(error).split())[:300]}"
-    return _fail(error, f"{problem}\nPlease report it with what `amaxds --debug COMMAND ...` shows.", 3)
+    return _print_error(error, f"{problem}\nPlease report it with what `amaxds --debug COMMAND ...` shows.", 3)
 
 
-def _no_output(error: OSError) -> int:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # What is left in the buffer has nowhere to go.
-    return _fail(error, "standard output cannot be written.\nGive it somewhere to go; what was done is done.", 3)
+def _print_output_error(error: OSError) -> int:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Drops what is left in the buffer, or Python would fail again at exit.
+    return _print_error(error, "standard output cannot be written.\nGive it somewhere to go; what was done is done.", 3)
 
 
-def _fail(error: BaseException, message: str, code: int) -> int:
+def _print_error(error: BaseException, message: str, code: int) -> int:
     if os.environ.get("AMAXDS_DEBUG"):
         import traceback
 

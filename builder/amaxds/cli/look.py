@@ -1,4 +1,4 @@
-"""The commands that look at datasets: report and classify."""
+"""The commands that show what is in a dataset: report and classify."""
 
 from __future__ import annotations
 

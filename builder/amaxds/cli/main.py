@@ -1,4 +1,7 @@
-"""The command line: every command parses, calls one function of `amaxds.api`, and prints. Nothing heavy is imported early."""
+"""The `amaxds` command with all its subcommands.
+
+Libraries that load slowly are imported inside the functions that need them, so that `--help` is fast.
+"""
 
 from __future__ import annotations
 
@@ -39,5 +42,5 @@ def _options(
 
 
 def main() -> None:
-    """Run the command that the arguments name."""
+    """Run the command given by the program's arguments, and exit with its code."""
     exits.run(app)

@@ -1,4 +1,4 @@
-"""The commands that make datasets: build, sweep, describe, and the networks that they can be made of."""
+"""The commands that make datasets, build, sweep and describe, and networks, which lists what they can be made from."""
 
 from __future__ import annotations
 
@@ -99,8 +99,10 @@ def sweep(
 
 
 def _run_build(arguments: list[str]) -> int:
-    """`amaxds build` in a process of its own, which takes its memory with it; a signal is passed on, and its end waited for."""
+    """Run `amaxds build` in a process of its own, which frees all memory when it ends; its exit code.
 
+    A signal is passed on to it, and raised again when it has ended.
+    """
     with subprocess.Popen([sys.executable, "-m", "amaxds", "build", *arguments]) as process:
         try:
             return process.wait()

@@ -1,4 +1,4 @@
-"""What commands print: findings, plans, reports and the closing tables. Data goes to stdout."""
+"""Prints plans, findings, reports and summary tables to stdout."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 def print_plan(plan: Plan) -> None:
+    """Print how many images and units a build has, and what it will cost in work, disk and time."""
     from amaxds.builds.estimate import estimate
 
     cost = estimate(plan)
@@ -34,7 +35,7 @@ def _duration(seconds: float) -> str:
 
 
 def print_findings(report: ValidationReport) -> None:
-    """Print what was found and end with exit code 1, or return where there is nothing."""
+    """Print the findings and the rules that they break, and raise typer.Exit with code 1. Without findings, do nothing."""
     if report.valid:
         return
     from amaxds.checks.rules import RULES
@@ -48,12 +49,12 @@ def print_findings(report: ValidationReport) -> None:
 
 
 def print_lines(report: dict[str, Any] | list[str]) -> None:
-    """A report's lines, or the whole of it as JSON."""
+    """Print a report: a list of lines as it is, a dictionary as JSON."""
     print(json.dumps(report, indent=2) if isinstance(report, dict) else "\n".join(report))
 
 
 def print_summary(summaries: Sequence[LayerSummary]) -> None:
-    """The closing table on stdout: per layer images, dead, mean index, and images ranked first by their own filter."""
+    """Print a table with a row per layer: images, dead ones, mean index, and images ranked first by their own filter."""
     from rich.console import Console
     from rich.table import Table
 
@@ -75,7 +76,7 @@ def print_summary(summaries: Sequence[LayerSummary]) -> None:
 
 
 def print_results(results: Sequence[Result]) -> None:
-    """The scores of a classification on stdout; accuracy with its 95% interval, and what always one answer would give."""
+    """Print a table of scores: accuracy with its 95% interval, the accuracy of always answering the same layer, and F1."""
     from rich.console import Console
     from rich.table import Table
 

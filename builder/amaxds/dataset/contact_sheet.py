@@ -1,4 +1,4 @@
-"""The contact sheet: all layers of one recipe on one picture, so that the first look needs no code."""
+"""The contact sheet: one picture with images of all layers under one recipe, to look at a dataset without any code."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _PER_ROW, _PER_LAYER, _TILE, _GAP, _HEADING = 16, 64, 64, 4, 20
 _PAPER, _INK, _DEAD = (255, 255, 255), (30, 30, 30), (220, 40, 40)
 
 Tile = tuple[bool, Image.Image | None]
-"""Whether the filter is dead, and the middle of its image; None for an image that the sheet does not show."""
+"""Whether the filter is dead, and the central part of its image; None for an image that the sheet does not show."""
 
 
 def make_tile(image: Pixels | None, dead: bool) -> Tile:
-    """The middle of the image, pixel by pixel: made smaller, fine structure would average to grey."""
+    """Cut the central 64x64 pixels out of an image (h, w, 3) uint8. Scaled down, fine structure would average to grey."""
     if image is None:
         return dead, None
     top, left = (max(side - _TILE, 0) // 2 for side in image.shape[:2])
@@ -27,9 +27,9 @@ def make_tile(image: Pixels | None, dead: bool) -> Tile:
 
 
 def contact_sheet(layers: Mapping[str, Sequence[Tile]]) -> bytes:
-    """PNG with a heading and rows of tiles per layer, 64x64 pixels each; dead filters are framed in red.
+    """Draw the tiles of each layer under a heading, dead filters framed in red; the bytes of a PNG file.
 
-    A layer with more than 64 images shows 64 of them, evenly spaced, and its heading says so.
+    Of a layer with more than 64 tiles, 64 are drawn, evenly spaced, and the heading says so.
     """
     shown = {name: [tiles[i] for i in shown_places(len(tiles))] for name, tiles in layers.items()}
     columns = min(_PER_ROW, max(map(len, shown.values())))

@@ -1,4 +1,4 @@
-"""The licence of the datasets: chosen once, here, and named as each hub names it."""
+"""The licence of a dataset, and its name on each hub."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from amaxds.spec.recipes import DESCRIBED
 
 @dataclass(frozen=True)
 class Licence:
-    """A licence and its names on the hubs; None where a hub does not know it."""
+    """A licence and its names on the hubs; a name is None where the hub does not offer the licence."""
 
     name: str
     url: str | None
@@ -19,7 +19,7 @@ class Licence:
     kaggle: str | None
 
     def on(self, hub: str) -> str:
-        """Its name on `huggingface` or `kaggle`; UsageError where that hub does not know it."""
+        """The licence's name on `huggingface` or `kaggle`; UsageError where that hub does not offer it."""
         found = {"huggingface": self.huggingface, "kaggle": self.kaggle}[hub]
         if found is None:
             raise UsageError(
@@ -29,12 +29,12 @@ class Licence:
 
 
 LICENCE = Licence("CC-BY-4.0", "https://creativecommons.org/licenses/by/4.0/", "cc-by-4.0", "CC-BY-4.0")
-"""That of VGG16's weights, from which the images are made."""
+"""The licence of images made by this tool: the same as that of VGG16's weights, from which they are made."""
 
 UNKNOWN = Licence("that is not known", None, "unknown", None)
-"""That of images that were made elsewhere and only described."""
+"""The licence of images that were made elsewhere and only described."""
 
 
 def licence_of(recipes: Iterable[str]) -> Licence:
-    """The licence of a dataset with these recipes."""
+    """The licence of a dataset with recipes of these names."""
     return UNKNOWN if DESCRIBED.name in recipes else LICENCE

@@ -1,4 +1,4 @@
-"""The summary: what is said of each layer, on the card and after a build."""
+"""The summary of each layer under each recipe, for the dataset card and the table after a build."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from amaxds.spec.network import Network
 
 @dataclass(frozen=True)
 class LayerSummary:
-    """What the card and the closing table say of one layer under one recipe."""
+    """The summary of one layer under one recipe."""
 
     recipe: str
     layer: str
@@ -20,9 +20,10 @@ class LayerSummary:
     dead: int
     mean_index: float
     median_gain: float | None
-    """Median over living images of final minus starting activation; None where all are dead or it is not known."""
+    """Final minus starting activation, median over the living images; None where all are dead or activations not known."""
     ranked_first: int | None
-    """Living images that excite their filter as much as any image of the layer does; None where ranks are not known."""
+    """How many living images excite their own filter at least as much as any other image of the layer; None where ranks are
+    not known."""
 
 
 def summarise(rows: Sequence[Mapping[str, Any]], network: Network) -> list[LayerSummary]:
