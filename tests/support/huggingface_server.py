@@ -139,12 +139,11 @@ class Handler(BaseHTTPRequestHandler):
         wanted = json.loads(self.body)
         name = f"{wanted.get('organization') or 'owner'}/{wanted['name']}"
         kind = f"{wanted['type']}s"
-        url = f"{self.hub.url}/{kind}/{name}"
+        url, repos = f"{self.hub.url}/{kind}/{name}", self.hub.of(kind)
         if wanted.get("sdk") != ("static" if kind == "spaces" else None):
             raise Refusal(400, f"The sdk {wanted.get('sdk')!r} does not go with {kind}")
         if not name.startswith("owner/"):
             raise Refusal(403, f"You don't have the rights to create a dataset under the namespace of {name}")
-        repos = self.hub.of(kind)
         if name in repos:
             raise Refusal(409, f"You already created this {wanted['type']} repo", url=url)
         repos[name] = Repo(wanted.get("visibility") == "private", [])
