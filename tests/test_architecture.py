@@ -23,6 +23,9 @@ FLOORS = (
 """From the bottom up. What stands on one floor does not import one another."""
 
 
+MOST_LINES = 300
+
+
 def _name(path: Path) -> str:
     """amaxds.spec.plan for builder/amaxds/spec/plan.py; amaxds.spec for its __init__.py."""
     parts = ("amaxds", *path.relative_to(PACKAGE).with_suffix("").parts)
@@ -63,3 +66,8 @@ def test_imports_point_downwards() -> None:
 def test_no_modules_import_each_other_in_a_circle() -> None:
     graph = {module: imports_of(path) - {module} for module, path in MODULES.items()}
     assert len(list(graphlib.TopologicalSorter(graph).static_order())) == len(MODULES)
+
+
+def test_files_are_of_a_size_to_read() -> None:
+    lengths = {module: len(path.read_text().splitlines()) for module, path in MODULES.items()}
+    assert {module: lines for module, lines in lengths.items() if lines > MOST_LINES} == {}
