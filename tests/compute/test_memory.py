@@ -42,33 +42,9 @@ def test_memory_that_the_library_cannot_have_is_said_in_the_same_words(library: 
     assert ended.stdout.startswith("out of memory: --batch-size 256 on 2 workers needs more than there is.\n"), ended.stderr
 
 
-ACCOUNT = """
-import jax, numpy as np
-from amaxds.compute import backend
-backend.start(1)
-from amaxds.compute.memory import least_bytes
-from amaxds.spec.network import DEMO, VGG16
-from amaxds.spec.plan import make_plan
-from amaxds.compute.ascent import make_step
-from amaxds.compute.networks import forward_pass, load_weights
-for network, layer in ((DEMO, "block1_conv2"), (DEMO, "block5_conv3"), (VGG16, "block3_conv1")):
-    forward = forward_pass(network)(network, load_weights(network, "random", 0))
-    for unit in make_plan(network, ["clear", "original"], layers=layer, filters="0", batch_size=4).units():
-        start = np.stack([unit.recipe.start(network, 0, unit.layer.index, 0)] * 4)
-        now = np.stack([unit.recipe.schedule(network, 0, unit.layer.index, 0)] * 4)[:, 0]
-        state = unit.recipe.first_state(jax.numpy.asarray(start))
-        step = jax.jit(make_step(network, forward, unit.recipe, unit.layer))
-        params = forward.params(unit.layer), forward.own_filters(unit.layer, [0] * 4)
-        account = step.lower(params, state, np.zeros(4, bool), now).compile().memory_analysis()
-        print(account.temp_size_in_bytes / least_bytes([unit], 1))
-"""
-
-
 def test_no_build_is_refused_that_would_fit() -> None:
     """By XLA's own account of what its programs take."""
-    ended = subprocess.run(
-        [sys.executable, "-c", ACCOUNT], env=os.environ | {"KERAS_BACKEND": "jax"}, capture_output=True, text=True, check=False
-    )
+    ended = run_program("memory_of_a_step.py", KERAS_BACKEND="jax")
     assert ended.returncode == 0, ended.stderr
     ratios = [float(line) for line in ended.stdout.splitlines()]
     assert len(ratios) == 6

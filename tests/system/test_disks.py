@@ -58,7 +58,7 @@ DISKS = {
     "for less than one shard": ("size=100k", ".amaxds/shards/original/block1_conv1-0000.parquet"),
     "for two of three shards": ("size=400k", ".amaxds/shards/original/"),
     "for the shards alone": ("size=700k", ".amaxds/packaged/original"),
-    "for all files but the last": ("nr_inodes=25", ".amaxds/packaged/"),
+    "for all files but the last": ("nr_inodes=18", ".amaxds/packaged/"),
 }
 
 
