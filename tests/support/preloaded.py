@@ -1,0 +1,23 @@
+"""The libraries that nearly every command loads, loaded once in the process that test commands are forked from.
+
+TensorFlow is only imported, not started: its threads would not survive the fork.
+"""
+
+import contextlib
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
+    import datasets  # noqa: F401
+    import h5py  # noqa: F401
+    import keras  # noqa: F401
+    import matplotlib.figure  # noqa: F401
+    import tensorflow  # noqa: F401
+
+    import amaxds.analysis.report
+    import amaxds.api
+    import amaxds.builds.build
+    import amaxds.checks.audit
+    import amaxds.checks.validate
+    import amaxds.cli.main
+    import amaxds.hubs.locate  # noqa: F401
