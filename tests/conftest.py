@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     from support.object_store import ObjectStore
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what takes an hour, unless it is asked for by name: `-m long`."""
+    if "long" not in config.option.markexpr:
+        long = [item for item in items if item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]
+
+
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished build of three layers of the demo network, eight filters each, three steps. Not to be changed."""

@@ -71,6 +71,7 @@ def test_every_model_is_judged_on_the_images_of_the_test_split(small: Path, clas
             assert found["accuracy"] == found["correct"] / len(labels)
 
 
+@pytest.mark.system
 def test_the_same_dataset_gives_the_same_bytes_with_any_number_of_workers(
     small: Path, classification: Path, tmp_path: Path
 ) -> None:

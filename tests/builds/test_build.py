@@ -59,6 +59,7 @@ def test_another_network_in_the_same_folder_is_refused(small: Path, assert_error
     assert_error(ended, 2, 'network.name "demo", not "vgg16"')
 
 
+@pytest.mark.system
 def test_settings_that_change_rounding_are_part_of_a_build(unfinished: Path, tmp_path: Path, assert_error: Check) -> None:
     folder = shutil.copytree(unfinished, tmp_path / "copy")
     ended = amaxds("build", folder, *SMALL, XLA_FLAGS="--xla_cpu_max_isa=SSE4_2")
@@ -195,6 +196,7 @@ def test_jax_makes_the_same_images_without_tensorflow(small: Path, tmp_path: Pat
         assert (apart <= 1).mean() > 0.98
 
 
+@pytest.mark.system
 def test_jax_finds_compiled_programs_again_unless_they_are_damaged(tmp_path: Path) -> None:
     one = ("--network", "demo", "--recipe", "original", "--steps", "2", "--layers", "block1_conv1", "--filters", "0")
 
@@ -232,6 +234,7 @@ def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
     assert "# we[i]rd *name {{x}} é" in (folder / "README.md").read_text()
 
 
+@pytest.mark.system
 def test_vgg16_with_random_weights_from_the_last_layer(tmp_path: Path) -> None:
     import pyarrow.parquet as pq
 

@@ -86,6 +86,7 @@ def test_what_cannot_be_begun_is_refused_before_anything_runs(case: str, tmp_pat
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.system
 def test_a_stopped_sweep_goes_on_to_the_bytes_of_single_builds(tmp_path: Path) -> None:
     file, out = _file(tmp_path, SWEEP), tmp_path / "out"
     command = [sys.executable, "-m", "amaxds", "sweep", str(file), str(out)]

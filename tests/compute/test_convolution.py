@@ -35,6 +35,7 @@ def test_single_precision_is_enough_for_winograd(side: int, channels: int) -> No
     assert np.abs(found - exact).max() < 1e-4 * exact.std()
 
 
+@pytest.mark.system
 def test_loops_on_a_pool_of_any_size_give_the_same_bits() -> None:
     found = {run_program("winograd_in_strips.py", workers).stdout for workers in (1, 2, 5)}
     assert len(found) == 1

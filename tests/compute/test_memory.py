@@ -36,12 +36,14 @@ def test_too_little_memory_is_told_beforehand_and_names_the_batch_size(
     assert_error(ended, 3, "out of memory: --batch-size 256", "GB or more, and", "--workers 1 to go on", "in a new OUT")
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("library", ["tensorflow", "jax"])
 def test_memory_that_the_library_cannot_have_is_said_in_the_same_words(library: str) -> None:
     ended = run_program("too_much_memory.py", timeout=120, KERAS_BACKEND=library)
     assert ended.stdout.startswith("out of memory: --batch-size 256 on 2 workers needs more than there is.\n"), ended.stderr
 
 
+@pytest.mark.system
 def test_no_build_is_refused_that_would_fit() -> None:
     """By XLA's own account of what its programs take."""
     ended = run_program("memory_of_a_step.py", KERAS_BACKEND="jax")

@@ -60,6 +60,7 @@ def _model(weights: Weights, until: str, then: Callable[..., Any] = keras.ops.re
 LONG = ("inception_v3", "nasnet_mobile", "densenet121")
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("name", [pytest.param(each, marks=[pytest.mark.long] * (each in LONG)) for each in ARCHITECTURES])
 def test_a_step_agrees_with_the_naive_loop(name: str) -> None:
     network, weights = _network(name)
@@ -97,6 +98,7 @@ def test_a_network_and_its_keras_model_compute_the_same() -> None:
     np.testing.assert_allclose(ours.score(recipe, layer, images), theirs.score(recipe, layer, images), rtol=1e-3, atol=1e-2)
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     "name",
     ["resnet50", "mobilenet_v2", *(pytest.param(each, marks=pytest.mark.long) for each in ("convnext_tiny", "densenet121"))],
@@ -174,6 +176,7 @@ def mobilenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.system
 def test_a_dataset_of_another_network_is_audited_bundled_and_shown(mobilenet: Path, tmp_path: Path) -> None:
     audited = amaxds("audit", mobilenet, "--sample", 4, "--json")
     assert audited.returncode == 0, audited.stdout + audited.stderr
@@ -185,6 +188,7 @@ def test_a_dataset_of_another_network_is_audited_bundled_and_shown(mobilenet: Pa
     assert "--network mobilenet_v2 --canvas 64 --weights random" in command
 
 
+@pytest.mark.system
 def test_layers_are_summed_up_in_network_order_whatever_their_splits(tmp_path: Path) -> None:
     """With one filter of each layer, whole layers stand in other splits than those around them."""
     ended = amaxds("build", tmp_path / "out", "--network", "demo", "--filters", "1", "--steps", 1)
@@ -194,6 +198,7 @@ def test_layers_are_summed_up_in_network_order_whatever_their_splits(tmp_path: P
     assert order == sorted(order)
 
 
+@pytest.mark.system
 def test_a_filter_of_another_network_has_its_bits_in_every_subset(mobilenet: Path, tmp_path: Path) -> None:
     assert amaxds("build", tmp_path / "one", *SMALL, "--filters", "5").returncode == 0
     whole, one = hashes(mobilenet, "clear"), hashes(tmp_path / "one", "clear")

@@ -47,6 +47,7 @@ def test_without_network_the_missing_file_is_named_quickly(monkeypatch, tmp_path
         assert word in str(caught.value)
 
 
+@pytest.mark.system
 def test_a_download_that_is_killed_leaves_nothing_that_passes_for_the_file(tmp_path: Path) -> None:
     """The real download by Keras, from a server on this machine that first stops half way."""
     data = save_weights(random_tensors(VGG16, 0), tmp_path / "w_notop.h5").read_bytes()

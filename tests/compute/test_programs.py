@@ -30,6 +30,7 @@ def programs(weights: Weights) -> Programs:
     return Programs(DEMO, weights)
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("name", ["tensorflow", "jax"])
 def test_programs_that_are_compiled_side_by_side_and_run_in_turn_give_the_same_bits(name: str) -> None:
     """As on a GPU, here on the CPU."""
@@ -81,12 +82,22 @@ def _three_steps_apart(network: Network, weights: Weights, name: str, filters: t
 # programs may take different branches, and one such unit among the millions of an evaluation moves the image by 1e-4 to
 # 1e-1: single filters may differ, so single precision is held to by the median of a layer's. Double precision leaves no such
 # units in these cases, so it shows whether the two compute the same thing.
-@pytest.mark.parametrize("layer", DEMO.layers, ids=lambda layer: layer.name)
+@pytest.mark.parametrize(
+    "layer",
+    # The first layer of each block, and the last of all; the others with the whole builds.
+    [
+        pytest.param(
+            layer, id=layer.name, marks=[pytest.mark.system] * (layer.name[-1] != "1" and layer is not DEMO.layers[-1])
+        )
+        for layer in DEMO.layers
+    ],
+)
 def test_three_steps_agree_with_the_naive_loop_in_every_layer(weights: Weights, layer: Layer) -> None:
     assert max(_three_steps_apart(DEMO, weights, layer.name, (0, 3, 5, 7), "float64")) < 1e-9
     assert np.median(_three_steps_apart(DEMO, weights, layer.name, (0, 3, 5, 7), "float32")) < 1e-4
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(("name", "filter"), [("block1_conv2", 9), ("block3_conv1", 100)])
 def test_three_steps_agree_with_the_naive_loop_on_vgg16(name: str, filter: int) -> None:
     assert max(_three_steps_apart(VGG16, load_weights(VGG16, "random", 5), name, (filter,), "float64")) < 1e-9
@@ -194,6 +205,7 @@ def test_clear_wakes_the_filters_that_original_leaves_dead(programs: Programs) -
     assert (clear.activation > 2 * clear.start_activation).all()
 
 
+@pytest.mark.system
 def test_clear_wakes_every_filter_of_an_untrained_vgg16() -> None:
     weights, recipe = load_weights(VGG16, "random", 1), get_recipe("clear", 2)
     programs = Programs(VGG16, weights)

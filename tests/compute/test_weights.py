@@ -119,6 +119,7 @@ def test_what_is_no_weights_file_is_refused(tmp_path: Path, name: str) -> None:
         load_weights(DEMO, str(tmp_path / name), 0)
 
 
+@pytest.mark.system
 def test_a_file_that_the_library_never_finishes_is_given_up(tmp_path: Path) -> None:
     """One byte more in the list of names, and HDF5 1.14 goes round in it for ever."""
     path, data = tmp_path / "demo.h5", hdf5(nested_layers)

@@ -110,6 +110,7 @@ def test_a_dry_run_and_a_partial_build_touch_no_network(hub: HuggingFaceServer, 
     assert "7 unchanged" in publish("--dry-run").stdout
 
 
+@pytest.mark.system
 def test_the_gallery_becomes_a_static_space_of_the_same_name(
     hub: HuggingFaceServer, publish: Publish, dataset: Path, report: Path, assert_error: Check
 ) -> None:
