@@ -141,6 +141,7 @@ def test_every_task_is_done_once_however_workers_come_and_go(seed: int) -> None:
     loads = _loads(**{f"layer{n}": (int(rng.integers(1, 9)), float(rng.integers(1, 9))) for n in range(5)})
     schedule: Schedule[Task] = Schedule(loads)
     done: Counter[Task] = Counter()
+    given_up: Counter[Task] = Counter()
     workers: dict[int, list[Task]] = {}
     for number in range(10_000):
         if not schedule.left:
@@ -148,8 +149,7 @@ def test_every_task_is_done_once_however_workers_come_and_go(seed: int) -> None:
         # Nodes go away often at first, or no task would be lost; then they stay, or each would be given up.
         if workers and rng.random() < (0.1 if number < 20 else 0.0):
             gone = int(rng.choice(list(workers)))
-            for task in schedule.leave(gone, blamed=False):
-                done[task] += 1
+            given_up.update(schedule.leave(gone, blamed=False))
             del workers[gone]
         elif len(workers) < 3:
             schedule.join(number, f"node {number}", set())
@@ -162,4 +162,5 @@ def test_every_task_is_done_once_however_workers_come_and_go(seed: int) -> None:
                 done[task := workers[chosen].pop(0)] += 1
                 schedule.done(chosen, task)
     assert schedule.left == 0
-    assert done == Counter(dict.fromkeys(loads, 1))
+    assert done + given_up == Counter(dict.fromkeys(loads, 1)), "each is done once, or given up once and not done"
+    assert len(done) > len(given_up)

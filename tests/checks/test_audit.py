@@ -66,8 +66,13 @@ def test_the_sample_has_every_layer_alike_and_is_decided_by_its_seed(both: Path)
 
 
 def test_another_sample_is_drawn_each_time_and_can_be_repeated(both: Path) -> None:
-    seeds = [json.loads(amaxds("audit", both, "--sample", "1", "--json").stdout)["seed"] for _ in range(2)]
-    assert seeds[0] != seeds[1]
+    def audited(*arguments: object) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(amaxds("audit", both, "--sample", "3", "--json", *arguments).stdout)
+        return found
+
+    one, other = audited(), audited()
+    assert one["seed"] != other["seed"]
+    assert audited("--seed", one["seed"]) == one
 
 
 def _row(rows: list[Row]) -> Row:
