@@ -101,9 +101,10 @@ def test_pretrained_vgg16_without_network_is_exit_code_3(tmp_path: Path, assert_
     assert not (tmp_path / "out").exists()
 
 
-def test_output_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["validate", "audit"])
+def test_output_that_cannot_be_written_is_an_error(command: str, tmp_path: Path) -> None:
     with open("/dev/full", "w") as full:
-        command = [sys.executable, "-m", "amaxds", "validate", str(tmp_path)]
+        command = [sys.executable, "-u", "-m", "amaxds", command, str(tmp_path)]
         ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert ended.returncode == 3
     assert ended.stderr.splitlines()[0] == "amaxds: standard output cannot be written."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from amaxds.dataset.build_info import described_request
 from amaxds.dataset.hf_builder import FilterActivations
-from amaxds.dataset.parquet import read_records
+from amaxds.dataset.parquet import read_records, split_writer
 from amaxds.dataset.record import Record, descriptions, features, stored_types
 from amaxds.dataset.summary import summarise
+from amaxds.errors import DamagedShard, UsageError
 from amaxds.spec.network import DEMO
+from amaxds.spec.recipes import DESCRIBED
 from amaxds.spec.splits import split_of
 from support.commands import run_program
 from support.folders import read_rows
@@ -96,3 +100,21 @@ def test_the_datasets_builder_writes_the_files_of_the_build(small: Path, tmp_pat
         (made,) = (tmp_path / "out").glob(f"images-{split}*.parquet")
         (due,) = (small / "original").glob(f"{split}-*.parquet")
         assert made.read_bytes() == due.read_bytes()
+
+
+def test_a_damaged_shard_that_is_read_while_files_are_written_is_said_as_that(tmp_path: Path) -> None:
+    def write() -> None:
+        with split_writer(tmp_path / "original", DEMO):
+            try:
+                (tmp_path / "gone").read_bytes()
+            except FileNotFoundError as error:
+                raise DamagedShard(tmp_path / "gone", "cannot be read") from error
+
+    with pytest.raises(DamagedShard, match="cannot be read"):
+        write()
+
+
+def test_a_network_that_build_json_cannot_describe_is_refused() -> None:
+    large = dataclasses.replace(DEMO, name="large", canvas=5000, model="large.keras")
+    with pytest.raises(UsageError, match=r"large cannot be described in build\.json: network\.canvas is 5000"):
+        described_request(large, DESCRIBED, {"block1_conv1": (0,)})

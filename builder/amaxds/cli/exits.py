@@ -62,8 +62,6 @@ def run(app: typer.Typer) -> NoReturn:
         code: Any = _invoke(app)
     except typer.Exit as exit_request:
         code = exit_request.exit_code
-    except InvalidDataset as error:
-        code = _print_invalid(error)
     except AmaxdsError as error:
         code = _print_error(error, str(error), error.exit_code)
     except Signalled as stopped:
@@ -95,9 +93,16 @@ def run(app: typer.Typer) -> NoReturn:
 
 
 def _invoke(app: typer.Typer) -> Any:
-    """Run the command. Where a signal caused another error on the way out, such as a file closed twice, raise the signal."""
+    """Run the command, and print the findings in a dataset that it cannot work on.
+
+    Where a signal caused another error on the way out, such as a file closed twice, raise the signal.
+    """
     try:
         return app(standalone_mode=False)
+    except InvalidDataset as error:
+        from amaxds.cli.output import print_findings
+
+        print_findings(error.report)
     except Exception as error:
         before = error.__context__
         while before is not None and not isinstance(before, Signalled):
@@ -105,16 +110,6 @@ def _invoke(app: typer.Typer) -> Any:
         if before is None:
             raise
         raise before from error
-
-
-def _print_invalid(error: InvalidDataset) -> int:
-    from amaxds.cli.output import print_findings
-
-    try:
-        print_findings(error.report)
-    except typer.Exit as exit_request:
-        return exit_request.exit_code
-    return error.exit_code
 
 
 def _print_unexpected(error: Exception) -> int:

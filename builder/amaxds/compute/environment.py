@@ -91,6 +91,6 @@ def _processor() -> dict[str, str]:
     flags = re.search(r"^(?:flags|Features)\s*: (.*)$", text, re.MULTILINE)
     vector = sorted(flag for flag in (flags[1].split() if flags else ()) if re.match(r"avx|fma|amx|asimd|sve", flag))
     return {
-        "model": model[1].strip() if model else platform.machine(),
+        "model": (model and model[1].strip()) or platform.machine(),
         "instructions": f"{platform.machine()} {' '.join(vector)}",
     }

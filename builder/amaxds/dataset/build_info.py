@@ -164,15 +164,7 @@ class BuildRequest(_Part):
             "batch_size": plan.batch_size,
             "precision": plan.precision,
         }
-        try:
-            return BuildRequest.model_validate(asked)
-        except pydantic.ValidationError as error:
-            first = error.errors()[0]
-            at = ".".join(map(str, first["loc"]))
-            raise UsageError(
-                f"{plan.network.name} cannot be described in build.json: {at} is {abbreviate(first['input'])}: {first['msg']}.",
-                "Choose another network.",
-            ) from error
+        return _request(asked, plan.network)
 
     @functools.cached_property
     def network(self) -> Network:
@@ -268,17 +260,25 @@ class BuildInfo(BuildIdentity):
 
 
 def described_request(network: Network, recipe: Recipe, scope: Scope) -> BuildRequest:
-    """The request that stands in the build.json of images that were made elsewhere: what is not known is null."""
-    return BuildRequest.model_validate(
-        {
-            "network": _network_entry(network, "not known", None),
-            "recipes": [_recipe_entry(recipe, network)],
-            "seed": None,
-            "scope": _scope_entry(network, scope),
-            "batch_size": None,
-            "precision": None,
-        }
-    )
+    """The request that stands in the build.json of images that were made elsewhere: what is not known is null.
+
+    UsageError as for `BuildRequest.of_plan`.
+    """
+    known = {"network": _network_entry(network, "not known", None), "recipes": [_recipe_entry(recipe, network)]}
+    unknown = {"seed": None, "batch_size": None, "precision": None}
+    return _request(known | unknown | {"scope": _scope_entry(network, scope)}, network)
+
+
+def _request(asked: dict[str, Any], network: Network) -> BuildRequest:
+    try:
+        return BuildRequest.model_validate(asked)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        at = ".".join(map(str, first["loc"]))
+        raise UsageError(
+            f"{network.name} cannot be described in build.json: {at} is {abbreviate(first['input'])}: {first['msg']}.",
+            "Choose another network.",
+        ) from error
 
 
 def digest_of(identity: Mapping[str, Any]) -> str:

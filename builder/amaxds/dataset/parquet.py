@@ -52,7 +52,7 @@ def split_writer(folder: Path, network: Network) -> Iterator[Callable[[Row], Non
         split = splits[row["layer"], row["filter"]]
         if split not in writers or sizes[split] > MOST_BYTES:
             if split in writers:
-                writers.pop(split).finalize()
+                writers[split].finalize()
             files = parts.setdefault(split, [])
             files.append(folder / f"{split}-{len(files):05d}.part")
             writers[split], sizes[split] = ParquetWriter(features=features, path=str(files[-1])), 0
@@ -63,8 +63,8 @@ def split_writer(folder: Path, network: Network) -> Iterator[Callable[[Row], Non
         folder.mkdir(parents=True, exist_ok=True)
         try:
             yield write
-            for split in list(writers):
-                writers.pop(split).finalize()
+            for writer in writers.values():
+                writer.finalize()
         finally:
             for writer in writers.values():
                 with contextlib.suppress(Exception):  # An error is on its way out already.

@@ -71,7 +71,7 @@ class FolderArchive:
         if self.files[name] > most:
             raise ValueError(f"has {self.files[name]} bytes, more than {most}")
         with (self._root / name).open("rb") as file:
-            return file.read(most)
+            return file.read(min(most, self.files[name] + 1))
 
 
 class ZipArchive:

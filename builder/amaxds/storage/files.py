@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from amaxds.errors import DiskError
+from amaxds.errors import AmaxdsError, DiskError
 
 
 def write_whole(path: Path, data: bytes, new: bool = False) -> None:
@@ -93,7 +93,7 @@ def disk_errors(path: Path) -> Iterator[None]:
         cause: BaseException | None = error
         while cause is not None and not (isinstance(cause, OSError) and cause.errno):
             cause = cause.__cause__ or cause.__context__
-        if cause is None or isinstance(error, DiskError):
+        if cause is None or isinstance(error, AmaxdsError):
             raise
         raise DiskError(
             f"cannot write {path}: {os.strerror(cause.errno or 0)}.",
