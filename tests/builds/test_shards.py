@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from amaxds.builds.shards import Row, read_shard, shard_path, write_shard
+from amaxds.builds.shards import read_shard, shard_path, write_shard
+from amaxds.dataset.record import Row
 from amaxds.errors import DamagedShard
 from amaxds.image import encode_png
 from amaxds.spec.network import DEMO

@@ -1,7 +1,8 @@
 """Shards: the finished images of one unit, as one parquet file that proves itself.
 
-A shard's metadata names the build and the unit it belongs to and holds a digest of its content, so that a file that was
-truncated, changed or exchanged is found when it is read.
+The rows are records without `activation_rank`, which is known only once the layer is finished. A shard's metadata names the
+build and the unit it belongs to and holds a digest of its content, so that a file that was truncated, changed or exchanged is
+found when it is read.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from amaxds.dataset.record import stored_types
+from amaxds.dataset.record import Row, stored_types
 from amaxds.errors import DamagedShard
 from amaxds.spec.plan import Plan, Unit
 from amaxds.storage.location import Location
@@ -29,8 +30,6 @@ _KEY = b"amaxds"
 _ARROW = {"image": pa.binary(), "layer": pa.string(), "status": pa.string(), "string": pa.string()}
 
 Where = TypeVar("Where", bound=Location)
-Row = dict[str, Any]
-"""A record without `activation_rank`, which only the finished layer knows."""
 LayerKey = tuple[str, str]
 """The names of a recipe and of a layer."""
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amaxds.builds.executors.base import Check
-from amaxds.builds.shards import Row
 from amaxds.compute.programs import Programs
+from amaxds.dataset.record import Row
 from amaxds.image import Pixels, encode_png, pixels_sha256, uniformity_index
 from amaxds.spec.network import Layer
 from amaxds.spec.plan import Plan, Unit

@@ -45,8 +45,8 @@ def write_dataset(
 ) -> BuildInfo:
     """Write all files of the dataset `name` into an empty folder; the build.json that it got.
 
-    rows: recipe -> all its records in (layer, filter) order, each with the filter that ranks first. They are passed over once,
-    one in memory at a time. DiskError where the disk refuses.
+    rows: recipe -> all its records in (layer, filter) order, each with the filter that ranks first. They are passed over once;
+    in memory are the images of some hundred records, and the records without their images. DiskError where the disk refuses.
     """
     infos, records, outranked = {}, list[Row](), dict[str, list[dict[str, Any]]]()
     for recipe, pairs in rows.items():

@@ -1,0 +1,22 @@
+"""Archives: the files of a folder or zip, read within bounds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from amaxds.storage.archive import open_archive
+from support.folders import zipped
+
+
+@pytest.mark.parametrize("form", ["folder", "zip"])
+def test_a_file_is_read_up_to_any_bound_and_not_beyond(form: str, tmp_path: Path) -> None:
+    folder = tmp_path / "bundle"
+    folder.mkdir()
+    (folder / "metadata.csv").write_bytes(b"12345")
+    with open_archive(zipped(folder) if form == "zip" else folder) as archive:
+        assert archive.read("metadata.csv", 5) == b"12345"
+        assert archive.read("metadata.csv", 10**30) == b"12345"
+        with pytest.raises(ValueError, match="5 bytes, more than 4"):
+            archive.read("metadata.csv", 4)
