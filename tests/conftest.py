@@ -12,6 +12,7 @@ import pytest
 from amaxds.compute import backend
 from support.commands import SMALL, amaxds, start_build
 from support.folders import shards_of
+from support.shared import made_once
 
 if TYPE_CHECKING:
     from support.object_store import ObjectStore
@@ -28,33 +29,41 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished build of three layers of the demo network, eight filters each, three steps. Not to be changed."""
-    folder = tmp_path_factory.mktemp("small") / "demo-filter-activations"
-    ended = amaxds("build", folder, *SMALL)
-    assert ended.returncode == 0, ended.stderr
-    return folder
+
+    def make(folder: Path) -> None:
+        ended = amaxds("build", folder / "demo-filter-activations", *SMALL)
+        assert ended.returncode == 0, ended.stderr
+
+    return made_once(tmp_path_factory, "small", make) / "demo-filter-activations"
 
 
 @pytest.fixture(scope="session")
 def report(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of the small build. Not to be changed."""
-    out = tmp_path_factory.mktemp("report") / "report"
-    ended = amaxds("report", small, out)
-    assert (ended.returncode, ended.stderr) == (0, "")
-    assert ended.stdout == f"{out}: look at {out / 'index.html'}\n"
-    return out
+
+    def make(folder: Path) -> None:
+        out = folder / "report"
+        ended = amaxds("report", small, out)
+        assert (ended.returncode, ended.stderr) == (0, "")
+        assert ended.stdout == f"{out}: look at {out / 'index.html'}\n"
+
+    return made_once(tmp_path_factory, "report", make) / "report"
 
 
 @pytest.fixture(scope="session")
 def unfinished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The small build with all its shards, stopped by a refused write while it was packaged. Not to be changed."""
-    folder = tmp_path_factory.mktemp("unfinished") / "demo-filter-activations"
-    process = start_build(folder, *SMALL, file_size=250_000)
-    errors = process.communicate(timeout=300)[1]
-    assert process.returncode == 3, errors
-    assert "File too large" in errors
-    assert len(shards_of(folder)) == 3
-    assert not (folder / "build.json").exists()
-    return folder
+
+    def make(folder: Path) -> None:
+        out = folder / "demo-filter-activations"
+        process = start_build(out, *SMALL, file_size=250_000)
+        errors = process.communicate(timeout=300)[1]
+        assert process.returncode == 3, errors
+        assert "File too large" in errors
+        assert len(shards_of(out)) == 3
+        assert not (out / "build.json").exists()
+
+    return made_once(tmp_path_factory, "unfinished", make) / "demo-filter-activations"
 
 
 @pytest.fixture(scope="session")

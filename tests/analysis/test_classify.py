@@ -20,6 +20,7 @@ from amaxds.errors import UsageError
 from support.commands import amaxds
 from support.folders import files_of
 from support.forge import sorted_rows
+from support.shared import made_once
 
 Check = Callable[..., None]
 LAYERS = ["block3_conv2", "block4_conv2", "block5_conv1"]
@@ -28,9 +29,12 @@ LAYERS = ["block3_conv2", "block4_conv2", "block5_conv1"]
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A build with dead filters in every split. Not to be changed."""
-    folder = tmp_path_factory.mktemp("dead") / "demo-filter-activations"
-    build = ("--network", "demo", "--recipe", "original", "--steps", 2, "--layers", ",".join(LAYERS), "--filters", "0-31")
-    assert amaxds("build", folder, *build).returncode == 0
+
+    def make(folder: Path) -> None:
+        build = ("--network", "demo", "--recipe", "original", "--steps", 2, "--layers", ",".join(LAYERS), "--filters", "0-31")
+        assert amaxds("build", folder / "demo-filter-activations", *build).returncode == 0
+
+    folder = made_once(tmp_path_factory, "dead", make) / "demo-filter-activations"
     statuses = {(row["split"], row["status"]) for row in sorted_rows(folder, "original")}
     assert len(statuses) == 6
     return folder
@@ -39,11 +43,14 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def classification(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The classification of that build. Not to be changed."""
-    out = tmp_path_factory.mktemp("classification") / "classification"
-    ended = amaxds("classify", small, out)
-    assert (ended.returncode, ended.stderr) == (0, "")
-    assert ended.stdout.endswith(f"{out}: look at {out / 'confusion.png'}\n")
-    return out
+
+    def make(folder: Path) -> None:
+        out = folder / "classification"
+        ended = amaxds("classify", small, out)
+        assert (ended.returncode, ended.stderr) == (0, "")
+        assert ended.stdout.endswith(f"{out}: look at {out / 'confusion.png'}\n")
+
+    return made_once(tmp_path_factory, "classification", make) / "classification"
 
 
 def _stored(folder: Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from support.commands import amaxds
+from support.shared import made_once
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium: install the package chromium")
@@ -25,12 +26,14 @@ LAYERS = ("block1_conv1", "block3_conv1", "block5_conv1")
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of a build of three layers of the demo network under both recipes."""
-    temporary = tmp_path_factory.mktemp("page")
     build = ("--network", "demo", "--recipe", "clear", "--recipe", "original", "--steps", "3", "--layers", ",".join(LAYERS))
-    for command in (("build", temporary / "dataset", *build), ("report", temporary / "dataset", temporary / "report")):
-        ended = amaxds(*command)
-        assert ended.returncode == 0, ended.stderr
-    return temporary / "report"
+
+    def make(folder: Path) -> None:
+        for command in (("build", folder / "dataset", *build), ("report", folder / "dataset", folder / "report")):
+            ended = amaxds(*command)
+            assert ended.returncode == 0, ended.stderr
+
+    return made_once(tmp_path_factory, "page", make) / "report"
 
 
 @pytest.fixture(scope="module")

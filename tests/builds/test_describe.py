@@ -17,6 +17,7 @@ from amaxds.spec.network import VGG16
 from amaxds.spec.recipes import ORIGINAL
 from support.commands import amaxds
 from support.folders import read_rows
+from support.shared import made_once
 
 UNKNOWN = ("seed", "activation_start", "activation", "activation_rank")
 
@@ -24,19 +25,25 @@ UNKNOWN = ("seed", "activation_start", "activation", "activation_rank")
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A dataset with dead filters, and its images as a plain folder."""
-    folder = tmp_path_factory.mktemp("plain")
     arguments = ("--network", "demo", "--recipe", "original", "--layers", "block2_conv1,block5_conv1", "--filters", "0-15")
-    assert amaxds("build", folder / "built", *arguments).returncode == 0
-    assert amaxds("bundle", folder / "built", folder / "bundle").returncode == 0
+
+    def make(folder: Path) -> None:
+        assert amaxds("build", folder / "built", *arguments).returncode == 0
+        assert amaxds("bundle", folder / "built", folder / "bundle").returncode == 0
+
+    folder = made_once(tmp_path_factory, "plain", make)
     return folder / "built", folder / "bundle" / "filterActivations"
 
 
 @pytest.fixture(scope="module")
-def described(plain: tuple[Path, Path]) -> Path:
-    out = plain[0].parent / "described-filters"
-    ended = amaxds("describe", plain[1], out, "--network", "demo")
-    assert ended.returncode == 0, ended.stderr + ended.stdout
-    return out
+def described(plain: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The plain folder, described. Not to be changed."""
+
+    def make(folder: Path) -> None:
+        ended = amaxds("describe", plain[1], folder / "described-filters", "--network", "demo")
+        assert ended.returncode == 0, ended.stderr + ended.stdout
+
+    return made_once(tmp_path_factory, "described", make) / "described-filters"
 
 
 def test_status_is_judged_from_the_pixels_as_the_ascent_knew_it(plain: tuple[Path, Path], described: Path) -> None:

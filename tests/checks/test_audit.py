@@ -16,6 +16,7 @@ from amaxds.dataset.build_reader import require_build_info
 from amaxds.dataset.bundle import bundle
 from support.commands import ROOT, amaxds
 from support.forge import forge, set_image, sorted_rows
+from support.shared import made_once
 
 Row = dict[str, Any]
 Check = Callable[..., None]
@@ -26,10 +27,12 @@ ALL = ("--sample", "99", "--seed", "1")
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A build of four filters of two layers under both recipes."""
-    folder = tmp_path_factory.mktemp("both") / "demo-filter-activations"
-    ended = amaxds("build", folder, *TINY, "--recipe", "original", "--recipe", "clear")
-    assert ended.returncode == 0, ended.stderr
-    return folder
+
+    def make(folder: Path) -> None:
+        ended = amaxds("build", folder / "demo-filter-activations", *TINY, "--recipe", "original", "--recipe", "clear")
+        assert ended.returncode == 0, ended.stderr
+
+    return made_once(tmp_path_factory, "both", make) / "demo-filter-activations"
 
 
 @pytest.mark.parametrize("form", ["folder", "bundle", "zip"])
@@ -126,10 +129,12 @@ def test_forged_evidence_is_found_on_the_same_software_and_on_other(
 @pytest.fixture(scope="module")
 def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same filters of one layer under `clear` with another seed."""
-    folder = tmp_path_factory.mktemp("other") / "other"
-    ended = amaxds("build", folder, *TINY, "--layers", "block1_conv2", "--recipe", "clear", "--seed", "7")
-    assert ended.returncode == 0, ended.stderr
-    return folder
+
+    def make(folder: Path) -> None:
+        ended = amaxds("build", folder / "other", *TINY, "--layers", "block1_conv2", "--recipe", "clear", "--seed", "7")
+        assert ended.returncode == 0, ended.stderr
+
+    return made_once(tmp_path_factory, "other", make) / "other"
 
 
 def _exchanged(both: Path, other: Path, out: Path, filter: int) -> Path:

@@ -24,6 +24,7 @@ from amaxds.spec.selection import make_scope
 from support import naive
 from support.commands import ROOT, amaxds
 from support.folders import hashes
+from support.shared import made_once
 
 pytestmark = pytest.mark.usefixtures("_backend")
 
@@ -170,10 +171,12 @@ SMALL = ("--network", "mobilenet_v2", "--canvas", 64, "--weights", "random", "--
 
 @pytest.fixture(scope="module")
 def mobilenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("networks") / "mobilenet"
-    ended = amaxds("build", folder, *SMALL, "--filters", "0-7")
-    assert ended.returncode == 0, ended.stderr
-    return folder
+
+    def make(folder: Path) -> None:
+        ended = amaxds("build", folder / "mobilenet", *SMALL, "--filters", "0-7")
+        assert ended.returncode == 0, ended.stderr
+
+    return made_once(tmp_path_factory, "mobilenet", make) / "mobilenet"
 
 
 @pytest.mark.system

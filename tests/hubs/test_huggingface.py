@@ -32,11 +32,11 @@ def dataset(small: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def publish(hub: HuggingFaceServer, dataset: Path, tmp_path: Path) -> Publish:
+def publish(hub: HuggingFaceServer, dataset: Path) -> Publish:
     """Publish the dataset to the stand-in, and see that the token is in nothing that is said or kept."""
 
     def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-        settings = {"HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_XET": "1", "HF_TOKEN": hub.token, "HF_HOME": str(tmp_path / "home")}
+        settings = {"HF_TOKEN": hub.token}
         common = ("--to", "huggingface", "--repo", REPO, "--allow-partial")
         ended = amaxds("publish", dataset, *common, *arguments, **settings | environment)
         kept = [path.read_text() for path in dataset.glob("*.json")]
@@ -102,7 +102,7 @@ def test_a_dry_run_and_a_partial_build_touch_no_network(hub: HuggingFaceServer, 
     assert ended.returncode == 0, ended.stderr
     assert "a new repository" in ended.stdout
     assert "add     README.md" in ended.stdout
-    ended = amaxds("publish", dataset, "--to", "huggingface", "--repo", REPO, HF_ENDPOINT=hub.url, HF_TOKEN=hub.token)
+    ended = amaxds("publish", dataset, "--to", "huggingface", "--repo", REPO, HF_TOKEN=hub.token)
     assert ended.returncode == 2
     assert "is a partial build" in ended.stderr
     assert hub.requests == []
@@ -155,8 +155,7 @@ def test_load_dataset_gives_what_was_built_to_someone_without_amaxds(
     hub: HuggingFaceServer, publish: Publish, small: Path, tmp_path: Path
 ) -> None:
     assert publish().returncode == 0
-    environment = {"HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_XET": "1", "HF_TOKEN": hub.token, "HF_HOME": str(tmp_path / "else")}
-    ended = run_program("load_without_amaxds.py", REPO, **environment)
+    ended = run_program("load_without_amaxds.py", REPO, HF_TOKEN=hub.token, HF_HOME=str(tmp_path / "else"))
     assert ended.returncode == 0, ended.stderr
     assert {(layer, filter): digest for layer, filter, digest in json.loads(ended.stdout)} == hashes(small)
 

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from support.huggingface_server import CLIENT
+
 ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(__file__).parent / "programs"
 SMALL = (
@@ -28,6 +30,7 @@ _READ_AT_IMPORT = (
     *("DATASETS_", "DNNL_", "HF_", "JAX_", "KERAS_", "MPL", "NVIDIA_", "ONEDNN_", "OMP_", "PYTHON", "TF_", "XLA_", "XDG_"),
 )
 """How the names of variables begin that libraries read when they are imported, or when they start."""
+_READ_LATER = ("HF_TOKEN",)
 _SET_BY_BACKENDS = ("JAX_", "KERAS_BACKEND", "TF2_", "TF_", "XLA_")
 _FORKED = multiprocessing.get_context("forkserver")
 _FORKED.set_forkserver_preload(["support.preloaded"])
@@ -70,9 +73,11 @@ def _prepare_to_fork() -> None:
 
 
 def _at_import(variables: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in variables.items() if name.startswith(_READ_AT_IMPORT)}
+    found = {name: value for name, value in variables.items() if name.startswith(_READ_AT_IMPORT)}
+    return {name: value for name, value in found.items() if name not in _READ_LATER}
 
 
+os.environ.update(CLIENT)  # For all tests alike, so that commands that ask the Hub can be forked too.
 _VARIABLES_AT_IMPORT = {name: value for name, value in _at_import(os.environ).items() if not name.startswith(_SET_BY_BACKENDS)}
 
 

@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
+import atexit
 import base64
 import hashlib
 import json
 import re
+import shutil
+import socket
 import sys
+import tempfile
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, ClassVar, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from support.huggingface_repo import Commit, Repo, describe
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
+PORT = _free_port()
+"""Where this process's stand-in listens, each time one is started."""
+HOME = Path(tempfile.mkdtemp(prefix="huggingface-"))
+"""The client's own folder, empty when a stand-in is started."""
+atexit.register(shutil.rmtree, HOME, ignore_errors=True)
+CLIENT = {"HF_ENDPOINT": f"http://127.0.0.1:{PORT}", "HF_HUB_DISABLE_XET": "1", "HF_HOME": str(HOME)}
+"""Variables with which the real client, which reads them when it is imported, finds the stand-in."""
 
 Headers = Mapping[str, str]
 NONE: Headers = {}
@@ -266,8 +285,9 @@ class HuggingFaceServer:
         self.lock = threading.Lock()
 
     def __enter__(self) -> Self:
-        self.server = Server(("127.0.0.1", 0), type("BoundHandler", (Handler,), {"hub": self}))
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        shutil.rmtree(HOME, ignore_errors=True)
+        self.server = Server(("127.0.0.1", PORT), type("BoundHandler", (Handler,), {"hub": self}))
+        self.url = CLIENT["HF_ENDPOINT"]
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
         return self
 

@@ -17,6 +17,7 @@ import pytest
 
 from support.commands import amaxds, run_program, start_build
 from support.folders import files_of, shards_of
+from support.shared import made_once
 
 Check = Callable[..., None]
 SCOPE = ("--network", "demo", "--recipe", "original", "--steps", "20")
@@ -75,22 +76,27 @@ def _until(happened: Callable[[], object]) -> None:
 @pytest.fixture(scope="module")
 def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same build by the executor that needs no cluster. Not to be changed."""
-    folder = tmp_path_factory.mktemp("local") / "demo-filter-activations"
-    ended = amaxds("build", folder, *SCOPE, *LAYERS)
-    assert ended.returncode == 0, ended.stderr
-    return folder
+
+    def make(folder: Path) -> None:
+        ended = amaxds("build", folder / "demo-filter-activations", *SCOPE, *LAYERS)
+        assert ended.returncode == 0, ended.stderr
+
+    return made_once(tmp_path_factory, "without-cluster", make) / "demo-filter-activations"
 
 
 @pytest.fixture(scope="module")
 def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same build, stopped with some of its units made. Not to be changed."""
-    folder = tmp_path_factory.mktemp("begun") / "demo-filter-activations"
-    process = start_build(folder, *SCOPE, *LAYERS, "--workers", "1")
-    _until(lambda: shards_of(folder))
-    process.kill()
-    process.communicate()
-    assert 1 <= len(shards_of(folder)) < UNITS
-    return folder
+
+    def make(folder: Path) -> None:
+        out = folder / "demo-filter-activations"
+        process = start_build(out, *SCOPE, *LAYERS, "--workers", "1")
+        _until(lambda: shards_of(out))
+        process.kill()
+        process.communicate()
+        assert 1 <= len(shards_of(out)) < UNITS
+
+    return made_once(tmp_path_factory, "begun", make) / "demo-filter-activations"
 
 
 def _ended(process: subprocess.Popen[str]) -> str:

@@ -16,6 +16,7 @@ from support.commands import amaxds
 from support.folders import files_of
 from support.huggingface_server import HuggingFaceServer
 from support.object_store import ObjectStore
+from support.shared import made_once
 
 Check = Callable[..., None]
 
@@ -31,9 +32,12 @@ SMALL = ("--network", "demo", "--recipe", "original", "--steps", "3", "--layers"
 
 @pytest.fixture(scope="module")
 def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("local") / "out"
-    assert amaxds("build", folder, *SMALL).returncode == 0
-    return folder
+    """The small build under another name. Not to be changed."""
+
+    def make(folder: Path) -> None:
+        assert amaxds("build", folder / "out", *SMALL).returncode == 0
+
+    return made_once(tmp_path_factory, "out", make) / "out"
 
 
 def test_an_upload_that_fails_leaves_no_dataset_and_is_made_up_for(
@@ -103,17 +107,16 @@ def test_a_store_that_refuses_is_said_in_two_lines(store: ObjectStore, command: 
     assert_error(amaxds(command, place, *(SMALL if command == "build" else ())), 3, f"cannot read {place}", "credentials")
 
 
-def test_the_receipt_of_what_is_published_from_a_store_is_left_there(store: ObjectStore, local: Path, tmp_path: Path) -> None:
+def test_the_receipt_of_what_is_published_from_a_store_is_left_there(store: ObjectStore, local: Path) -> None:
     place = store.place("out")
     for file in (path for path in local.rglob("*") if path.is_file()):
         (place / file.relative_to(local)).put(file)
     with HuggingFaceServer() as hub:
-        settings = {"HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_XET": "1", "HF_TOKEN": hub.token, "HF_HOME": str(tmp_path / "home")}
         command = ("publish", place, "--to", "huggingface", "--repo", "owner/out", "--allow-partial")
-        ended = amaxds(*command, **settings)
+        ended = amaxds(*command, HF_TOKEN=hub.token)
         assert ended.returncode == 0, ended.stderr
         assert f"receipt {place}/receipt-huggingface.json" in ended.stdout
         assert "receipt-huggingface.json" in store.names(place)
-        again = amaxds(*command, "--dry-run", **settings)
+        again = amaxds(*command, "--dry-run", HF_TOKEN=hub.token)
     assert "0 to add, 0 to change, 0 to remove" in again.stdout
     assert amaxds("validate", place).returncode == 0

@@ -10,12 +10,11 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from itertools import zip_longest
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import datasets
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from huggingface_hub import metadata_load
 
 from amaxds.builds.shards import WORK
 from amaxds.checks.record_checks import check_rows
@@ -35,6 +34,9 @@ from amaxds.spec.recipes import Recipe
 from amaxds.spec.splits import SPLITS
 from amaxds.storage.files import read_bounded, read_text
 from amaxds.storage.values import abbreviate, differences, reject_duplicate_keys
+
+if TYPE_CHECKING:
+    import datasets
 
 _PARQUET = re.compile(rf"({'|'.join(SPLITS)})-\d{{5}}-of-\d{{5}}\.parquet")
 _SHEET_BYTES = 100_000_000
@@ -154,6 +156,8 @@ def _features_problem(schema: pa.Schema, network: Network) -> str | None:
     for column in due:
         if column.name in stored.names and stored.field(column.name).type != column.type:
             return f"column {column.name} is stored as {stored.field(column.name).type}, expected {column.type}"
+    import datasets
+
     try:
         found = datasets.Features.from_arrow_schema(schema)
         return None if found == wanted and stored.names == due.names else _difference(found, wanted)
@@ -212,6 +216,8 @@ def _check_croissant(path: Path, info: BuildInfo, report: ValidationReport) -> N
 
 def _check_card(path: Path, info: BuildInfo, rows: Sequence[Row], report: ValidationReport) -> None:
     """Render the card again and compare its YAML by value, and its text line by line if all else is valid."""
+    from huggingface_hub import metadata_load
+
     place = "README.md"
     try:
         text = read_text(path / place)

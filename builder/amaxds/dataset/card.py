@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib import resources
-
-import datasets
-import jinja2
-from datasets.info import DatasetInfosDict
-from datasets.utils.metadata import MetadataConfigs
-from huggingface_hub import DatasetCardData
+from typing import TYPE_CHECKING
 
 from amaxds.dataset.build_info import BuildInfo
 from amaxds.dataset.licence import licence_of
@@ -17,11 +12,19 @@ from amaxds.dataset.record import descriptions, stored_types
 from amaxds.dataset.summary import LayerSummary
 from amaxds.spec.recipes import DEFAULT_RECIPE
 
+if TYPE_CHECKING:
+    import datasets
+    from huggingface_hub import DatasetCardData
+
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"))
 
 
 def card_data(network: str, infos: Mapping[str, datasets.DatasetInfo]) -> DatasetCardData:
     """The YAML: licence and tags, one config per recipe with its features and splits."""
+    from datasets.info import DatasetInfosDict
+    from datasets.utils.metadata import MetadataConfigs
+    from huggingface_hub import DatasetCardData
+
     default = default_config(list(infos))
     count = sum(split.num_examples for info in infos.values() for split in info.splits.values())
     data = DatasetCardData(
@@ -54,6 +57,8 @@ def render_card(
     summaries: Sequence[LayerSummary],
 ) -> str:
     """The whole of README.md. The same build gives the same text: no time and no machine is in it."""
+    import jinja2
+
     network = info.network
     default = default_config(list(info.recipes))
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, trim_blocks=True)

@@ -8,17 +8,18 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import datasets
 import pyarrow.parquet as pq
-from datasets.arrow_writer import ParquetWriter
 
 from amaxds.dataset import record
 from amaxds.dataset.record import Row
 from amaxds.spec.network import Network
 from amaxds.spec.splits import SPLITS, split_of
 from amaxds.storage.files import disk_errors, move_whole
+
+if TYPE_CHECKING:
+    import datasets
 
 MOST_BYTES = 500_000_000
 """Of images in one file; a split with more has several files, as the Hub's viewer wants them."""
@@ -42,6 +43,8 @@ def split_writer(folder: Path, network: Network) -> Iterator[Callable[[Row], Non
     Each record goes to the file of its split in `folder`; the files get their names when the context ends without an error.
     DiskError where the disk refuses.
     """
+    from datasets.arrow_writer import ParquetWriter
+
     splits = {(layer.name, filter): split for layer in network.layers for filter, split in split_of(layer).items()}
     parts: dict[str, list[Path]] = {}
     writers: dict[str, ParquetWriter] = {}
@@ -79,6 +82,8 @@ def dataset_info(network: Network, recipe: str, folder: Path) -> datasets.Datase
 
     Read from the files' own metadata. OSError or pyarrow.ArrowException where one is no parquet file.
     """
+    import datasets
+
     splits, size = datasets.SplitDict(), 0
     for split in SPLITS:
         files = [file for name, file in split_files(folder, recipe) if name == split]
