@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,6 +39,8 @@ class Ascended:
     """(n,) the same for the image that the ascent began with."""
     moved: NDArray[np.bool_]
     """(n,) whether any gradient of the image was ever different from zero."""
+    on_the_way: tuple[NDArray[np.float32], ...] = ()
+    """The images (n, canvas, canvas, 3) after the steps that were watched, in their order."""
 
 
 @dataclass(frozen=True)
@@ -87,12 +89,14 @@ class Programs:
         start: NDArray[np.float32],
         schedule: NDArray[np.float32],
         check: Callable[[], None] = lambda: None,
+        watched: Sequence[int] = (),
     ) -> Ascended:
         """Climb one filter of the layer per image, from the parameters start (n, ...) along schedule (n, steps, k), as the
         recipe draws them.
 
         On a GPU all steps are one program. On a CPU, where a loop inside the program is several times slower, each step is a
-        call of one, and `check` is called before it and may raise.
+        call of one, and `check` is called before it and may raise. watched: after which steps, from 0 for the start, the
+        images are kept besides; a GPU then works step by step, too, and may round otherwise.
         """
         import keras
 
@@ -100,18 +104,24 @@ class Programs:
         params = self._forward_in_steps.params(layer), self._forward_in_steps.own_filters(layer, list(filters))
         render = self._render_program(recipe, start)
         score = self._score_program(recipe, layer, (len(filters), side, side, 3), start.dtype)
-        advance = self._advance_program(recipe, layer, params, start, schedule)
+        at_once = self._on_gpu and not watched
+        advance = self._advance_program(recipe, layer, params, start, schedule, at_once)
+        seen: dict[int, NDArray[np.float32]] = {}
         with self._turn:
             state, moved = _before_first_step(recipe, start)
             _, start_activation = self._measure(render, score, layer, filters, state)
-            if self._on_gpu:
+            if at_once:
                 state, moved = advance(params, state, moved, to_device(schedule))
             else:
                 for number in range(recipe.steps):
+                    if number in watched:
+                        seen[number] = keras.ops.convert_to_numpy(render(state[0])[0])
                     check()
                     state, moved = advance(params, state, moved, to_device(schedule[:, number]))
             images, activation = self._measure(render, score, layer, filters, state)
-            return Ascended(images, activation, start_activation, keras.ops.convert_to_numpy(moved))
+            seen[recipe.steps] = images
+            kept = tuple(seen[number] for number in watched)
+            return Ascended(images, activation, start_activation, keras.ops.convert_to_numpy(moved), kept)
 
     def score(self, recipe: AscentRecipe, layer: Layer, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The mean output after ReLU of every filter of the layer over the recipe's window, for 8-bit images (n, h, w, 3) with
@@ -156,16 +166,23 @@ class Programs:
         return self._compile(key, function, lambda: (params, keras.ops.zeros(shape, str(dtype))))
 
     def _advance_program(
-        self, recipe: AscentRecipe, layer: Layer, params: StepParams, start: NDArray[Any], schedule: NDArray[Any]
+        self,
+        recipe: AscentRecipe,
+        layer: Layer,
+        params: StepParams,
+        start: NDArray[Any],
+        schedule: NDArray[Any],
+        at_once: bool,
     ) -> Compiled:
-        """As on a GPU the program of all steps, else that of one."""
+        """The program of all steps at once, or that of one."""
         import keras
 
-        kind, make = ("climb", make_climb) if self._on_gpu else ("step", make_step)
+        kind, make = ("climb", make_climb) if at_once else ("step", make_step)
         function = make(self.network, self._forward_in_steps, recipe, layer)
         key = _Key(kind, start.shape, recipe, layer)
+        inputs = schedule if at_once else schedule[:, 0]
         return self._compile(
-            key, function, lambda: (params, *_before_first_step(recipe, start), keras.ops.convert_to_tensor(schedule))
+            key, function, lambda: (params, *_before_first_step(recipe, start), keras.ops.convert_to_tensor(inputs))
         )
 
     def _compile(self, key: _Key, function: Callable[..., Any], arguments: Callable[[], tuple[Any, ...]]) -> Compiled:
