@@ -41,7 +41,7 @@ def uniformity_index(
     Raises:
         ValueError: For anything else, such as floating-point pixels or an image with an alpha channel.
 
-    Example:
+    Examples:
         >>> row = load_dataset("demo-filter-activations")["train"][0]
         >>> amaxds.uniformity_index(row["image"])
         0.41...

@@ -17,8 +17,9 @@ HEAD = """\
 *This page is written by `python builder/documentation/cli_page.py` from the program itself.*
 
 Exit codes: 0, done; 1, the data is not valid, or it differs; 2, the request is wrong; 3, something outside failed: a
-network, a hub, a disk. After Ctrl-C it is 130, and the same command goes on where it was. An error is two lines on standard error: what
-was wrong, and what to do. `amaxds --debug COMMAND ...` shows a traceback with it, and `amaxds --version` the version.
+network, a hub, a disk. After Ctrl-C it is 130, and the same command goes on where it was. An error is two lines on
+standard error: what was wrong, and what to do. `amaxds --debug COMMAND ...` shows a traceback with it, and
+`amaxds --version` the version.
 
 | command | what it does |
 |---|---|
@@ -29,7 +30,10 @@ def cli_page() -> str:
     """The page as Markdown: a table of the commands, then a section each with its arguments and options."""
     group: Any = typer.main.get_command(app)
     commands = group.commands
-    rows = [f"| [`{name}`](#amaxds-{name}) | {_cell(re.split(r'(?<=[.?]) ', _help(command))[0])} |" for name, command in commands.items()]
+    rows = [
+        f"| [`{name}`](#amaxds-{name}) | {_cell(re.split(r'(?<=[.?]) ', _help(command))[0])} |"
+        for name, command in commands.items()
+    ]
     return HEAD + "\n".join(rows) + "\n" + "".join(_section(name, command) for name, command in commands.items())
 
 

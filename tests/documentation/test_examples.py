@@ -1,39 +1,79 @@
 """Every code block of README.md and of `docs/` does what its page says: run in the page's order, in one folder.
 
-Blocks are run as they stand, but for what the tables below say. In the folder lies `demo-filter-activations`, a small build of the
-demo network, as the tutorial would have left it, unless the page makes it.
+Blocks are run as they stand, but for what the tables below say. In the folder lies `demo-filter-activations`, a small build of
+the demo network in place of the tutorial's, unless the page makes it.
 """
 
 from __future__ import annotations
 
-import json
 import re
+import shlex
 import shutil
 from pathlib import Path
 
 import pytest
 
-from support.commands import ROOT, amaxds
+from support.commands import ROOT, SMALL, amaxds
 from support.examples import LANGUAGES, PAGES, Block, Line, PythonSession, blocks_of, lines_of, parse, shell_lines
 
+DRY_RUN = "amaxds publish demo-filter-activations --to huggingface --to kaggle --repo owner/demo-filter-activations --dry-run"
+VGG16 = "hours of work, and ImageNet weights from the network"
+HUB = "needs an account on a hub; tests/hubs/ publishes to stand-ins"
+STORE = "needs a bucket; tests/system/test_stores.py builds in one"
 NOT_RUN = {
-    "amaxds build --network vgg16": "an hour of work, and weights from the network",
+    "amaxds build --network vgg16": VGG16,
+    "amaxds build --network vgg16 --recipe original --recipe clear": VGG16,
+    "amaxds report vgg16-filter-activations": VGG16,
+    "amaxds classify vgg16-filter-activations": VGG16,
+    "amaxds build --network resnet50 --layers 'conv3_*'": "needs pretrained weights from the network",
+    "amaxds sweep ten.toml": "hours of work, and pretrained weights from the network",
+    "amaxds describe filterActivations described": "needs the study's own download; guides/describing.md has a bundle",
+    "amaxds report described described-report": "needs the study's own download",
+    DRY_RUN.replace("demo", "vgg16"): VGG16,
+    DRY_RUN.removesuffix(" --dry-run"): HUB,
+    "amaxds diff demo-filter-activations owner/name": HUB,
+    "amaxds build s3://bucket/demo-filter-activations --network demo": STORE,
+    "amaxds validate s3://bucket/demo-filter-activations": STORE,
+    "amaxds build --network demo --engine ray --address auto": "needs a running cluster; tests/system/test_cluster.py has one",
 }
 """Commands that are not run, and why. Their arguments are parsed all the same, so every option that they name is there."""
 
+PART = " ".join(SMALL[2:])
 SHORTENED = {
-    "amaxds build --network demo": "--layers block1_conv1,block3_conv1 --filters 0-7 --steps 2",
+    "amaxds build --network demo": PART,
+    "amaxds build --network demo --engine ray": f"ray-filter-activations {PART}",
+    "KERAS_BACKEND=jax amaxds build --network demo": f"jax-filter-activations {PART}",
+    "amaxds build both --network demo --recipe clear --recipe original --layers 'block*_conv2' --filters 0-7": "--steps 2",
+    "amaxds build --network mine.keras --layers corners": "--steps 2",
+    DRY_RUN: "--allow-partial",
 }
-"""Commands that take a minute or more, and what is added so that they take seconds."""
+"""Commands to which something is added: most would take a minute or more, and the build that lies there is a partial one."""
 
-IN_SYSTEM: set[str] = set()
-"""Commands that take longer than the tests of every day may: run with `-m system`, parsed without."""
+VARIABLES = {DRY_RUN: {"HF_TOKEN": "hf_of_nobody", "KAGGLE_API_TOKEN": "of-nobody"}}
+"""What is set for a command: a dry run touches no network, but a token has to be there."""
+
+IN_SYSTEM = {
+    'amaxds.synthesise("demo", "block3_conv1", filters=[5, 6])',
+    DRY_RUN,
+    "amaxds audit demo-filter-activations --seed 1",
+    "amaxds audit demo-filter-activations --sample 26",
+    "amaxds build both --network demo --recipe clear --recipe original --layers 'block*_conv2' --filters 0-7",
+    "amaxds classify demo-filter-activations",
+    "amaxds report demo-filter-activations",
+    "amaxds sweep ten.toml --plan --hours 2",
+    "amaxds build --network vgg16 --plan",
+    "amaxds build --network vgg16 --recipe original --recipe clear --plan",
+    *("docs/guides/networks.md", "docs/guides/ray-and-gpus.md", "docs/python-api.md"),
+}
+"""Commands, calls, and pages with all that is on them, that take longer than the tests of every day may: they run with
+`-m system`, and are parsed and compiled without."""
 
 OTHER_PROGRAMS = ("python", "pip", "ray", "git", "mkdocs")
-"""Lines that begin so are not run either: they install, test, measure, or start a cluster. Extras and files that they name are there."""
+"""Lines that begin so are not run either: they install, test, measure, or start a cluster. Extras and files that they name
+are there."""
 
-OWN_DATASET = {"README.md", "docs/tutorial.md", "docs/index.md"}
-"""Pages that make `demo-filter-activations` themselves."""
+BUILDS_FIRST = {"README.md": True, "docs/tutorial.md": False, "docs/python-api.md": False}
+"""Pages that make `demo-filter-activations` themselves: always, or with `-m system` only; without, they find it finished."""
 
 
 def _run(line: Line, folder: Path, system: bool) -> None:
@@ -43,42 +83,54 @@ def _run(line: Line, folder: Path, system: bool) -> None:
             parse(part)
             continue
         assert part.words[0] == "amaxds", text
-        more = SHORTENED.get(text, "").split()
-        ended = amaxds(*part.words[1:], *more, cwd=folder, HF_HOME=str(folder), **part.variables)
-        assert ended.returncode == 0, f"{text}\n{ended.stdout}\n{ended.stderr}"
+        more = shlex.split(SHORTENED.get(text, ""))
+        ended = amaxds(*part.words[1:], *more, cwd=folder, **part.variables, **VARIABLES.get(text, {}))
+        assert ended.returncode == part.exit_code, f"{text}\n{ended.stdout}\n{ended.stderr}"
 
 
 def _run_page(page: str, folder: Path, system: bool) -> None:
     with PythonSession(folder) as session:
         for block in blocks_of(page):
-            if block.language == "python":
-                session.run(block)
-            elif block.title:
+            if block.title:
                 (folder / block.title).write_text(block.text)
-            elif block.language == "sh":
-                for line in lines_of(block):
-                    _run(line, folder, system)
+            for line in lines_of(block):
+                _run(line, folder, system)
+            if block.language == "python" and (system or not IN_SYSTEM & set(block.text.splitlines())):
+                session.run(block)
 
 
 @pytest.fixture
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """The folder that the page's blocks run in."""
     page: str = request.node.callspec.params["page"]
-    if page not in OWN_DATASET and any(block.language in ("python", "sh") for block in blocks_of(page)):
+    system = request.node.get_closest_marker("system") is not None
+    if not (page in BUILDS_FIRST and (BUILDS_FIRST[page] or system)):
         shutil.copytree(request.getfixturevalue("small"), tmp_path / "demo-filter-activations")
     return tmp_path
 
 
-WITH_BLOCKS = [page for page in PAGES if blocks_of(page)]
+WITH_BLOCKS = [page for page in PAGES if any(block.language != "text" for block in blocks_of(page))]
 
 
-@pytest.mark.parametrize("page", WITH_BLOCKS)
+@pytest.mark.parametrize("page", [page for page in WITH_BLOCKS if page not in IN_SYSTEM])
 def test_blocks_run(page: str, folder: Path) -> None:
     _run_page(page, folder, system=False)
 
 
+@pytest.mark.parametrize("page", [page for page in WITH_BLOCKS if page in IN_SYSTEM])
+def test_blocks_are_read(page: str) -> None:
+    for block in blocks_of(page):
+        for line in lines_of(block):
+            for part in line.parts:
+                parse(part)
+        if block.language == "python":
+            compile(block.text, page, "exec")
+
+
 @pytest.mark.system
-@pytest.mark.parametrize("page", [page for page in WITH_BLOCKS if IN_SYSTEM & {each.text for each in shell_lines(page)}])
+@pytest.mark.parametrize(
+    "page", [page for page in WITH_BLOCKS if IN_SYSTEM & {page, *(each.text for each in shell_lines(page))}]
+)
 def test_blocks_that_take_longer_run(page: str, folder: Path) -> None:
     _run_page(page, folder, system=True)
 
@@ -92,7 +144,8 @@ def test_no_block_escapes(page: str) -> None:
 
 
 def test_exceptions_are_of_lines_that_are_there() -> None:
-    there = {part.text for page in PAGES for line in shell_lines(page) for part in line.parts}
+    there = {*PAGES, *(part.text for page in PAGES for line in shell_lines(page) for part in line.parts)}
+    there |= {line for page in PAGES for block in blocks_of(page) for line in block.text.splitlines()}
     assert {*NOT_RUN, *SHORTENED, *IN_SYSTEM} - there == set()
     assert all(NOT_RUN.values())
 

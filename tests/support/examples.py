@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import re
@@ -42,10 +43,12 @@ class Line:
     """A line of a `sh` block, without its comment; what a backslash breaks is one line."""
 
     text: str
+    exit_code: int = 0
+    """As the line's comment says: `amaxds validate edited  # exit code 1`."""
 
     @property
     def parts(self) -> list[Line]:
-        return [Line(part) for part in self.text.split(" && ")]
+        return [Line(part, self.exit_code) for part in self.text.split(" && ")]
 
     @property
     def variables(self) -> dict[str, str]:
@@ -62,20 +65,24 @@ def blocks_of(page: str) -> list[Block]:
     text = (ROOT / page).read_text(encoding="utf-8")
     found = re.finditer(r'^( *)```(\w*)(?: title="([^"]+)")?\n(.*?)^\1```$', text, re.MULTILINE | re.DOTALL)
     return [
-        Block(page, text[: each.start()].count("\n") + 1, each[2], each[3], re.sub(f"^{each[1]}", "", each[4], flags=re.MULTILINE))
+        Block(
+            page, text[: each.start()].count("\n") + 1, each[2], each[3], re.sub(f"^{each[1]}", "", each[4], flags=re.MULTILINE)
+        )
         for each in found
     ]
 
 
 def lines_of(block: Block) -> list[Line]:
-    """The commands of a `sh` block."""
-    joined = block.text.replace("\\\n", " ")
-    stripped = (re.sub(r"\s+#.*", "", line).strip() for line in joined.splitlines())
-    return [Line(line) for line in stripped if line and not line.startswith("#")]
+    """The commands of a block; none unless it is `sh`."""
+    if block.language != "sh":
+        return []
+    found = (re.fullmatch(r"(.*?)(?:\s*#(.*))?", line) for line in block.text.replace("\\\n", " ").splitlines())
+    codes = ((each[1].strip(), re.search(r"exit code (\d+)", each[2] or "")) for each in found if each)
+    return [Line(text, int(code[1]) if code else 0) for text, code in codes if text]
 
 
 def shell_lines(page: str) -> list[Line]:
-    return [line for block in blocks_of(page) if block.language == "sh" for line in lines_of(block)]
+    return [line for block in blocks_of(page) for line in lines_of(block)]
 
 
 def parse(line: Line) -> None:
@@ -106,20 +113,25 @@ def _extras() -> set[str]:
 
 
 class PythonSession:
-    """A Python of its own, in which the blocks of a page run one after the other, as in a notebook."""
+    """A Python of its own, in which the blocks of a page run one after the other, as in a notebook. The first one starts it."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @functools.cached_property
+    def _blocks(self) -> Connection:
         prepare_to_fork()
-        self._ours, theirs = FORKED.Pipe()
-        self._process = FORKED.Process(target=_interpret, args=(theirs, str(folder)))
+        ours, theirs = FORKED.Pipe()
+        self._process = FORKED.Process(target=_interpret, args=(theirs, str(self._folder)))
         self._process.start()
         theirs.close()
+        return ours
 
     def run(self, block: Block) -> str:
         """What it prints. AssertionError with the traceback where it raises."""
         place = f"{block.page}, line {block.line}"
-        self._ours.send((block.text, place))
-        printed, failure = self._ours.recv()
+        self._blocks.send((block.text, place))
+        printed, failure = self._blocks.recv()
         assert failure is None, f"{place}\n{printed}\n{failure}"
         return str(printed)
 
@@ -127,15 +139,18 @@ class PythonSession:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._ours.close()
-        self._process.join(20)
-        if self._process.is_alive():
-            self._process.kill()
+        if "_blocks" in vars(self):
+            self._blocks.close()
+            self._process.join(20)
+            if self._process.is_alive():
+                self._process.kill()
 
 
 def _interpret(blocks: Connection, folder: str) -> None:
+    import datasets
+
     os.chdir(folder)
-    os.environ["HF_HOME"] = folder
+    datasets.config.HF_DATASETS_CACHE = os.path.join(folder, ".cache")  # It was imported before, and has read its variables.
     namespace: dict[str, Any] = {"__name__": "__main__"}
     for text, place in _received(blocks):
         printed, failure = io.StringIO(), None

@@ -28,7 +28,7 @@ def validate(path: DatasetLike) -> ValidationReport:
         UsageError: If nothing is there.
         HubError: If it cannot be fetched from a hub. StoreError: the same from a store.
 
-    Example:
+    Examples:
         >>> amaxds.validate("demo-filter-activations").valid
         True
     """
@@ -68,7 +68,7 @@ def audit(
         UsageError: If the images were made elsewhere, or with other weights.
         NotFoundOnline: If pretrained weights cannot be downloaded.
 
-    Example:
+    Examples:
         >>> amaxds.audit("demo-filter-activations", sample=26).passed
         True
     """
@@ -102,7 +102,7 @@ def diff(before: DatasetLike, after: DatasetLike) -> Difference:
     Raises:
         UsageError: If one of them cannot be read.
 
-    Example:
+    Examples:
         >>> amaxds.diff("demo-filter-activations", "owner/name").nothing
         False
     """

@@ -70,7 +70,7 @@ def report(
         UsageError: If `out` holds something else, or `weights` are not the dataset's.
         DiskError: If `out` cannot be written.
 
-    Example:
+    Examples:
         >>> amaxds.report("demo-filter-activations").page
         PosixPath('report/index.html')
     """
@@ -119,7 +119,7 @@ def classify(
         UsageError: If there are too few images or layers, `out` holds something else, or a model is not known.
         DiskError: If `out` cannot be written.
 
-    Example:
+    Examples:
         >>> found = amaxds.classify("demo-filter-activations", models="cnn")
         >>> found.results[0].scores["living"].accuracy
         0.18...

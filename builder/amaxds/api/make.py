@@ -81,7 +81,7 @@ def synthesise(
         NotFoundOnline: If pretrained weights cannot be downloaded.
         OutOfMemory: If the machine has too little memory.
 
-    Example:
+    Examples:
         >>> images = amaxds.synthesise("vgg16", "block5_conv3", filters=[5, 6], frames=24)
         >>> images[0].activation_start, images[0].activation
         (0.0..., 9.5...)
@@ -157,7 +157,7 @@ def build(
         OutOfMemory: If the machine has too little memory.
         KeyboardInterrupt: If it is interrupted. What is finished is kept.
 
-    Example:
+    Examples:
         >>> dataset = amaxds.build("demo", layers="block3_*", filters=range(8))
         >>> len(dataset), dataset["block3_conv1", 5].status
         (24, 'alive')
@@ -229,7 +229,7 @@ def describe(
         UsageError: If the folder has no such files, or others than the network has filters.
         InvalidDataset: If validation finds something in the finished dataset; `error.report` has it.
 
-    Example:
+    Examples:
         >>> amaxds.describe("filterActivations", "described", "vgg16").to_pandas().status.value_counts()
     """
     from amaxds.hubs.opened import Dataset
@@ -262,7 +262,7 @@ def open_dataset(path: DatasetLike) -> Dataset:
         UsageError: If nothing is there, or it is no dataset.
         HubError: If it cannot be fetched from a hub. StoreError: the same from a store.
 
-    Example:
+    Examples:
         >>> with amaxds.open_dataset("demo-filter-activations") as dataset:
         ...     dataset["block3_conv1", 5].activation
         1.7...

@@ -32,7 +32,7 @@ def bundle(path: DatasetLike, out: str | os.PathLike[str], *, recipe: str | None
         UsageError: If `out` is there already, or the dataset has no such recipe.
         DiskError: If `out` cannot be written.
 
-    Example:
+    Examples:
         >>> amaxds.bundle("demo-filter-activations", "bundle")
         'clear'
     """
@@ -80,7 +80,7 @@ def publish(
         UsageError: If a hub would not take it, before anything is sent to any of them.
         HubError: If a hub refuses or cannot be reached, and where what arrived is not what was sent.
 
-    Example:
+    Examples:
         >>> amaxds.publish("demo-filter-activations", "huggingface", "owner/demo-filter-activations", dry_run=True)
     """
     options = dataset_name(path), recipe_names(to), repo, public, message, allow_partial, gallery, dry_run
