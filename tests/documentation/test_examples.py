@@ -68,35 +68,44 @@ IN_SYSTEM = {
 """Commands, calls, and pages with all that is on them, that take longer than the tests of every day may: they run with
 `-m system`, and are parsed and compiled without."""
 
-OTHER_PROGRAMS = ("python", "pip", "ray", "git", "mkdocs")
-"""Lines that begin so are not run either: they install, test, measure, or start a cluster. Extras and files that they name
-are there."""
-
 BUILDS_FIRST = {"README.md": True, "docs/tutorial.md": False, "docs/python-api.md": False}
 """Pages that make `demo-filter-activations` themselves: always, or with `-m system` only; without, they find it finished."""
 
 
-def _run(line: Line, folder: Path, system: bool) -> None:
+def _run(line: Line, folder: Path, system: bool) -> str:
+    """Run the commands of a line, or parse them; what the last one prints where it is `amaxds validate`, whose output is short
+    and does not depend on how long a build was let run."""
+    printed = ""
     for part in line.parts:
         text = part.text
-        if text in NOT_RUN or (text in IN_SYSTEM and not system) or part.words[0] in OTHER_PROGRAMS:
+        # `python` installs, tests, or measures: the extras and files that it names are there.
+        if text in NOT_RUN or (text in IN_SYSTEM and not system) or part.words[0] == "python":
             parse(part)
             continue
         assert part.words[0] == "amaxds", text
         more = shlex.split(SHORTENED.get(text, ""))
         ended = amaxds(*part.words[1:], *more, cwd=folder, **part.variables, **VARIABLES.get(text, {}))
         assert ended.returncode == part.exit_code, f"{text}\n{ended.stdout}\n{ended.stderr}"
+        printed = ended.stdout if part.words[1] == "validate" else ""
+    return printed
 
 
 def _run_page(page: str, folder: Path, system: bool) -> None:
+    """Run a page's blocks. What they print is in the `text` block that follows, but for the numbers."""
+    blocks = blocks_of(page)
     with PythonSession(folder) as session:
-        for block in blocks_of(page):
+        for block, following in zip(blocks, [*blocks[1:], None], strict=True):
             if block.title:
                 (folder / block.title).write_text(block.text)
-            for line in lines_of(block):
-                _run(line, folder, system)
+            printed = "".join([_run(line, folder, system) for line in lines_of(block)])
             if block.language == "python" and (system or not IN_SYSTEM & set(block.text.splitlines())):
-                session.run(block)
+                printed = session.run(block)
+            if printed and following and following.language == "text":
+                assert _without_numbers(printed) == _without_numbers(following.text), f"{page}, line {following.line}"
+
+
+def _without_numbers(text: str) -> list[str]:
+    return re.sub(r"\d+(\.\d+)?", "0", text).split()
 
 
 @pytest.fixture
