@@ -73,8 +73,7 @@ def filter_numbers(filters: Filters | None) -> str | None:
 
     if filters is None or isinstance(filters, str):
         return filters
-    numbers = [filters] if isinstance(filters, int) else list(filters)
-    return write_filters(sorted({_whole(number, "filter") for number in numbers}))
+    return write_filters(sorted(set(several(filters, "filter"))))
 
 
 def several(value: Any, name: str) -> tuple[int, ...]:

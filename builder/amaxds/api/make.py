@@ -90,13 +90,14 @@ def synthesise(
     from amaxds.builds.on_demand import ImageChoice, NetworkChoice, make_images
     from amaxds.compute import environment
     from amaxds.dataset.filter_image import FilterImage, FilterImages
+    from amaxds.spec.network import NETWORKS
 
     numbers, names = filter_numbers(filters), layer_patterns(layers)
     with model_file(network) as model, model_file(weights) as file:
         chosen = NetworkChoice(model, file, canvas, preprocessing, precision)
         wanted = ImageChoice(recipe_names(recipe), names, numbers, several(seed, "seed"), steps, batch_size, frames)
-        # The process that is kept was told these when it was started.
-        keep = workers, model, os.getcwd(), tuple(environment.variables().items())
+        # What a process has settled once it has started.
+        keep = workers, NETWORKS.get(model), os.getcwd(), tuple(environment.variables().items())
         rows = run_apart(make_images, progress, keep, chosen, wanted, workers)
     return FilterImages([FilterImage.of_row(row) for row in rows])
 

@@ -1,0 +1,16 @@
+"""A program that builds with the library, is interrupted meanwhile, and then builds again."""
+
+import signal
+import sys
+
+import amaxds
+
+HANDLED = signal.SIGINT, signal.SIGTERM
+before = [signal.getsignal(number) for number in HANDLED]
+try:
+    amaxds.build("demo", sys.argv[1], layers="block5_*", filters=range(16))
+except KeyboardInterrupt:
+    print("KeyboardInterrupt")
+    if [signal.getsignal(number) for number in HANDLED] == before:
+        print("the handlers are as before")
+    print(len(amaxds.build("demo", sys.argv[1], layers="block5_*", filters=range(16))), "images")
