@@ -52,7 +52,7 @@ def test_several_recipes_and_seeds_make_an_image_each(here: None) -> None:
 
 
 REFUSED = {
-    "network": ({"network": "vgg61"}, "unknown network 'vgg61'", "Did you mean 'vgg16'"),
+    "network": ({"network": "vgg61"}, "unknown network 'vgg61'", "'vgg16'?"),
     "layer": ({"layers": "blok3_conv1"}, "no layer of demo matches 'blok3_conv1'", "Did you mean 'block3_conv1'"),
     "filter": ({"layers": "block1_conv1", "filters": 8}, "filter 8 is out of range", "filters 0 to 7"),
     "half a filter": ({"filters": 1.5}, "filter 1.5 is no whole number", "such as 5"),
@@ -87,7 +87,7 @@ def test_a_built_dataset_is_opened(small: Path, tmp_path: Path, here: None) -> N
     (copy / "README.md").write_text("Another.")
     with pytest.raises(amaxds.errors.InvalidDataset) as raised:
         amaxds.build("demo", copy, layers="block1_conv1,block2_conv2,block3_conv1", **options)
-    assert [each.rule for each in raised.value.report.findings] == ["card"]
+    assert {each.rule for each in raised.value.report.findings} == {"card"}
 
 
 def test_described_images_are_a_dataset(small: Path, tmp_path: Path, here: None) -> None:
@@ -119,9 +119,9 @@ def test_an_interrupted_build_raises_keyboard_interrupt_and_resumes_to_the_same_
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
-    assert out == "KeyboardInterrupt\nthe handlers are as before\n48 images\n"
+    assert out == "KeyboardInterrupt\nthe handlers are as before\n6 images\n"
     assert "images are there already" in err
-    amaxds.build("demo", folders[1], layers="block5_*", filters=range(16), progress=False)
+    amaxds.build("demo", folders[1], recipes="original", layers="block4_conv1", batch_size=1, filters="0-5", progress=False)
     assert amaxds.diff(*folders).nothing
     for file in sorted(folders[1].rglob("*.p*")):
         assert (folders[0] / file.relative_to(folders[1])).read_bytes() == file.read_bytes()
