@@ -14,7 +14,7 @@ from __future__ import annotations
 TYPE_CHECKING = False  # As in `typing`, which takes longer to load than all that is here.
 
 if TYPE_CHECKING:
-    from amaxds import errors
+    from amaxds import errors, objectives
     from amaxds.api.check import audit, diff, validate
     from amaxds.api.look import classify, report
     from amaxds.api.make import build, describe, open_dataset, synthesise
@@ -37,6 +37,7 @@ __all__ = [
     "describe",
     "diff",
     "errors",
+    "objectives",
     "open_dataset",
     "publish",
     "report",
@@ -64,8 +65,8 @@ def __getattr__(name: str) -> object:
         from importlib.metadata import version
 
         return version("amaxds")
-    if name == "errors":
-        return importlib.import_module("amaxds.errors")
+    if name in ("errors", "objectives"):
+        return importlib.import_module(f"amaxds.{name}")
     if name not in _PLACES:
         raise AttributeError(f"module 'amaxds' has no attribute {name!r}")
     found: object = getattr(importlib.import_module(_PLACES[name]), name)

@@ -35,7 +35,7 @@ def test_the_tutorial_runs_and_shows_its_pictures(tmp_path: Path) -> None:
     assert all(cell.get("outputs", []) == [] for cell in notebook.cells)
     outputs = outputs_of(notebook, tmp_path)
     shown = [each.data for cell in outputs for each in cell if each.output_type in ("execute_result", "display_data")]
-    assert sum(data.get("text/html", "").count("<img") for data in shown) == 8 + 4 + 8
+    assert sum(data.get("text/html", "").count("<img") for data in shown) == 8 + 4 + 2 + 8
     pictures = [data["image/png"] for data in shown if "image/png" in data]
     assert len(pictures) == 2  # One image, and the grid of both recipes.
     for each in pictures:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import keras
 
     from amaxds.hubs.opened import Dataset
+    from amaxds.spec.objective import Objective
 
     NetworkLike: TypeAlias = str | os.PathLike[str] | keras.Model
     WeightsLike: TypeAlias = str | os.PathLike[str] | keras.Model
@@ -79,6 +80,23 @@ def filter_numbers(filters: Filters | None) -> str | None:
 def several(value: Any, name: str) -> tuple[int, ...]:
     """One whole number or several, as a tuple."""
     return tuple(_whole(each, name) for each in (value if isinstance(value, Iterable) else [value]))
+
+
+def as_objectives(
+    objective: Objective | Sequence[Objective], layers: Layers | None, filters: Filters | None
+) -> tuple[Objective, ...]:
+    """One objective or several, as a tuple; UsageError where layers or filters are given, too."""
+    from amaxds.spec.objective import Objective
+
+    if layers is not None or filters is not None:
+        raise UsageError("an objective has its own layers and filters.", "Leave out layers and filters, or the objective.")
+    found = (objective,) if isinstance(objective, Objective) else tuple(objective)
+    for each in found:
+        if not isinstance(each, Objective):
+            raise UsageError(f"{type(each).__name__} is no objective.", "Make one with a function of amaxds.objectives.")
+    if not found:
+        raise UsageError("there is no objective.", "Give one or several.")
+    return found
 
 
 def recipe_names(recipes: str | Sequence[str]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from amaxds.api.arguments import (
     Filters,
     Layers,
+    as_objectives,
     dataset_name,
     filter_numbers,
     layer_patterns,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from amaxds.checks.rules import ValidationReport
     from amaxds.dataset.filter_image import FilterImages
     from amaxds.hubs.opened import Dataset
+    from amaxds.spec.objective import Objective
     from amaxds.spec.plan import Plan
 
 
@@ -34,6 +36,7 @@ def synthesise(
     layers: Layers | None = None,
     filters: Filters | None = None,
     *,
+    objective: Objective | Sequence[Objective] | None = None,
     recipe: str | Sequence[str] = "clear",
     seed: int | Iterable[int] = 0,
     steps: int | None = None,
@@ -60,6 +63,7 @@ def synthesise(
             in memory, functional or sequential, of Keras's own layers.
         layers: Layers as names or patterns: `"block5_conv3"`, `"block5_*,block1_conv1"`, or a list of such. By default all.
         filters: Filters by number: `5`, `[5, 6]`, `range(8)` or `"0-15,40"`. By default all of each layer.
+        objective: What the images are to excite instead of one filter each, from `amaxds.objectives`, or several of them.
         recipe: How they are made: `clear` or `original`, or several of them.
         seed: Seed of all randomness, or several, each of which makes another image of each filter.
         steps: Steps of the ascent instead of the recipe's own.
@@ -74,7 +78,8 @@ def synthesise(
         progress: Whether to show a progress bar.
 
     Returns:
-        The images, in the order of seed, recipe, layer and filter.
+        The images, in the order of seed, recipe, layer and filter. Those of an objective have it in place of the layer, no
+            filter, and its value for the activation.
 
     Raises:
         UsageError: If a name or number is not possible. WeightsError: the same of a weights file.
@@ -87,7 +92,7 @@ def synthesise(
         (0.0..., 9.5...)
         >>> images[0].save_animation("filter-5.gif")
     """
-    from amaxds.builds.on_demand import ImageChoice, NetworkChoice, make_images
+    from amaxds.builds.on_demand import ImageChoice, NetworkChoice, make_images, make_objective_images
     from amaxds.compute import environment
     from amaxds.dataset.filter_image import FilterImage, FilterImages
     from amaxds.spec.network import NETWORKS
@@ -98,7 +103,11 @@ def synthesise(
         wanted = ImageChoice(recipe_names(recipe), names, numbers, several(seed, "seed"), steps, batch_size, frames)
         # What a process has settled once it has started.
         keep = workers, NETWORKS.get(model), os.getcwd(), tuple(environment.variables().items())
-        rows = run_apart(make_images, progress, keep, chosen, wanted, workers)
+        if objective is None:
+            rows = run_apart(make_images, progress, keep, chosen, wanted, workers)
+        else:
+            objectives = as_objectives(objective, layers, filters)
+            rows = run_apart(make_objective_images, progress, keep, chosen, wanted, objectives, workers)
     return FilterImages([FilterImage.of_row(row) for row in rows])
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from amaxds.builds.batch_size import with_batch_size_for
 from amaxds.builds.executors.base import Check
 from amaxds.builds.executors.local import LocalExecutor, run_local
-from amaxds.builds.progress import BuildProgress
-from amaxds.builds.synthesis import synthesise
+from amaxds.builds.progress import BuildProgress, counting
+from amaxds.builds.synthesis import synthesise, synthesise_objective
 from amaxds.compute import backend, environment
 from amaxds.compute.machine import cores
 from amaxds.compute.memory import memory_errors, require_memory
@@ -21,6 +21,7 @@ from amaxds.compute.programs import Programs
 from amaxds.dataset.record import Row
 from amaxds.errors import UsageError
 from amaxds.spec.network import Network
+from amaxds.spec.objective import Objective
 from amaxds.spec.plan import Plan, Unit, make_plan
 
 
@@ -59,8 +60,6 @@ def make_images(of: NetworkChoice, wanted: ImageChoice, workers: int | None) -> 
     They are made in the units of a build, so that they have the bits of one. What is compiled stays in this process for the
     next call. Errors are those of a build.
     """
-    if wanted.frames < 0:
-        raise UsageError(f"frames={wanted.frames} is out of range.", "Give the number of images to keep on the way.")
     network = find_network(of.network, of.canvas, of.preprocessing)
     plans = [_plan(network, of, wanted, seed, workers) for seed in wanted.seeds]
     threads = workers or cores()
@@ -75,7 +74,37 @@ def make_images(of: NetworkChoice, wanted: ImageChoice, workers: int | None) -> 
     return rows
 
 
+def make_objective_images(
+    of: NetworkChoice, wanted: ImageChoice, objectives: Sequence[Objective], workers: int | None
+) -> list[Row]:
+    """The rows of the images of the objectives, in the order of seed, recipe and objective. wanted.layers and filters do not
+    count. Errors are those of a build."""
+    network = find_network(of.network, of.canvas, of.preprocessing)
+    first = objectives[0].terms[0].resolved(network)[0].name
+    for term in (term for objective in objectives for term in objective.terms):
+        term.resolved(network)
+    plans = [_plan(network, of, replace(wanted, layers=first, filters=None), seed, workers) for seed in wanted.seeds]
+    threads = workers or cores()
+    backend.start(threads, has_loops(network))
+    tasks = [(plan, recipe, objective) for plan in plans for recipe in plan.recipes for objective in objectives]
+    made: dict[int, list[Row]] = {}
+
+    def make(place: int, check: Check) -> list[Row]:
+        plan, recipe, objective = tasks[place]
+        programs = _programs(of, network, plan.seed if of.weights == "random" else 0, _state_of_files(of))
+        with memory_errors(objective.images, threads):
+            return synthesise_objective(network, programs, recipe, objective, plan.seed, check, wanted.frames)
+
+    with counting("objectives", len(tasks)) as done:
+        for place, rows in run_local(range(len(tasks)), make, threads):
+            made[place] = rows
+            done(1)
+    return [row for place in range(len(tasks)) for row in made[place]]
+
+
 def _plan(network: Network, of: NetworkChoice, wanted: ImageChoice, seed: int, workers: int | None) -> Plan:
+    if wanted.frames < 0:
+        raise UsageError(f"frames={wanted.frames} is out of range.", "Give the number of images to keep on the way.")
     options = (seed, wanted.layers, wanted.filters, wanted.steps, wanted.batch_size, workers, of.precision)
     return make_plan(network, wanted.recipes, *options)
 

@@ -11,7 +11,8 @@ from amaxds.builds.executors.base import Check
 from amaxds.compute.programs import Programs
 from amaxds.dataset.record import Row
 from amaxds.image import Pixels, encode_png, pixels_sha256, uniformity_index
-from amaxds.spec.network import Layer
+from amaxds.spec.network import Layer, Network
+from amaxds.spec.objective import Objective
 from amaxds.spec.plan import Plan, Unit
 from amaxds.spec.recipes import AscentRecipe
 
@@ -43,6 +44,41 @@ def synthesise(plan: Plan, programs: Programs, unit: Unit, check: Check = lambda
         row = of_pixels(recipe.decode(network, ascent.images[slot])) | entries
         rows.append(row | {"frame_pngs": tuple(on_the_way)} if frames else row)
     return rows
+
+
+def synthesise_objective(
+    network: Network,
+    programs: Programs,
+    recipe: AscentRecipe,
+    objective: Objective,
+    seed: int,
+    check: Check = lambda: None,
+    frames: int = 0,
+) -> list[Row]:
+    """Make the images of an objective, and return their rows, with the objective in place of a layer and no filter.
+
+    Each begins as the image of the first term's leading channel would, with a seed of its own: the given one, the next, ...
+    """
+    first = objective.terms[0]
+    index, seeds = network.layer(first.layer).index, range(seed, seed + objective.images)
+    start = np.stack([recipe.start(network, each, index, first.leading) for each in seeds])
+    schedule = np.stack([recipe.schedule(network, each, index, first.leading) for each in seeds])
+    ascent = programs.ascend_objective(recipe, objective, start, schedule, check, watched_steps(recipe.steps, frames))
+    return [
+        of_pixels(recipe.decode(network, ascent.images[slot]))
+        | {
+            "network": network.name,
+            "layer": str(objective),
+            "filter": None,
+            "recipe": recipe.name,
+            "seed": each,
+            "status": "alive" if ascent.moved[slot] else "dead",
+            "activation_start": float(ascent.start_activation[slot]),
+            "activation": float(ascent.activation[slot]),
+            "frame_pngs": tuple(encode_png(recipe.decode(network, images[slot])) for images in ascent.on_the_way),
+        }
+        for slot, each in enumerate(seeds)
+    ]
 
 
 def of_pixels(image: Pixels) -> Row:

@@ -24,6 +24,7 @@ from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
+from amaxds.compute.machine import has_nvidia_gpu
 from amaxds.errors import AmaxdsError, in_words
 
 Arguments = ParamSpec("Arguments")
@@ -138,6 +139,9 @@ def _opened(keep: Hashable | None) -> Iterator[Process]:
     """A process for one call: a new one, or that which is kept."""
     global _kept
     if keep is None:
+        if has_nvidia_gpu():
+            with _lock:
+                close_kept()  # It holds the memory of the GPU.
         process = Process()
         try:
             yield process

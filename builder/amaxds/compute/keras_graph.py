@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from amaxds.compute import environment
 from amaxds.compute.depthwise import convolve, is_depthwise
@@ -67,6 +68,14 @@ class KerasForward:
             kernel[:, :, first : first + width, place] = variables[0][..., filter]
         bias = variables[1][filters] if len(variables) > 1 else np.zeros(len(filters), np.float32)
         return keras.ops.convert_to_tensor(kernel), keras.ops.convert_to_tensor(bias)
+
+    def own_direction(self, layer: Layer, vector: NDArray[np.float32], images: int) -> OwnFilters:
+        """Kernels (h, w, c, n) and biases (n,)."""
+        import keras
+
+        kernels, biases = self.own_filters(layer, list(range(layer.filters)))
+        kernel, bias = (keras.ops.tensordot(each, vector, axes=1) for each in (kernels, biases))
+        return keras.ops.repeat(kernel[..., None], images, axis=-1), keras.ops.repeat(bias[None], images)
 
     def response(self, params: Params, own: OwnFilters, layer: Layer, x: Tensor) -> Tensor:
         """The output before any activation of each image's own filter: (n, height, width).

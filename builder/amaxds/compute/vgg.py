@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from amaxds.compute import environment, winograd
 from amaxds.compute.convolution import DIRECT, WINOGRAD, Form, choose, convolve_one_filter, turned
@@ -59,6 +60,14 @@ class VggForward:
         kernel, bias = self._tensors[f"{layer.name}/kernel"], self._tensors[f"{layer.name}/bias"]
         kernels = np.ascontiguousarray(kernel[..., filters].reshape(9, layer.channels, -1).transpose(2, 0, 1))
         return keras.ops.convert_to_tensor(kernels, self._dtype), keras.ops.convert_to_tensor(bias[filters], self._dtype)
+
+    def own_direction(self, layer: Layer, vector: NDArray[np.float32], images: int) -> OwnFilters:
+        """Kernels (n, 9, c) and biases (n,)."""
+        import keras
+
+        kernel, bias = self._tensors[f"{layer.name}/kernel"] @ vector, self._tensors[f"{layer.name}/bias"] @ vector
+        kernels = np.repeat(kernel.reshape(1, 9, layer.channels), images, axis=0)
+        return keras.ops.convert_to_tensor(kernels, self._dtype), keras.ops.convert_to_tensor([bias] * images, self._dtype)
 
     def response(self, params: Params, own: OwnFilters, layer: Layer, x: Tensor) -> Tensor:
         """The output before ReLU of each image's own filter: (n, height, width)."""
