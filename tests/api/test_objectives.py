@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
 
 import amaxds
 from amaxds.compute.networks import load_weights
-from amaxds.objectives import Objective, channel, direction, diversity, neuron
+from amaxds.objectives import Objective, channel, direction, diversity, neuron, unit
 from amaxds.spec.network import DEMO
 from support.naive import naive_model
 
@@ -112,3 +114,23 @@ def test_what_is_no_objective_is_refused(here: None) -> None:
 def test_objectives_are_written_as_they_are_meant() -> None:
     assert str(channel("a", 1) - channel("b", 2)) == "a/1 - b/2"
     assert str(2 * neuron("a", 1) + -0.5 * direction("b", [1, 2])) == "2 × a/1 at middle,middle - 0.5 × direction in b"
+
+
+def test_a_unit_of_a_head_is_the_models_own_logit(tmp_path: Path, here: None) -> None:
+    convolution = keras.layers.Conv2D(8, 3, strides=2, activation="relu", name="first")
+    head = [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(3, activation="softmax", name="head")]
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Rescaling(1 / 255), convolution, *head])
+    model.save(tmp_path / "headed.keras")
+    options = {"steps": 4, "progress": False}
+    image = amaxds.synthesise(tmp_path / "headed.keras", objective=unit("head", 2), **options)[0]
+    model.layers[-1].activation = keras.activations.linear
+    logit = np.asarray(model(image.pixels[None].astype(np.float32)))[0, 2]
+    assert image.activation == pytest.approx(logit, abs=0.01)
+    assert image.activation > image.activation_start
+    with pytest.raises(amaxds.errors.UsageError, match=r"headed has no dense layer 'heat'\.\nDid you mean 'head'\?"):
+        amaxds.synthesise(tmp_path / "headed.keras", objective=unit("heat", 2), **options)
+    with pytest.raises(amaxds.errors.UsageError, match=r"unit 3 is out of range for head of headed\.\nIt has units 0 to 2"):
+        amaxds.synthesise(tmp_path / "headed.keras", objective=unit("head", 3), **options)
+    with pytest.raises(amaxds.errors.UsageError, match="there is no dense layer 'head'"):
+        made(unit("head", 2))

@@ -80,10 +80,9 @@ def make_objective_images(
     """The rows of the images of the objectives, in the order of seed, recipe and objective. wanted.layers and filters do not
     count. Errors are those of a build."""
     network = find_network(of.network, of.canvas, of.preprocessing)
-    first = objectives[0].terms[0].resolved(network)[0].name
     for term in (term for objective in objectives for term in objective.terms):
         term.resolved(network)
-    plans = [_plan(network, of, replace(wanted, layers=first, filters=None), seed, workers) for seed in wanted.seeds]
+    plans = [_plan(network, of, replace(wanted, layers=None, filters=None), seed, workers) for seed in wanted.seeds]
     threads = workers or cores()
     backend.start(threads, has_loops(network))
     tasks = [(plan, recipe, objective) for plan in plans for recipe in plan.recipes for objective in objectives]

@@ -60,7 +60,8 @@ def synthesise_objective(
     Each begins as the image of the first term's leading channel would, with a seed of its own: the given one, the next, ...
     """
     first = objective.terms[0]
-    index, seeds = network.layer(first.layer).index, range(seed, seed + objective.images)
+    seeds = range(seed, seed + objective.images)
+    index = len(network.layers) if first.dense else network.layer(first.layer).index
     start = np.stack([recipe.start(network, each, index, first.leading) for each in seeds])
     schedule = np.stack([recipe.schedule(network, each, index, first.leading) for each in seeds])
     ascent = programs.ascend_objective(recipe, objective, start, schedule, check, watched_steps(recipe.steps, frames))

@@ -19,8 +19,9 @@ StepParams = tuple[Params, OwnFilters]
 """The network's weights, and kernel and bias of each image's own filter."""
 Value = Callable[[Any, Tensor], Tensor]
 """(params, network input for n images) -> what each of them climbs, (n,)."""
-ObjectiveTerm = tuple[Layer, tuple[int, int] | None, float]
-"""A term's layer, its place there if it is not averaged over the recipe's window, and its weight."""
+ObjectiveTerm = tuple[Layer | str, tuple[int, int] | None, float]
+"""A term's convolution, or the name of its dense layer; its place there if it is not averaged over the recipe's window; and its
+weight."""
 
 
 def make_render(network: Network, recipe: AscentRecipe) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
@@ -51,7 +52,8 @@ def make_objective_value(
 ) -> Value:
     """The same for an objective of several terms, whose params are a list, one of each term.
 
-    diversity: the share of each image's value that is given up where all have the same texture in the first term's layer.
+    diversity: the share of each image's value that is given up where all have the same texture in the first term's layer, where
+    that is a convolution.
     """
     import keras
 
@@ -60,11 +62,15 @@ def make_objective_value(
     def value(params: Sequence[StepParams], x: Tensor) -> Tensor:
         total = 0.0
         for (layer, place, weight), (weights, own) in zip(terms, params, strict=True):
+            if isinstance(layer, str):
+                total += weight * ops.cast(forward.dense_output(weights, own, layer, x), x.dtype)
+                continue
             maps = recipe.averaged(ops.cast(forward.response(weights, own, layer, x), x.dtype))
             total += weight * (_window_mean(maps, recipe.window_margin) if place is None else maps[:, place[0], place[1]])
-        if not diversity:
+        first = terms[0][0]
+        if not diversity or isinstance(first, str):
             return total
-        maps = ops.cast(forward.activated(params[0][0], terms[0][0], x), x.dtype)
+        maps = ops.cast(forward.activated(params[0][0], first, x), x.dtype)
         images, channels = maps.shape[0], maps.shape[-1]
         outputs = ops.reshape(maps, (images, -1, channels))
         grams = ops.reshape(ops.matmul(ops.transpose(outputs, (0, 2, 1)), outputs), (images, -1))

@@ -43,6 +43,12 @@ class ForwardPass(Protocol):
         """Kernel and bias of a weighted sum of the layer's filters, the same for so many images, as `response` takes them.
         vector: the weights, (filters,)."""
 
+    def dense_params(self, name: str, unit: int) -> tuple[Params, OwnFilters]:
+        """The weights for `dense_output` of one unit of a Dense layer; UsageError where the network has none such."""
+
+    def dense_output(self, params: Params, own: OwnFilters, name: str, x: Tensor) -> Tensor:
+        """The output before any activation of that unit, for network input x (n, h, w, 3): (n,)."""
+
     def response(self, params: Params, own: OwnFilters, layer: Layer, x: Tensor) -> Tensor:
         """The output before ReLU of each image's own filter, for network input x (n, h, w, 3): (n, height, width)."""
 

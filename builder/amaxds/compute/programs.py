@@ -140,12 +140,13 @@ class Programs:
         key = _Key("", start.shape, recipe, objective=objective)
 
         def params_of(forward: ForwardPass) -> list[StepParams]:
-            layers = [layer for layer, _, _ in resolved]
-            own = [
-                forward.own_direction(layer, term.vector(layer), len(start))
-                for term, layer in zip(objective.terms, layers, strict=True)
-            ]
-            return [(forward.params(layer), each) for layer, each in zip(layers, own, strict=True)]
+            found = []
+            for term, (layer, _, _) in zip(objective.terms, resolved, strict=True):
+                if isinstance(layer, str):
+                    found.append(forward.dense_params(layer, term.leading))
+                else:
+                    found.append((forward.params(layer), forward.own_direction(layer, term.vector(layer), len(start))))
+            return found
 
         exact = params_of(self._forward)
         value = make_objective_value(self._forward_in_steps, recipe, resolved, objective.diversity)

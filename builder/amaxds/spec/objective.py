@@ -31,9 +31,14 @@ class Term:
     place: Place | None = None
     weight: float = 1.0
     """What the result is multiplied by."""
+    dense: bool = False
+    """Whether the layer is a Dense layer of the model, and the only channel one of its units."""
 
-    def resolved(self, network: Network) -> tuple[Layer, tuple[int, int] | None]:
-        """The layer and the place in it; UsageError where the network has none such."""
+    def resolved(self, network: Network) -> tuple[Layer | str, tuple[int, int] | None]:
+        """The layer, of a Dense layer only the name, and the place in it; UsageError where the network has none such. Dense
+        layers are known only to the network's model."""
+        if self.dense:
+            return self.layer, None
         layer = network.layer(self.layer)
         if not layer.usable:
             raise UsageError(
@@ -150,6 +155,20 @@ def direction(layer: str, vector: Sequence[float] | NDArray[Any]) -> Objective:
     if numbers.ndim != 1 or not np.isfinite(numbers).all() or not numbers.any():
         raise UsageError(f"a direction is a vector, not {numbers.shape}, of finite numbers, not all 0.", "Give one of those.")
     return Objective((Term(layer, tuple(numbers.tolist())),))
+
+
+def unit(layer: str, number: int) -> Objective:
+    """The output of one unit of a Dense layer before its activation, such as a class's logit: for a Keras model file or a
+    `keras.Model`, whose own head is used. `vgg16`, `demo` and the networks of keras.applications have none here.
+
+    Args:
+        layer: The Dense layer's name.
+        number: The unit's number, from 0.
+
+    Example:
+        >>> amaxds.synthesise(model, objective=unit("predictions", 281))
+    """
+    return Objective((Term(layer, _number(number), dense=True),))
 
 
 def diversity(layer: str, filter: int, images: int = 4, strength: float = 1.0) -> Objective:
