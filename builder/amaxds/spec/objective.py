@@ -165,7 +165,7 @@ def unit(layer: str, number: int) -> Objective:
         layer: The Dense layer's name.
         number: The unit's number, from 0.
 
-    Example:
+    Examples:
         >>> amaxds.synthesise(model, objective=unit("predictions", 281))
     """
     return Objective((Term(layer, _number(number), dense=True),))
