@@ -70,8 +70,8 @@ def as_two_recipes(dataset: DatasetReader) -> DatasetReader:
     (only,) = dataset.info.recipes.values()
     recipes = {name: get_recipe(name) for name in ("clear", "original")}
 
-    def rows(recipe: Recipe, layer: Layer) -> list[Row]:
-        return dataset.rows(only, layer)
+    def rows(recipe: Recipe, layer: Layer, images: bool = True) -> list[Row]:
+        return dataset.rows(only, layer, images)
 
     return DatasetReader(dataclasses.replace(dataset.info, recipes=recipes), rows)
 

@@ -16,7 +16,7 @@ FLOORS = (
     {"builds"},
     {"checks", "analysis"},
     {"hubs"},
-    {"api"},
+    {"api", "objectives"},
     {"cli"},
     {"__init__", "__main__"},
 )

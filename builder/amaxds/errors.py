@@ -6,6 +6,8 @@ A message has two lines: what was wrong, with the value, and what to do next.
 from __future__ import annotations
 
 import copyreg
+import difflib
+from collections.abc import Iterable
 from typing import Any
 
 
@@ -79,6 +81,13 @@ class DiskError(AmaxdsError):
 
 class OutOfMemory(AmaxdsError):
     """The machine has less memory than the build's programs need."""
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Of these names the one or two most like `name`, as a question with a space after it; nothing where none is like it."""
+    known = {each.lower(): each for each in names}
+    found = difflib.get_close_matches(name.lower(), known, n=2, cutoff=0.7)
+    return f"Did you mean {' or '.join(repr(known[each]) for each in found)}? " if found else ""
 
 
 def in_words(error: Exception) -> str:

@@ -32,8 +32,8 @@ _READ_AT_IMPORT = (
 """How the names of variables begin that libraries read when they are imported, or when they start."""
 _READ_LATER = ("HF_TOKEN",)
 _SET_BY_BACKENDS = ("JAX_", "KERAS_BACKEND", "TF2_", "TF_", "XLA_")
-_FORKED = multiprocessing.get_context("forkserver")
-_FORKED.set_forkserver_preload(["support.preloaded"])
+FORKED = multiprocessing.get_context("forkserver")
+FORKED.set_forkserver_preload(["support.preloaded"])
 
 
 def amaxds(
@@ -52,8 +52,8 @@ def amaxds(
     with tempfile.TemporaryDirectory() as folder:
         files = [os.path.join(folder, name) for name in ("stdout", "stderr")]
         words = ["amaxds", *map(str, arguments)]
-        _prepare_to_fork()
-        process = _FORKED.Process(target=_command, args=(words, cwd or Path.cwd(), dict(variables), *files))
+        prepare_to_fork()
+        process = FORKED.Process(target=_command, args=(words, cwd or Path.cwd(), dict(variables), *files))
         process.start()
         process.join(timeout)
         if process.exitcode is None:
@@ -65,7 +65,7 @@ def amaxds(
 
 
 @functools.cache
-def _prepare_to_fork() -> None:
+def prepare_to_fork() -> None:
     """Start the process that commands are forked from. It finds its modules by PYTHONPATH alone."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, sys.path)]))

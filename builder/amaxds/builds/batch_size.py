@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from pathlib import Path
 
 from amaxds.builds.executors.base import Executor
 from amaxds.compute import backend, environment
+from amaxds.compute.machine import has_nvidia_gpu
 from amaxds.compute.memory import batch_size_within
 from amaxds.compute.networks import has_loops
 from amaxds.spec.network import Network
@@ -22,7 +22,7 @@ def with_batch_size_for(executor: Executor, plan: Plan) -> Plan:
 
 def _batch_size_on_gpu(network: Network, threads: int) -> int | None:
     """The batch size for the GPU of this process; None if there is no GPU, which is found out without loading a backend."""
-    if not Path("/dev/nvidia0").exists():
+    if not has_nvidia_gpu():
         return None
     backend.start(threads, has_loops(network))
     limit = environment.gpu_bytes()

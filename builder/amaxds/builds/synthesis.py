@@ -11,38 +11,85 @@ from amaxds.builds.executors.base import Check
 from amaxds.compute.programs import Programs
 from amaxds.dataset.record import Row
 from amaxds.image import Pixels, encode_png, pixels_sha256, uniformity_index
-from amaxds.spec.network import Layer
+from amaxds.spec.network import Layer, Network
+from amaxds.spec.objective import Objective
 from amaxds.spec.plan import Plan, Unit
 from amaxds.spec.recipes import AscentRecipe
 
 
-def synthesise(plan: Plan, programs: Programs, unit: Unit, check: Check = lambda: None) -> list[Row]:
-    """Make the images of a unit and return the rows of its wanted filters, in order. `check` is called between steps."""
+def synthesise(plan: Plan, programs: Programs, unit: Unit, check: Check = lambda: None, frames: int = 0) -> list[Row]:
+    """Make the images of a unit and return the rows of its wanted filters, in order. `check` is called between steps.
+
+    frames: so many images on the way, evenly spaced from the start to the end, are in each row as `frame_pngs`.
+    """
     network, recipe, layer = plan.network, unit.recipe, unit.layer
     drawn = [(network, plan.seed, layer.index, filter) for filter in unit.rows]
     start = np.stack([recipe.start(*each) for each in drawn])
     schedule = np.stack([recipe.schedule(*each) for each in drawn])
-    ascent = programs.ascend(recipe, layer, unit.rows, start, schedule, check)
+    ascent = programs.ascend(recipe, layer, unit.rows, start, schedule, check, watched_steps(recipe.steps, frames))
     rows = []
     for filter in unit.wanted:
         slot = unit.rows.index(filter)
-        image = recipe.decode(network, ascent.images[slot])
-        rows.append(
-            {
-                "image": encode_png(image),
-                "network": network.name,
-                "layer": layer.name,
-                "filter": filter,
-                "recipe": recipe.name,
-                "seed": plan.seed,
-                "status": "alive" if ascent.moved[slot] else "dead",
-                "activation_start": float(ascent.start_activation[slot]),
-                "activation": float(ascent.activation[slot]),
-                "uniformity_index": uniformity_index(image),
-                "pixels_sha256": pixels_sha256(image),
-            }
-        )
+        on_the_way = [encode_png(recipe.decode(network, images[slot])) for images in ascent.on_the_way]
+        entries = {
+            "network": network.name,
+            "layer": layer.name,
+            "filter": filter,
+            "recipe": recipe.name,
+            "seed": plan.seed,
+            "status": "alive" if ascent.moved[slot] else "dead",
+            "activation_start": float(ascent.start_activation[slot]),
+            "activation": float(ascent.activation[slot]),
+        }
+        row = of_pixels(recipe.decode(network, ascent.images[slot])) | entries
+        rows.append(row | {"frame_pngs": tuple(on_the_way)} if frames else row)
     return rows
+
+
+def synthesise_objective(
+    network: Network,
+    programs: Programs,
+    recipe: AscentRecipe,
+    objective: Objective,
+    seed: int,
+    check: Check = lambda: None,
+    frames: int = 0,
+) -> list[Row]:
+    """Make the images of an objective, and return their rows, with the objective in place of a layer and no filter.
+
+    Each begins as the image of the first term's leading channel would, with a seed of its own: the given one, the next, ...
+    """
+    first = objective.terms[0]
+    seeds = range(seed, seed + objective.images)
+    index = len(network.layers) if first.dense else network.layer(first.layer).index
+    start = np.stack([recipe.start(network, each, index, first.leading) for each in seeds])
+    schedule = np.stack([recipe.schedule(network, each, index, first.leading) for each in seeds])
+    ascent = programs.ascend_objective(recipe, objective, start, schedule, check, watched_steps(recipe.steps, frames))
+    return [
+        of_pixels(recipe.decode(network, ascent.images[slot]))
+        | {
+            "network": network.name,
+            "layer": str(objective),
+            "filter": None,
+            "recipe": recipe.name,
+            "seed": each,
+            "status": "alive" if ascent.moved[slot] else "dead",
+            "activation_start": float(ascent.start_activation[slot]),
+            "activation": float(ascent.activation[slot]),
+            "frame_pngs": tuple(encode_png(recipe.decode(network, images[slot])) for images in ascent.on_the_way),
+        }
+        for slot, each in enumerate(seeds)
+    ]
+
+
+def of_pixels(image: Pixels) -> Row:
+    """The entries of a row that the pixels decide."""
+    return {"image": encode_png(image), "uniformity_index": uniformity_index(image), "pixels_sha256": pixels_sha256(image)}
+
+
+def watched_steps(steps: int, frames: int) -> list[int]:
+    """After which of so many steps an image is kept, from 0 for the start to the last: `frames` of them, or all."""
+    return sorted({int(step) for step in np.linspace(0, steps, frames).round()} if frames > 1 else {steps} if frames else set())
 
 
 def layer_scores(

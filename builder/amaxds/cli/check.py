@@ -38,7 +38,7 @@ def audit(
     """Make a sample of a dataset's images again and compare. Exit code 0: it is what it says, 1: it is not."""
     from amaxds import api
 
-    report = api.audit(path, sample, seed, weights, workers)
+    report = api.audit(path, sample, seed=seed, weights=weights, workers=workers)
     print_lines(report.as_json() if as_json else report.lines())
     raise typer.Exit(0 if report.passed else InvalidDataset.exit_code)
 

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import typer
 from typer.exceptions import TyperException
 
+from amaxds.compute import apart
 from amaxds.errors import AmaxdsError, InvalidDataset
 
 
@@ -55,6 +56,8 @@ def run(app: typer.Typer) -> NoReturn:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)
     sys.unraisablehook = _on_unraisable
+    apart.claim()
+    os.environ["MPLBACKEND"] = "agg"  # A notebook's kernel names one that works in the kernel alone.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -24,10 +24,10 @@ def report(
     """Write a page with every image, and figures: index, gain, ranks, dead filters, histograms and spectra by layer."""
     from amaxds import api
 
-    reason = api.report(path, out, neighbours, weights, workers)
-    if reason:
-        print(f"amaxds: images most alike are not shown: {reason}", file=sys.stderr)
-    print(f"{out}: look at {out / 'index.html'}")
+    written = api.report(path, out, neighbours=neighbours, weights=weights, workers=workers)
+    if written.no_neighbours:
+        print(f"amaxds: images most alike are not shown: {written.no_neighbours}", file=sys.stderr)
+    print(f"{out}: look at {written.page}")
 
 
 def classify(
@@ -46,11 +46,11 @@ def classify(
     """Can a model tell which layer an image came from? Two baselines, trained and judged on the dataset's splits."""
     from amaxds import api
 
-    results, reason = api.classify(path, out, model or (), weights, seed, workers)
-    if reason:
-        print(f"amaxds: the linear model is left out: {reason}", file=sys.stderr)
+    found = api.classify(path, out, models=model or (), weights=weights, seed=seed, workers=workers)
+    if found.no_linear:
+        print(f"amaxds: the linear model is left out: {found.no_linear}", file=sys.stderr)
     if as_json:
         print((out / "classification.json").read_text(encoding="utf-8"), end="")
         return
-    print_results(results)
+    print_results(found.results)
     print(f"{out}: look at {out / 'confusion.png'}")

@@ -11,7 +11,7 @@ import typer
 
 from amaxds.cli.exits import Signalled
 from amaxds.cli.options import Address, Engine, Workers
-from amaxds.cli.output import print_findings, print_lines, print_plan, print_summary
+from amaxds.cli.output import print_lines, print_plan, print_summary
 
 
 def build(
@@ -45,21 +45,35 @@ def build(
 ) -> None:
     """Make a dataset. Stopped at any moment, the same command goes on where it was."""
     from amaxds import api
-    from amaxds.compute.networks import find_network
-    from amaxds.spec.plan import make_plan
+    from amaxds.builds.on_demand import ImageChoice, NetworkChoice
     from amaxds.spec.recipes import DEFAULT_RECIPE
     from amaxds.storage.location import parse_location
 
-    chosen = find_network(network, canvas, preprocessing)
-    folder = parse_location(f"{chosen.name}-filter-activations" if out is None else out)
-    planned = make_plan(chosen, recipe or [DEFAULT_RECIPE], seed, layers, filters, steps, batch_size, workers, precision)
+    recipes = tuple(recipe or [DEFAULT_RECIPE])
     if plan:
-        print_plan(api.plan_here(planned, workers) if batch_size is None else planned)
+        chosen = NetworkChoice(network, weights, canvas, preprocessing, precision)
+        print_plan(api.plan(chosen, ImageChoice(recipes, layers, filters, (seed,), steps, batch_size), workers))
         return
-    report = api.build(folder, planned, Path(network), weights, workers, engine, address, fill_gpu=batch_size is None)
-    print_findings(report)
-    print_summary(report.summaries)
-    print(f"{folder}: look at {folder / f'contact-sheet-{planned.recipes[0].name}.png'}")
+    dataset = api.build(
+        network,
+        out,
+        recipes=recipes,
+        layers=layers,
+        filters=filters,
+        seed=seed,
+        steps=steps,
+        batch_size=batch_size,
+        weights=weights,
+        canvas=canvas,
+        preprocessing=preprocessing,
+        precision=precision,
+        workers=workers,
+        engine=engine,
+        address=address,
+    )
+    print_summary(dataset.summary)
+    sheet = parse_location(dataset.name) / f"contact-sheet-{dataset.summary[0].recipe}.png"
+    print(f"{dataset.name}: look at {sheet}")
 
 
 def sweep(
@@ -119,11 +133,8 @@ def describe(
 ) -> None:
     """Make a dataset folder of images that were made elsewhere: index, hash, and status judged from the pixels."""
     from amaxds import api
-    from amaxds.compute.networks import find_network
 
-    report = api.describe(folder, out, find_network(network))
-    print_findings(report)
-    print_summary(report.summaries)
+    print_summary(api.describe(folder, out, network).summary)
     print(f"{out}: look at {out / 'contact-sheet-described.png'}")
 
 

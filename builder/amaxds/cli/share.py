@@ -17,7 +17,7 @@ def bundle(
     """Write one recipe of a dataset as a Kaggle dataset: PNG files, metadata.csv, croissant.json, dataset-metadata.json."""
     from amaxds import api
 
-    chosen = api.bundle(path, out, recipe, repo)
+    chosen = api.bundle(path, out, recipe=recipe, repo=repo)
     print(f"{out}: the images of recipe {chosen}")
 
 
@@ -37,9 +37,14 @@ def publish(
 ) -> None:
     """Publish a dataset: validate, show the plan, send what changed, fetch it back and compare."""
     from amaxds import api
-    from amaxds.hubs.registry import get_gallery, get_hub
 
-    hubs = [get_hub(name) for name in to]
-    if gallery:
-        hubs.append(get_gallery(to, dry_run))
-    api.publish(path, hubs, repo, None if public is None else not public, message, allow_partial, dry_run)
+    api.publish(
+        path,
+        to,
+        repo,
+        public=public,
+        message=message,
+        allow_partial=allow_partial,
+        gallery=gallery,
+        dry_run=dry_run,
+    )

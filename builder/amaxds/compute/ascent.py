@@ -5,7 +5,7 @@ Each function here makes one of them for a recipe or a layer. What it makes is a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from amaxds.compute import backend
@@ -17,6 +17,11 @@ from amaxds.spec.recipes.base import State
 Tensor = Any
 StepParams = tuple[Params, OwnFilters]
 """The network's weights, and kernel and bias of each image's own filter."""
+Value = Callable[[Any, Tensor], Tensor]
+"""(params, network input for n images) -> what each of them climbs, (n,)."""
+ObjectiveTerm = tuple[Layer | str, tuple[int, int] | None, float]
+"""A term's convolution, or the name of its dense layer; its place there if it is not averaged over the recipe's window; and its
+weight."""
 
 
 def make_render(network: Network, recipe: AscentRecipe) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
@@ -29,24 +34,67 @@ def make_render(network: Network, recipe: AscentRecipe) -> Callable[[Tensor], tu
     return render
 
 
+def make_value(forward: ForwardPass, recipe: AscentRecipe, layer: Layer) -> Value:
+    """What an image climbs: the mean output of its own filter over the recipe's window."""
+    import keras
+
+    def value(params: StepParams, x: Tensor) -> Tensor:
+        weights, own = params
+        maps = forward.response(weights, own, layer, x)
+        maps = keras.ops.cast(maps, x.dtype)  # The network may compute in another precision.
+        return _window_mean(recipe.averaged(maps), recipe.window_margin)
+
+    return value
+
+
+def make_objective_value(
+    forward: ForwardPass, recipe: AscentRecipe, terms: Sequence[ObjectiveTerm], diversity: float = 0.0
+) -> Value:
+    """The same for an objective of several terms, whose params are a list, one of each term.
+
+    diversity: the share of each image's value that is given up where all have the same texture in the first term's layer, where
+    that is a convolution.
+    """
+    import keras
+
+    ops = keras.ops
+
+    def value(params: Sequence[StepParams], x: Tensor) -> Tensor:
+        total = 0.0
+        for (layer, place, weight), (weights, own) in zip(terms, params, strict=True):
+            if isinstance(layer, str):
+                total += weight * ops.cast(forward.dense_output(weights, own, layer, x), x.dtype)
+                continue
+            maps = recipe.averaged(ops.cast(forward.response(weights, own, layer, x), x.dtype))
+            total += weight * (_window_mean(maps, recipe.window_margin) if place is None else maps[:, place[0], place[1]])
+        first = terms[0][0]
+        if not diversity or isinstance(first, str):
+            return total
+        maps = ops.cast(forward.activated(params[0][0], first, x), x.dtype)
+        images, channels = maps.shape[0], maps.shape[-1]
+        outputs = ops.reshape(maps, (images, -1, channels))
+        grams = ops.reshape(ops.matmul(ops.transpose(outputs, (0, 2, 1)), outputs), (images, -1))
+        grams = grams * ops.rsqrt(ops.maximum(ops.sum(ops.square(grams), axis=1, keepdims=True), 1e-30))
+        alike = (ops.sum(ops.matmul(grams, ops.transpose(grams)), axis=1) - 1.0) / (images - 1)
+        return total - diversity * ops.stop_gradient(ops.abs(total)) * alike
+
+    return value
+
+
 def make_step(
-    network: Network, forward: ForwardPass, recipe: AscentRecipe, layer: Layer
-) -> Callable[[StepParams, State, Tensor, Tensor], tuple[State, Tensor]]:
-    """One step of the ascent: (params, state, moved, inputs) -> the next state and moved.
+    network: Network, recipe: AscentRecipe, value: Value
+) -> Callable[[Any, State, Tensor, Tensor], tuple[State, Tensor]]:
+    """One step of the ascent: (params of the value, state, moved, inputs) -> the next state and moved.
 
     moved (n,) says whether any gradient of the image was ever different from zero; inputs (n, k) is the step's row of each
     image's schedule.
     """
     import keras
 
-    def step(params: StepParams, state: State, moved: Tensor, inputs: Tensor) -> tuple[State, Tensor]:
-        weights, own = params
+    def step(params: Any, state: State, moved: Tensor, inputs: Tensor) -> tuple[State, Tensor]:
 
         def objective(parameters: Tensor) -> Tensor:
-            image = recipe.render(network, parameters, inputs)
-            maps = forward.response(weights, own, layer, recipe.preprocess(network, image))
-            maps = keras.ops.cast(maps, image.dtype)  # The network may compute in another precision.
-            return _window_mean(recipe.averaged(maps), recipe.window_margin)
+            return value(params, recipe.preprocess(network, recipe.render(network, parameters, inputs)))
 
         _, gradient = backend.value_and_gradient(objective)(state[0])
         moved = keras.ops.logical_or(moved, keras.ops.any(gradient != 0, axis=(1, 2, 3)))
@@ -56,14 +104,14 @@ def make_step(
 
 
 def make_climb(
-    network: Network, forward: ForwardPass, recipe: AscentRecipe, layer: Layer
-) -> Callable[[StepParams, State, Tensor, Tensor], tuple[State, Tensor]]:
+    network: Network, recipe: AscentRecipe, value: Value
+) -> Callable[[Any, State, Tensor, Tensor], tuple[State, Tensor]]:
     """All steps of the ascent in a loop: as `make_step`, with the whole schedule (n, steps, k) for inputs."""
     import keras
 
-    step = make_step(network, forward, recipe, layer)
+    step = make_step(network, recipe, value)
 
-    def climb(params: StepParams, state: State, moved: Tensor, schedule: Tensor) -> tuple[State, Tensor]:
+    def climb(params: Any, state: State, moved: Tensor, schedule: Tensor) -> tuple[State, Tensor]:
         def body(number: Tensor, carried: tuple[State, Tensor]) -> tuple[State, Tensor]:
             return step(params, *carried, keras.ops.take(schedule, number, axis=1))
 

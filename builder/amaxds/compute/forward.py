@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from amaxds.compute.weights import Weights
 from amaxds.spec.network import Layer, Network
 
@@ -35,6 +38,16 @@ class ForwardPass(Protocol):
 
     def own_filters(self, layer: Layer, filters: list[int]) -> OwnFilters:
         """Kernel and bias of one filter of the layer for each image, as `response` takes them."""
+
+    def own_direction(self, layer: Layer, vector: NDArray[np.float32], images: int) -> OwnFilters:
+        """Kernel and bias of a weighted sum of the layer's filters, the same for so many images, as `response` takes them.
+        vector: the weights, (filters,)."""
+
+    def dense_params(self, name: str, unit: int) -> tuple[Params, OwnFilters]:
+        """The weights for `dense_output` of one unit of a Dense layer; UsageError where the network has none such."""
+
+    def dense_output(self, params: Params, own: OwnFilters, name: str, x: Tensor) -> Tensor:
+        """The output before any activation of that unit, for network input x (n, h, w, 3): (n,)."""
 
     def response(self, params: Params, own: OwnFilters, layer: Layer, x: Tensor) -> Tensor:
         """The output before ReLU of each image's own filter, for network input x (n, h, w, 3): (n, height, width)."""

@@ -50,9 +50,10 @@ class Convolution:
     """The smaller of height and width of its output."""
 
 
-def find_convolutions(model: Model, canvas: int) -> tuple[Any, list[Convolution]]:
-    """A new graph of the model's computation for images (canvas, canvas, 3): its symbolic input, and its Conv2D layers in
-    graph order. Max pooling, and on a CPU depthwise convolutions, are replaced by our own.
+def find_convolutions(model: Model, canvas: int) -> tuple[Any, list[Convolution], dict[str, tuple[Any, Any]]]:
+    """A new graph of the model's computation for images (canvas, canvas, 3): its symbolic input, its Conv2D layers in graph
+    order, and its Dense layers by name, each with the symbolic tensor that it is called with. Max pooling, and on a CPU
+    depthwise convolutions, are replaced by our own.
 
     UsageError for a model that has no graph, that takes anything else than one RGB image, or none of this size.
     """
@@ -62,6 +63,7 @@ def find_convolutions(model: Model, canvas: int) -> tuple[Any, list[Convolution]
     origins = {id(x): _Origin(Fraction(1), (Fraction(1), Fraction(1)), {})}
     kept, on_cpu = [x], not environment.on_gpu()
     convolutions: dict[str, Convolution] = {}
+    dense: dict[str, tuple[Any, Any]] = {}
 
     def traced(operation: Operation) -> Callable[..., Any]:
 
@@ -75,6 +77,8 @@ def find_convolutions(model: Model, canvas: int) -> tuple[Any, list[Convolution]
                 if operation.data_format != "channels_last":
                     raise UsageError(f"{operation.name} takes channels first.", "Save the model with channels last.")
                 convolutions[operation.name] = Convolution(operation, inputs[0], origin, min(outputs.shape[1:3]))
+            if isinstance(operation, keras.layers.Dense):
+                dense.setdefault(operation.name, (operation, inputs[0]))
             return outputs
 
         return call
@@ -93,7 +97,7 @@ def find_convolutions(model: Model, canvas: int) -> tuple[Any, list[Convolution]
                 f"{model.name} does not take a canvas of {canvas}: {in_words(error)}.",
                 f"Give another --canvas; its own input is {model.input_shape[1:]}.",
             ) from error
-    return x, list(convolutions.values())
+    return x, list(convolutions.values()), dense
 
 
 def _replacement(operation: Operation, on_cpu: bool) -> Callable[..., Any]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from amaxds.compute import environment
 from amaxds.compute.depthwise import convolve, is_depthwise
@@ -15,7 +16,7 @@ from amaxds.compute.keras_convolutions import find_convolutions
 from amaxds.compute.keras_models import variables_of
 from amaxds.compute.keras_trace import Model
 from amaxds.compute.weights import Weights
-from amaxds.errors import UsageError
+from amaxds.errors import UsageError, nearest
 from amaxds.spec.network import Layer, Network
 
 Tensor = Any
@@ -33,9 +34,9 @@ class KerasForward:
         if precision != "float32":
             raise UsageError(f"{network.name} cannot be computed in {precision}.", "Leave out --precision.")
         model = keras.models.model_from_json(weights.model or "")
-        self._x, found = find_convolutions(model, network.canvas)
+        self._x, found, self._dense = find_convolutions(model, network.canvas)
         self._convolutions = {each.layer.name: each for each in found}
-        self._usable = [layer.name for layer in network.usable]
+        self._network, self._usable = network.name, [layer.name for layer in network.usable]
         self._tensors, self._on_cpu = weights.tensors, not environment.on_gpu()
         self._names = {id(each): name for name, each in variables_of(model).items()}
         self._on_device = {name: keras.ops.convert_to_tensor(value) for name, value in weights.tensors.items()}
@@ -67,6 +68,39 @@ class KerasForward:
             kernel[:, :, first : first + width, place] = variables[0][..., filter]
         bias = variables[1][filters] if len(variables) > 1 else np.zeros(len(filters), np.float32)
         return keras.ops.convert_to_tensor(kernel), keras.ops.convert_to_tensor(bias)
+
+    def own_direction(self, layer: Layer, vector: NDArray[np.float32], images: int) -> OwnFilters:
+        """Kernels (h, w, c, n) and biases (n,)."""
+        import keras
+
+        kernels, biases = self.own_filters(layer, list(range(layer.filters)))
+        kernel, bias = (keras.ops.tensordot(each, vector, axes=1) for each in (kernels, biases))
+        return keras.ops.repeat(kernel[..., None], images, axis=-1), keras.ops.repeat(bias[None], images)
+
+    def dense_params(self, name: str, unit: int) -> tuple[Params, OwnFilters]:
+        """The variables up to the layer's input, and the unit's kernel (inputs, 1) and bias (1,)."""
+        import keras
+
+        if name not in self._dense:
+            known = ", ".join(self._dense) or "none that its canvas fits"
+            problem = f"{self._network} has no dense layer {name!r}."
+            raise UsageError(problem, f"{nearest(name, self._dense)}Its dense layers: {known}.")
+        layer = self._dense[name][0]
+        if not 0 <= unit < layer.units:
+            problem = f"unit {unit} is out of range for {name} of {self._network}."
+            raise UsageError(problem, f"It has units 0 to {layer.units - 1}.")
+        cut = self._cut(name)
+        tensors = [self._tensors[self._names[id(each)]] for each in (layer.kernel, layer.bias) if each is not None]
+        bias = tensors[1][unit : unit + 1] if len(tensors) > 1 else np.zeros(1, np.float32)
+        own = keras.ops.convert_to_tensor(tensors[0][:, unit : unit + 1]), keras.ops.convert_to_tensor(bias)
+        return (self._values(cut.trainable_variables), self._values(cut.non_trainable_variables), ()), own
+
+    def dense_output(self, params: Params, own: OwnFilters, name: str, x: Tensor) -> Tensor:
+        """The unit's output before any activation, averaged over positions where the layer has several: (n,)."""
+        import keras
+
+        outputs = keras.ops.matmul(self._run(self._cut(name), params, x), own[0]) + own[1]
+        return keras.ops.mean(keras.ops.reshape(outputs, (x.shape[0], -1)), axis=1)
 
     def response(self, params: Params, own: OwnFilters, layer: Layer, x: Tensor) -> Tensor:
         """The output before any activation of each image's own filter: (n, height, width).
@@ -101,10 +135,12 @@ class KerasForward:
         return [self._on_device[self._names[id(each)]] if id(each) in self._names else each.value for each in variables]
 
     def _cut_at(self, name: str | None) -> Model:
-        """The model from its input to the input of that layer, or to the inputs of all usable layers."""
+        """The model from its input to the input of that Conv2D or Dense layer, or to the inputs of all usable layers."""
         import keras
 
         inputs = [self._convolutions[each].input for each in self._usable]
+        if name in self._dense:
+            return keras.Model(self._x, self._dense[name][1])
         return keras.Model(self._x, inputs if name is None else self._convolutions[name].input)
 
     def _run(self, cut: Model, params: Params, x: Tensor) -> Any:

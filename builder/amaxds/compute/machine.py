@@ -55,6 +55,11 @@ def _numbers(path: Path) -> dict[str, int]:
         return {}
 
 
+def has_nvidia_gpu() -> bool:
+    """Whether there is one that this process sees, found out without loading a backend."""
+    return Path("/dev/nvidia0").exists()
+
+
 def cores() -> int:
     """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

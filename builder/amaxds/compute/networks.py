@@ -16,7 +16,7 @@ from amaxds.compute.keras_models import application, preprocessing_of, read_mode
 from amaxds.compute.pretrained import read_pretrained
 from amaxds.compute.vgg import VggForward
 from amaxds.compute.weights import Weights, fitted, random_tensors, read_tensors
-from amaxds.errors import UsageError, WeightsError
+from amaxds.errors import UsageError, WeightsError, nearest
 from amaxds.spec.applications import APPLICATIONS
 from amaxds.spec.network import KERAS_WEIGHTS_CHOICES, NETWORKS, PREPROCESSING, Network, get_network
 
@@ -57,7 +57,9 @@ def find_network(choice: str, canvas: int | None = None, preprocessing: str | No
     path = Path(os.path.expanduser(choice))
     if not path.is_file():
         raise UsageError(
-            f"unknown network {choice!r}.", "Give vgg16, demo, a name that `amaxds networks` lists, or a Keras model file."
+            f"unknown network {choice!r}.",
+            f"{nearest(choice, [*NETWORKS, *APPLICATIONS])}"
+            "Give vgg16, demo, a name that `amaxds networks` lists, or a Keras model file.",
         )
     if preprocessing is not None and preprocessing not in PREPROCESSING:
         raise UsageError(f"unknown preprocessing {preprocessing!r}.", f"Choose from {', '.join(PREPROCESSING)}.")

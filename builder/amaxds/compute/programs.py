@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,11 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amaxds.compute import backend, environment
-from amaxds.compute.ascent import StepParams, make_climb, make_embed, make_render, make_score, make_step
-from amaxds.compute.forward import Params
+from amaxds.compute.ascent import (
+    StepParams,
+    Value,
+    make_climb,
+    make_embed,
+    make_objective_value,
+    make_render,
+    make_score,
+    make_step,
+    make_value,
+)
+from amaxds.compute.forward import ForwardPass, Params
 from amaxds.compute.networks import forward_pass
 from amaxds.compute.weights import Weights
 from amaxds.spec.network import Layer, Network
+from amaxds.spec.objective import Objective
 from amaxds.spec.recipes import AscentRecipe
 from amaxds.spec.recipes.base import State
 
@@ -39,6 +51,8 @@ class Ascended:
     """(n,) the same for the image that the ascent began with."""
     moved: NDArray[np.bool_]
     """(n,) whether any gradient of the image was ever different from zero."""
+    on_the_way: tuple[NDArray[np.float32], ...] = ()
+    """The images (n, canvas, canvas, 3) after the steps that were watched, in their order."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +64,7 @@ class _Key:
     """Of the images, or of their parameters."""
     recipe: AscentRecipe | None = None
     layer: Layer | None = None
+    objective: Objective | None = None
 
 
 @dataclass
@@ -87,31 +102,99 @@ class Programs:
         start: NDArray[np.float32],
         schedule: NDArray[np.float32],
         check: Callable[[], None] = lambda: None,
+        watched: Sequence[int] = (),
     ) -> Ascended:
         """Climb one filter of the layer per image, from the parameters start (n, ...) along schedule (n, steps, k), as the
         recipe draws them.
 
         On a GPU all steps are one program. On a CPU, where a loop inside the program is several times slower, each step is a
-        call of one, and `check` is called before it and may raise.
+        call of one, and `check` is called before it and may raise. watched: after which steps, from 0 for the start, the
+        images are kept besides; a GPU then works step by step, too, and may round otherwise.
         """
+        side, ahead = self.network.canvas, self._forward_in_steps
+        params = ahead.params(layer), ahead.own_filters(layer, list(filters))
+        score = self._score_program(recipe, layer, (len(filters), side, side, 3), start.dtype)
+        value, key = make_value(ahead, recipe, layer), _Key("", start.shape, recipe, layer)
+
+        def measure(x: Tensor) -> NDArray[np.float32]:
+            import keras
+
+            scores: NDArray[np.float32] = keras.ops.convert_to_numpy(score(self._forward.params(layer), x))
+            return scores[np.arange(len(filters)), list(filters)]
+
+        return self._climb(recipe, key, value, params, measure, start, schedule, check, watched)
+
+    def ascend_objective(
+        self,
+        recipe: AscentRecipe,
+        objective: Objective,
+        start: NDArray[np.float32],
+        schedule: NDArray[np.float32],
+        check: Callable[[], None] = lambda: None,
+        watched: Sequence[int] = (),
+    ) -> Ascended:
+        """As `ascend`, with the same objective for all images, whose own value stands for the filter's output."""
         import keras
 
-        to_device, side = keras.ops.convert_to_tensor, self.network.canvas
-        params = self._forward_in_steps.params(layer), self._forward_in_steps.own_filters(layer, list(filters))
+        resolved = [(*term.resolved(self.network), term.weight) for term in objective.terms]
+        key = _Key("", start.shape, recipe, objective=objective)
+
+        def params_of(forward: ForwardPass) -> list[StepParams]:
+            found = []
+            for term, (layer, _, _) in zip(objective.terms, resolved, strict=True):
+                if isinstance(layer, str):
+                    found.append(forward.dense_params(layer, term.leading))
+                else:
+                    found.append((forward.params(layer), forward.own_direction(layer, term.vector(layer), len(start))))
+            return found
+
+        exact = params_of(self._forward)
+        value = make_objective_value(self._forward_in_steps, recipe, resolved, objective.diversity)
+        shape, of_terms = (len(start), *(self.network.canvas,) * 2, 3), make_objective_value(self._forward, recipe, resolved)
+        of_value = dataclasses.replace(key, kind="value")
+        score = self._compile(of_value, of_terms, lambda: (exact, keras.ops.zeros(shape, str(start.dtype))))
+
+        def measure(x: Tensor) -> NDArray[np.float32]:
+            scores: NDArray[np.float32] = keras.ops.convert_to_numpy(score(exact, x))
+            return scores
+
+        return self._climb(recipe, key, value, params_of(self._forward_in_steps), measure, start, schedule, check, watched)
+
+    def _climb(
+        self,
+        recipe: AscentRecipe,
+        key: _Key,
+        value: Value,
+        params: Any,
+        measure: Callable[[Tensor], NDArray[np.float32]],
+        start: NDArray[np.float32],
+        schedule: NDArray[np.float32],
+        check: Callable[[], None],
+        watched: Sequence[int],
+    ) -> Ascended:
+        """Climb a value with these params. key: of the programs that are compiled for it. measure: network input -> (n,)."""
+        import keras
+
+        to_device = keras.ops.convert_to_tensor
         render = self._render_program(recipe, start)
-        score = self._score_program(recipe, layer, (len(filters), side, side, 3), start.dtype)
-        advance = self._advance_program(recipe, layer, params, start, schedule)
+        at_once = self._on_gpu and not watched
+        advance = self._advance_program(recipe, key, value, params, start, schedule, at_once)
+        seen: dict[int, NDArray[np.float32]] = {}
         with self._turn:
             state, moved = _before_first_step(recipe, start)
-            _, start_activation = self._measure(render, score, layer, filters, state)
-            if self._on_gpu:
+            start_activation = measure(render(state[0])[1])
+            if at_once:
                 state, moved = advance(params, state, moved, to_device(schedule))
             else:
                 for number in range(recipe.steps):
+                    if number in watched:
+                        seen[number] = keras.ops.convert_to_numpy(render(state[0])[0])
                     check()
                     state, moved = advance(params, state, moved, to_device(schedule[:, number]))
-            images, activation = self._measure(render, score, layer, filters, state)
-            return Ascended(images, activation, start_activation, keras.ops.convert_to_numpy(moved))
+            image, x = render(state[0])
+            seen[recipe.steps] = images = keras.ops.convert_to_numpy(image)
+            activation, kept = measure(x), tuple(seen[number] for number in watched)
+            return Ascended(images, activation, start_activation, keras.ops.convert_to_numpy(moved), kept)
 
     def score(self, recipe: AscentRecipe, layer: Layer, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The mean output after ReLU of every filter of the layer over the recipe's window, for 8-bit images (n, h, w, 3) with
@@ -125,16 +208,6 @@ class Programs:
         x, params = self.network.preprocess(images), self._forward.params()
         program = self._compile(_Key("embed", x.shape), make_embed(self._forward), lambda: (params, x))
         return self._run(program, params, x)
-
-    def _measure(
-        self, render: Compiled, score: Compiled, layer: Layer, filters: tuple[int, ...], state: State
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """The images of the state's parameters, (n, canvas, canvas, 3), and the score of each for its own filter, (n,)."""
-        import keras
-
-        image, x = render(state[0])
-        scores = keras.ops.convert_to_numpy(score(self._forward.params(layer), x))
-        return keras.ops.convert_to_numpy(image), scores[np.arange(len(filters)), list(filters)]
 
     def _run(self, program: Compiled, params: Params, x: NDArray[Any]) -> NDArray[np.float32]:
         import keras
@@ -156,16 +229,25 @@ class Programs:
         return self._compile(key, function, lambda: (params, keras.ops.zeros(shape, str(dtype))))
 
     def _advance_program(
-        self, recipe: AscentRecipe, layer: Layer, params: StepParams, start: NDArray[Any], schedule: NDArray[Any]
+        self,
+        recipe: AscentRecipe,
+        key: _Key,
+        value: Value,
+        params: Any,
+        start: NDArray[Any],
+        schedule: NDArray[Any],
+        at_once: bool,
     ) -> Compiled:
-        """As on a GPU the program of all steps, else that of one."""
+        """The program of all steps at once, or that of one."""
         import keras
 
-        kind, make = ("climb", make_climb) if self._on_gpu else ("step", make_step)
-        function = make(self.network, self._forward_in_steps, recipe, layer)
-        key = _Key(kind, start.shape, recipe, layer)
+        kind, make = ("climb", make_climb) if at_once else ("step", make_step)
+        function = make(self.network, recipe, value)
+        inputs = schedule if at_once else schedule[:, 0]
         return self._compile(
-            key, function, lambda: (params, *_before_first_step(recipe, start), keras.ops.convert_to_tensor(schedule))
+            dataclasses.replace(key, kind=kind),
+            function,
+            lambda: (params, *_before_first_step(recipe, start), keras.ops.convert_to_tensor(inputs)),
         )
 
     def _compile(self, key: _Key, function: Callable[..., Any], arguments: Callable[[], tuple[Any, ...]]) -> Compiled:

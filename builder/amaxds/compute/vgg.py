@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from amaxds.compute import environment, winograd
 from amaxds.compute.convolution import DIRECT, WINOGRAD, Form, choose, convolve_one_filter, turned
 from amaxds.compute.forward import OwnFilters
 from amaxds.compute.pooling import pool_2x2
 from amaxds.compute.weights import Weights
+from amaxds.errors import UsageError
 from amaxds.spec.network import Layer, Network
 
 Tensor = Any
@@ -59,6 +61,22 @@ class VggForward:
         kernel, bias = self._tensors[f"{layer.name}/kernel"], self._tensors[f"{layer.name}/bias"]
         kernels = np.ascontiguousarray(kernel[..., filters].reshape(9, layer.channels, -1).transpose(2, 0, 1))
         return keras.ops.convert_to_tensor(kernels, self._dtype), keras.ops.convert_to_tensor(bias[filters], self._dtype)
+
+    def own_direction(self, layer: Layer, vector: NDArray[np.float32], images: int) -> OwnFilters:
+        """Kernels (n, 9, c) and biases (n,)."""
+        import keras
+
+        kernel, bias = self._tensors[f"{layer.name}/kernel"] @ vector, self._tensors[f"{layer.name}/bias"] @ vector
+        kernels = np.repeat(kernel.reshape(1, 9, layer.channels), images, axis=0)
+        return keras.ops.convert_to_tensor(kernels, self._dtype), keras.ops.convert_to_tensor([bias] * images, self._dtype)
+
+    def dense_params(self, name: str, unit: int) -> tuple[Params, OwnFilters]:
+        """UsageError: these networks are without their dense layers."""
+        raise UsageError(f"there is no dense layer {name!r}, only convolutions.", "Give a Keras model with a head of its own.")
+
+    def dense_output(self, params: Params, own: OwnFilters, name: str, x: Tensor) -> Tensor:
+        """Never called, as there are no params for it."""
+        raise NotImplementedError
 
     def response(self, params: Params, own: OwnFilters, layer: Layer, x: Tensor) -> Tensor:
         """The output before ReLU of each image's own filter: (n, height, width)."""

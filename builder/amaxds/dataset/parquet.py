@@ -118,7 +118,7 @@ def row_batches(source: pq.ParquetFile) -> Iterator[list[dict[str, Any]]]:
 
 def named(row: Mapping[str, Any], network: Network) -> Row:
     """A stored row with labels by name, the bytes of its PNG as `image`, and the path that it carries as `path`."""
-    image, layer, status = row["image"] or {}, row["layer"], row["status"]
+    image, layer, status = row.get("image") or {}, row["layer"], row["status"]
     return {
         **row,
         "image": image.get("bytes") or b"",

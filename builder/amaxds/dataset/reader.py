@@ -6,8 +6,9 @@ import contextlib
 import dataclasses
 import functools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,14 +19,18 @@ from amaxds.dataset.build_reader import require_build_info
 from amaxds.dataset.bundle_files import is_bundle
 from amaxds.dataset.bundle_reader import bundle_info, read_image, read_table
 from amaxds.dataset.parquet import named, split_files
-from amaxds.dataset.record import Row
+from amaxds.dataset.record import Row, stored_types
 from amaxds.errors import UsageError, in_words
 from amaxds.spec.network import Layer
 from amaxds.spec.recipes import Recipe
 from amaxds.storage.archive import Archive, open_archive
 
-Reader = Callable[[Recipe, Layer], list[Row]]
-"""The records of one layer under one recipe in the order of filters, labels by name, `image` the bytes of its PNG."""
+
+class Reader(Protocol):
+    """Reads the records of one layer under one recipe."""
+
+    def __call__(self, recipe: Recipe, layer: Layer, images: bool = True) -> list[Row]:
+        """In the order of filters, labels by name, `image` the bytes of the PNG; without `image` if no images are wanted."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,9 +55,9 @@ def open_dataset(path: Path, name: str | None = None) -> Iterator[DatasetReader]
                 info = require_build_info(path)
                 read = functools.partial(_of_folder, path, info)
 
-        def rows(recipe: Recipe, layer: Layer) -> list[Row]:
+        def rows(recipe: Recipe, layer: Layer, images: bool = True) -> list[Row]:
             with _reading(name or str(path)):
-                return read(recipe, layer)
+                return read(recipe, layer, images)
 
         yield DatasetReader(info, rows)
 
@@ -66,10 +71,11 @@ def _reading(name: str) -> Iterator[None]:
         raise UsageError(problem, "See what `amaxds validate` says of it.") from error
 
 
-def _of_folder(path: Path, info: BuildInfo, recipe: Recipe, layer: Layer) -> list[Row]:
+def _of_folder(path: Path, info: BuildInfo, recipe: Recipe, layer: Layer, images: bool = True) -> list[Row]:
     rows: list[Row] = []
+    columns = [name for name in stored_types() if images or name != "image"]
     for split, file in split_files(path, recipe.name):
-        table = pq.read_table(file, filters=pc.field("layer") == layer.index)
+        table = pq.read_table(file, columns=columns, filters=pc.field("layer") == layer.index)
         rows += [named(row, info.network) | {"split": split} for row in table.to_pylist()]
     return sorted(rows, key=lambda row: row["filter"])
 
@@ -85,8 +91,10 @@ def _bundle(archive: Archive) -> tuple[BuildInfo, Reader]:
     if info is None or not records:
         raise ValueError(problems[0] if problems else "it has no records")
 
-    def rows(recipe: Recipe, layer: Layer) -> list[Row]:
+    def rows(recipe: Recipe, layer: Layer, images: bool = True) -> list[Row]:
         of_layer = [row for row in records if (row["recipe"], row["layer"]) == (recipe.name, layer.name)]
+        if not images:
+            return sorted(of_layer, key=lambda row: row["filter"])
         complete = (row | {"image": read_image(archive, row["file"], info, recipe)} for row in of_layer)
         return sorted(complete, key=lambda row: row["filter"])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from amaxds.errors import UsageError
+from amaxds.errors import UsageError, nearest
 from amaxds.hubs.base import Hub
 from amaxds.hubs.huggingface import HuggingFace
 from amaxds.hubs.kaggle import Kaggle
@@ -16,7 +16,10 @@ def get_hub(name: str) -> Hub:
     for hub in hubs:
         if hub.name == name:
             return hub
-    raise UsageError(f"unknown hub {name!r}.", f"There is {' and '.join(hub.name for hub in hubs)}.")
+    raise UsageError(
+        f"unknown hub {name!r}.",
+        f"{nearest(name, [hub.name for hub in hubs])}There is {' and '.join(hub.name for hub in hubs)}.",
+    )
 
 
 def get_gallery(hubs: Sequence[str], dry_run: bool) -> Hub:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from amaxds.errors import UsageError
+from amaxds.errors import UsageError, nearest
 
 LAYER_NAME = "^[A-Za-z0-9_][A-Za-z0-9_.-]*$"
 """Regular expression for the names of layers, which become names of files and folders."""
@@ -111,7 +111,7 @@ class Network:
                 return layer
         raise UsageError(
             f"network {self.name} has no layer {name!r}.",
-            f"Its layers: {', '.join(each.name for each in self.layers)}.",
+            f"{nearest(name, [each.name for each in self.layers])}Its layers: {', '.join(each.name for each in self.layers)}.",
         )
 
     def preprocess(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -181,7 +181,7 @@ NETWORKS = {network.name: network for network in (VGG16, DEMO)}
 def get_network(name: str) -> Network:
     """The network of that name among NETWORKS; UsageError, which lists the names, for any other."""
     if name not in NETWORKS:
-        raise UsageError(f"unknown network {name!r}.", f"There is {' and '.join(sorted(NETWORKS))}.")
+        raise UsageError(f"unknown network {name!r}.", f"{nearest(name, NETWORKS)}There is {' and '.join(sorted(NETWORKS))}.")
     return NETWORKS[name]
 
 

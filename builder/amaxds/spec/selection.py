@@ -6,7 +6,7 @@ import fnmatch
 import re
 from collections.abc import Iterable, Mapping
 
-from amaxds.errors import UsageError
+from amaxds.errors import UsageError, nearest
 from amaxds.spec.network import LEAST_SIDE, Layer, Network
 
 Scope = Mapping[str, tuple[int, ...]]
@@ -46,7 +46,7 @@ def _match_layers(network: Network, patterns: str) -> list[Layer]:
             shown = ", ".join(names) if len(names) <= 20 else f"{', '.join(names[:20])}, … ({len(names)} in all)"
             raise UsageError(
                 f"no layer of {network.name} matches {pattern!r}.",
-                f"Its layers: {shown}; patterns such as 'block5_*' may be used.",
+                f"{nearest(pattern, names)}Its layers: {shown}; patterns such as 'block5_*' may be used.",
             )
         matched.update(hits)
     return [layer for layer in network.layers if layer.name in matched]

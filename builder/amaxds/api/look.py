@@ -1,0 +1,143 @@
+"""The functions that show what is in a dataset: report and classify."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from amaxds.api.arguments import dataset_name, recipe_names, require_valid, run_apart, weights_file
+
+if TYPE_CHECKING:
+    from amaxds.analysis.score import Result
+    from amaxds.api.arguments import DatasetLike, WeightsLike
+
+
+@dataclass(frozen=True)
+class WrittenReport:
+    """A report of a dataset that was written."""
+
+    folder: Path
+    """It has the page, the figures as PNG and SVG, `summary.csv` and `summary.json`."""
+    no_neighbours: str | None
+    """Why the page does not show which images are most alike, if it does not."""
+
+    @property
+    def page(self) -> Path:
+        """The page with every image, to be opened in a browser."""
+        return self.folder / "index.html"
+
+
+@dataclass(frozen=True)
+class Classification:
+    """What models can tell of the layers of a dataset's images."""
+
+    folder: Path
+    """It has `classification.json` and the confusion matrices, `confusion.png`."""
+    results: list[Result]
+    """Each with recipe, model and `scores`: accuracy with a 95% interval, chance, F1, confusion matrix."""
+    no_linear: str | None
+    """Why the linear model was left out, if it was."""
+
+
+def report(
+    path: DatasetLike,
+    out: str | os.PathLike[str] = "report",
+    *,
+    neighbours: bool | None = None,
+    weights: WeightsLike | None = None,
+    workers: int | None = None,
+    progress: bool = True,
+) -> WrittenReport:
+    """Write a page with every image of a dataset, to sort, search and open, and the figures of the study.
+
+    Args:
+        path: As for `validate`.
+        out: Folder to write. An earlier report there is replaced.
+        neighbours: Whether to show which images are most alike, which takes the network's weights. By default where these can
+            be had.
+        weights: The file, or the `keras.Model`, that the dataset was built with, where it was one.
+        workers: Programs side by side. By default one for each core.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        Where it is, and its page.
+
+    Raises:
+        InvalidDataset: If validation finds something; `error.report` has it.
+        UsageError: If `out` holds something else, or `weights` are not the dataset's.
+        DiskError: If `out` cannot be written.
+
+    Examples:
+        >>> amaxds.report("demo-filter-activations").page
+        PosixPath('report/index.html')
+    """
+    folder = Path(out)
+    with weights_file(weights) as file:
+        reason = run_apart(_report, progress, None, dataset_name(path), folder, neighbours, file, workers)
+    return WrittenReport(folder, reason)
+
+
+def _report(path: str, out: Path, neighbours: bool | None, weights: str | None, workers: int | None) -> str | None:
+    from amaxds.analysis.report import write_report
+    from amaxds.hubs.locate import fetched
+
+    with fetched(path) as found:
+        require_valid(found, path)
+        return write_report(found, path, out, neighbours, weights, workers)
+
+
+def classify(
+    path: DatasetLike,
+    out: str | os.PathLike[str] = "classification",
+    *,
+    models: str | Sequence[str] = (),
+    weights: WeightsLike | None = None,
+    seed: int = 0,
+    workers: int | None = None,
+    progress: bool = True,
+) -> Classification:
+    """Train and judge models that tell from an image which layer it is of: a small CNN on pixels, and a linear model on the
+    network's own features.
+
+    Args:
+        path: As for `validate`.
+        out: Folder to write. An earlier classification there is replaced.
+        models: `cnn`, `linear`, or both. By default both, `linear` where the network's weights can be had.
+        weights: The file, or the `keras.Model`, that the dataset was built with, where it was one.
+        seed: Of the CNN's weights, and the order and flips of its training images.
+        workers: Programs side by side. By default one for each core.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        The results of each model under each recipe, as scored on the dataset's test split.
+
+    Raises:
+        InvalidDataset: If validation finds something; `error.report` has it.
+        UsageError: If there are too few images or layers, `out` holds something else, or a model is not known.
+        DiskError: If `out` cannot be written.
+
+    Examples:
+        >>> found = amaxds.classify("demo-filter-activations", models="cnn")
+        >>> found.results[0].scores["living"].accuracy
+        0.18...
+    """
+    folder = Path(out)
+    with weights_file(weights) as file:
+        options = dataset_name(path), folder, recipe_names(models), file, seed, workers
+        results, reason = run_apart(_classify, progress, None, *options)
+    return Classification(folder, results, reason)
+
+
+def _classify(
+    path: str, out: Path, models: Sequence[str], weights: str | None, seed: int, workers: int | None
+) -> tuple[list[Result], str | None]:
+    from amaxds.analysis.classify import ClassificationSettings
+    from amaxds.analysis.classify import classify as train
+    from amaxds.hubs.locate import fetched
+
+    with fetched(path) as found:
+        require_valid(found, path)
+        return train(found, path, out, models, weights, ClassificationSettings(seed, workers))

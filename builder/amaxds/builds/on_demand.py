@@ -1,0 +1,136 @@
+"""Images on demand: a few, without a dataset, with the same bits as in a dataset of the same settings; and their options."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from amaxds.builds.batch_size import with_batch_size_for
+from amaxds.builds.executors.base import Check
+from amaxds.builds.executors.local import LocalExecutor, run_local
+from amaxds.builds.progress import BuildProgress, counting
+from amaxds.builds.synthesis import synthesise, synthesise_objective
+from amaxds.compute import backend, environment
+from amaxds.compute.machine import cores
+from amaxds.compute.memory import memory_errors, require_memory
+from amaxds.compute.networks import find_network, has_loops, load_weights
+from amaxds.compute.programs import Programs
+from amaxds.dataset.record import Row
+from amaxds.errors import UsageError
+from amaxds.spec.network import Network
+from amaxds.spec.objective import Objective
+from amaxds.spec.plan import Plan, Unit, make_plan
+
+
+@dataclass(frozen=True)
+class NetworkChoice:
+    """The options that say which network it is, with which weights."""
+
+    network: str
+    weights: str
+    canvas: int | None
+    preprocessing: str | None
+    precision: str
+
+
+@dataclass(frozen=True)
+class ImageChoice:
+    """The options that say which images are made."""
+
+    recipes: tuple[str, ...]
+    layers: str | None
+    filters: str | None
+    seeds: tuple[int, ...]
+    steps: int | None
+    batch_size: int | None
+    frames: int = 0
+
+
+def plan_of(of: NetworkChoice, wanted: ImageChoice, workers: int | None) -> Plan:
+    """The plan of a build with these options; UsageError where they are not possible."""
+    return _plan(find_network(of.network, of.canvas, of.preprocessing), of, wanted, wanted.seeds[0], workers)
+
+
+def make_images(of: NetworkChoice, wanted: ImageChoice, workers: int | None) -> list[Row]:
+    """The rows of the images, in the order of seed, recipe, layer and filter.
+
+    They are made in the units of a build, so that they have the bits of one. What is compiled stays in this process for the
+    next call. Errors are those of a build.
+    """
+    network = find_network(of.network, of.canvas, of.preprocessing)
+    plans = [_plan(network, of, wanted, seed, workers) for seed in wanted.seeds]
+    threads = workers or cores()
+    backend.start(threads, has_loops(network))
+    if wanted.batch_size is None:
+        plans = [with_batch_size_for(LocalExecutor(threads), plan) for plan in plans]
+    rows = []
+    with BuildProgress(sum(plan.images for plan in plans)) as progress:
+        for plan in plans:
+            programs = _programs(of, network, plan.seed if of.weights == "random" else 0, _state_of_files(of))
+            rows += _rows(plan, programs, wanted.frames, threads, progress)
+    return rows
+
+
+def make_objective_images(
+    of: NetworkChoice, wanted: ImageChoice, objectives: Sequence[Objective], workers: int | None
+) -> list[Row]:
+    """The rows of the images of the objectives, in the order of seed, recipe and objective. wanted.layers and filters do not
+    count. Errors are those of a build."""
+    network = find_network(of.network, of.canvas, of.preprocessing)
+    for term in (term for objective in objectives for term in objective.terms):
+        term.resolved(network)
+    plans = [_plan(network, of, replace(wanted, layers=None, filters=None), seed, workers) for seed in wanted.seeds]
+    threads = workers or cores()
+    backend.start(threads, has_loops(network))
+    tasks = [(plan, recipe, objective) for plan in plans for recipe in plan.recipes for objective in objectives]
+    made: dict[int, list[Row]] = {}
+
+    def make(place: int, check: Check) -> list[Row]:
+        plan, recipe, objective = tasks[place]
+        programs = _programs(of, network, plan.seed if of.weights == "random" else 0, _state_of_files(of))
+        with memory_errors(objective.images, threads):
+            return synthesise_objective(network, programs, recipe, objective, plan.seed, check, wanted.frames)
+
+    with counting("objectives", len(tasks)) as done:
+        for place, rows in run_local(range(len(tasks)), make, threads):
+            made[place] = rows
+            done(1)
+    return [row for place in range(len(tasks)) for row in made[place]]
+
+
+def _plan(network: Network, of: NetworkChoice, wanted: ImageChoice, seed: int, workers: int | None) -> Plan:
+    if wanted.frames < 0:
+        raise UsageError(f"frames={wanted.frames} is out of range.", "Give the number of images to keep on the way.")
+    options = (seed, wanted.layers, wanted.filters, wanted.steps, wanted.batch_size, workers, of.precision)
+    return make_plan(network, wanted.recipes, *options)
+
+
+def _rows(plan: Plan, programs: Programs, frames: int, threads: int, progress: BuildProgress) -> list[Row]:
+    units = list(plan.units())
+    made: dict[Unit, Sequence[Row]] = {}
+
+    def make(unit: Unit, check: Check) -> list[Row]:
+        with memory_errors(plan.batch_size, threads):
+            return synthesise(plan, programs, unit, check, frames)
+
+    if not environment.on_gpu():
+        require_memory(units, plan.batch_size, threads)
+    for unit, rows in run_local(units, make, threads):
+        made[unit] = rows
+        progress.unit_done(unit)
+    return [row for unit in units for row in made[unit]]
+
+
+def _state_of_files(of: NetworkChoice) -> tuple[tuple[int, int], ...]:
+    """Size and time of the files that the network is read from, which change when they are written anew."""
+    paths = [Path(os.path.expanduser(each)) for each in (of.network, of.weights)]
+    return tuple((path.stat().st_size, path.stat().st_mtime_ns) for path in paths if os.path.isfile(path))
+
+
+@functools.lru_cache(maxsize=1)
+def _programs(of: NetworkChoice, network: Network, seed: int, files: tuple[tuple[int, int], ...]) -> Programs:
+    """The programs of the network with its weights, which are drawn from the seed where they are random."""
+    return Programs(network, load_weights(network, of.weights, seed, Path(of.network)), of.precision)

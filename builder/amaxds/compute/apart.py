@@ -1,0 +1,227 @@
+"""Functions that run apart: in a process of their own, which leaves that of the caller as it is.
+
+A backend is set up once for a process, before it starts (`backend.start`). The command owns its process, says so with `claim`,
+and its functions run where they are called. A library does not: in the caller's process TensorFlow may be running with other
+settings, and signals and memory are the caller's. So `run` has another process call the function.
+
+That process runs this file's `main`. It is told what to call on its standard input, and sends on its standard output, pickled,
+what the function tells meanwhile, and its result or exception. It ends when its input does, so it never outlives its caller.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import pickle
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Hashable, Iterator
+from pathlib import Path
+from typing import Any, NoReturn, ParamSpec, TypeVar
+
+from amaxds.compute.machine import has_nvidia_gpu
+from amaxds.errors import AmaxdsError, in_words
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+_SECONDS_TO_END = 30.0
+"""How long an interrupted function may take to clean up before its process is killed."""
+_CODE = "import sys; sys.path.append(sys.argv[1]); from amaxds.compute.apart import main; main()"
+
+_claimed = False
+_tell_caller: Callable[[Any], None] | None = None
+
+
+def claim() -> None:
+    """Say that this process is the tool's own: `run` then calls functions in it."""
+    global _claimed
+    _claimed = True
+
+
+def caller() -> Callable[[Any], None] | None:
+    """What sends a message to the caller, in a process that was started to run a function; None in any other."""
+    return _tell_caller
+
+
+def run(
+    function: Callable[Arguments, Result],
+    on_message: Callable[[Any], None],
+    keep: Hashable | None,
+    *args: Arguments.args,
+    **kwargs: Arguments.kwargs,
+) -> Result:
+    """Call a function of a module in another process, and return or raise what it does. In a claimed process, just call it.
+
+    on_message: is given what the function sends to its `caller`. keep: where it is not None, the process is kept afterwards,
+    and the next call with an equal `keep` finds there what this one has loaded and compiled; one process is kept at a time.
+
+    An exception in this process meanwhile, such as KeyboardInterrupt, ends the other one. AmaxdsError where that ends by
+    itself.
+    """
+    if _claimed:
+        return function(*args, **kwargs)
+    with _opened(keep) as process:
+        result: Result = process.call(pickle.dumps((function, args, kwargs)), on_message)
+        return result
+
+
+class Process:
+    """A process that runs functions for this one, started when it is made."""
+
+    def __init__(self) -> None:
+        # A notebook's kernel names a matplotlib backend that only works in the kernel.
+        environment = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
+        # Without the current folder in its path, and in a session of its own, which Ctrl-C does not reach.
+        command = [sys.executable, "-P", "-c", _CODE, str(Path(__file__).parents[2])]
+        pipe = subprocess.PIPE
+        self._popen = subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment, start_new_session=True)
+        self._busy = False
+
+    @property
+    def alive(self) -> bool:
+        return self._popen.poll() is None
+
+    def call(self, request: bytes, on_message: Callable[[Any], None]) -> Any:
+        """The result of the pickled function with its arguments. See `run`; after an exception of this process it is closed."""
+        assert self._popen.stdin is not None
+        assert self._popen.stdout is not None
+        self._busy = True
+        try:
+            pickle.dump(request, self._popen.stdin)
+            self._popen.stdin.flush()
+            while True:
+                kind, value = pickle.load(self._popen.stdout)
+                if kind == "message":
+                    on_message(value)
+                    continue
+                self._busy = False
+                break
+        except (EOFError, OSError, pickle.UnpicklingError) as error:
+            self.close()
+            raise AmaxdsError(
+                f"the process that computes has ended ({self._popen.returncode}).",
+                "What is finished is kept. It may have needed more memory than there is.",
+            ) from error
+        except BaseException:
+            self.close()
+            raise
+        if kind == "error":
+            raise value
+        return value
+
+    def close(self) -> None:
+        """End the process. A function that runs in it may clean up first; another exception here meanwhile ends that."""
+        try:
+            if self._busy and self.alive:
+                self._popen.terminate()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._popen.wait(_SECONDS_TO_END)
+        finally:
+            self._popen.kill()
+            self._popen.wait()
+            for pipe in (self._popen.stdin, self._popen.stdout):
+                with contextlib.suppress(OSError):  # What was not sent to it any more.
+                    pipe.close()  # type: ignore[union-attr]  # both are pipes
+
+
+_kept: tuple[Hashable, Process] | None = None
+_lock = threading.Lock()
+
+
+@contextlib.contextmanager
+def _opened(keep: Hashable | None) -> Iterator[Process]:
+    """A process for one call: a new one, or that which is kept."""
+    global _kept
+    if keep is None:
+        if has_nvidia_gpu():
+            with _lock:
+                close_kept()  # It holds the memory of the GPU.
+        process = Process()
+        try:
+            yield process
+        finally:
+            process.close()
+        return
+    with _lock:
+        if _kept is None or _kept[0] != keep or not _kept[1].alive:
+            close_kept()
+            _kept = keep, Process()
+        yield _kept[1]
+
+
+@atexit.register
+def close_kept() -> None:
+    """End the process that is kept, if there is one, and free its memory."""
+    global _kept
+    if _kept is not None:
+        _kept[1].close()
+        _kept = None
+
+
+def _forget_kept() -> None:
+    global _kept
+    _kept = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_kept)  # It is the parent's.
+
+
+def main() -> None:
+    """What the other process does."""
+    global _tell_caller
+    incoming, outgoing = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(2, 1)  # Whatever a library prints must not get in between.
+    signal.signal(signal.SIGTERM, _end)
+    claim()
+    requests: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(incoming, requests), daemon=True).start()
+    lock = threading.Lock()
+
+    def send(kind: str, value: Any) -> None:
+        data = pickle.dumps((kind, value))
+        with lock:
+            outgoing.write(data)
+            outgoing.flush()
+
+    _tell_caller = lambda message: send("message", message)  # noqa: E731
+    while True:
+        request = requests.get()
+        try:
+            function, args, kwargs = pickle.loads(request)
+            kind, value = "result", function(*args, **kwargs)
+        except Exception as error:
+            kind, value = "error", _portable(error)
+        send(kind, value)
+
+
+def _read(incoming: Any, requests: queue.SimpleQueue[bytes]) -> None:
+    try:
+        while True:
+            requests.put(pickle.load(incoming))
+    except (EOFError, OSError, pickle.UnpicklingError):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _end(number: int, frame: Any) -> NoReturn:
+    sys.exit(128 + number)
+
+
+def _portable(error: Exception) -> Exception:
+    """The exception as it can be sent; one that is no AmaxdsError with the traceback as a note."""
+    if not isinstance(error, AmaxdsError):
+        error.add_note("".join(traceback.format_exception(error)))
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        other = RuntimeError(in_words(error))
+        other.add_note("".join(traceback.format_exception(error)))
+        return other
+    return error

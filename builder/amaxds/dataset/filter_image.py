@@ -1,0 +1,184 @@
+"""The image of a filter with all that is known about it, as a program or a notebook handles it: one, or several in a row."""
+
+from __future__ import annotations
+
+import functools
+import html
+import io
+import os
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Self, overload
+
+from PIL import Image
+
+from amaxds.dataset.record import Row
+from amaxds.errors import UsageError
+from amaxds.image import Pixels, decode_png
+from amaxds.storage.files import disk_errors
+
+if TYPE_CHECKING:
+    import pandas
+
+_PER_ROW, _GAP, _MOST_SHOWN = 8, 4, 64
+_ANIMATIONS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG"}
+
+
+@dataclass(frozen=True, repr=False)
+class FilterImage:
+    """The image of one filter, and the evidence for it. A notebook shows it as a picture.
+
+    Equal images have equal fields, pixels included.
+    """
+
+    png: bytes
+    """The image as PNG, 8-bit RGB, as a dataset stores it."""
+    network: str
+    layer: str
+    filter: int | None
+    """The layer's output channel, from 0; None for an image of another objective than one filter."""
+    recipe: str
+    seed: int | None
+    status: str
+    """`alive`, or `dead`: the ascent never saw a gradient, and the image is its own starting noise."""
+    activation_start: float | None
+    """The filter's mean output after ReLU over the recipe's window, for the starting noise."""
+    activation: float | None
+    """The same for the final image, before it is made 8 bit."""
+    uniformity_index: float
+    """How far the colour histograms are from uniform: 0 perfectly uniform, 1 a constant image."""
+    pixels_sha256: str
+    activation_rank: int | None = None
+    """The image's place among its layer's images by its own filter's output; None where it is not in a dataset."""
+    split: str | None = None
+    """`train`, `validation` or `test`; None where it is not in a dataset."""
+    frame_pngs: tuple[bytes, ...] = field(default=(), hash=False)
+    """The images on the way as PNG, from the start to the image itself; empty unless they were asked for."""
+
+    @classmethod
+    def of_row(cls, row: Row) -> Self:
+        """The image of a record."""
+        known = {each.name for each in fields(cls)}
+        return cls(png=row["image"], **{name: value for name, value in row.items() if name in known})
+
+    @functools.cached_property
+    def pixels(self) -> Pixels:
+        """The saved pixels, (h, w, 3) uint8, not to be written to."""
+        pixels = decode_png(self.png)
+        pixels.flags.writeable = False
+        return pixels
+
+    @property
+    def image(self) -> Image.Image:
+        """The image as a PIL image of mode RGB."""
+        return Image.fromarray(self.pixels)
+
+    @property
+    def frames(self) -> tuple[Image.Image, ...]:
+        """The images on the way as PIL images, from the start to the image itself; empty unless they were asked for."""
+        return tuple(Image.fromarray(decode_png(each)) for each in self.frame_pngs)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Save the image as PNG, the same bytes as in a dataset. DiskError where that is not possible."""
+        with disk_errors(Path(path)):
+            Path(path).write_bytes(self.png)
+
+    def save_animation(self, path: str | os.PathLike[str], milliseconds: int = 80) -> None:
+        """Save the frames as an animation that repeats for ever and rests on the last one.
+
+        Args:
+            path: A file that ends with .gif, .webp or .png (animated PNG). GIF has 256 colours; the others lose nothing.
+            milliseconds: How long each frame is seen; the last one ten times as long.
+
+        Raises:
+            UsageError: If the image has no frames, or the ending is another.
+            DiskError: If the file cannot be written.
+        """
+        file = Path(path)
+        kind = _ANIMATIONS.get(file.suffix.lower())
+        if kind is None:
+            raise UsageError(f"{file} is no animation by its ending.", f"Choose from {', '.join(_ANIMATIONS)}.")
+        if not self.frame_pngs:
+            raise UsageError("this image has no frames.", "Have them kept: synthesise(..., frames=24).")
+        first, *others = self.frames
+        durations = [milliseconds] * len(others) + [10 * milliseconds]
+        options = {"lossless": True} if kind == "WEBP" else {}
+        buffer = io.BytesIO()
+        first.save(buffer, kind, save_all=True, append_images=others, duration=durations, loop=0, **options)
+        with disk_errors(file):
+            file.write_bytes(buffer.getvalue())
+
+    def __repr__(self) -> str:
+        known = "" if self.activation is None else f", activation {self.activation_start:.4g} -> {self.activation:.4g}"
+        return f"<FilterImage {self.network} {self.title}: {self.recipe}, seed {self.seed}, {self.status}{known}>"
+
+    @property
+    def title(self) -> str:
+        """Layer and filter, such as `block5_conv3/5`."""
+        return self.layer if self.filter is None else f"{self.layer}/{self.filter}"
+
+    def _repr_png_(self) -> bytes:
+        return self.png
+
+
+class FilterImages(Sequence[FilterImage]):
+    """Several images of filters. A notebook shows the first 64 of them in a grid."""
+
+    def __init__(self, images: Sequence[FilterImage]) -> None:
+        self._images = tuple(images)
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    @overload
+    def __getitem__(self, place: int) -> FilterImage: ...
+    @overload
+    def __getitem__(self, place: slice) -> FilterImages: ...
+    def __getitem__(self, place: int | slice) -> FilterImage | FilterImages:
+        return FilterImages(self._images[place]) if isinstance(place, slice) else self._images[place]
+
+    def __iter__(self) -> Iterator[FilterImage]:
+        return iter(self._images)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, FilterImages) and self._images == other._images
+
+    def __hash__(self) -> int:
+        return hash(self._images)
+
+    def __repr__(self) -> str:
+        return f"<FilterImages: {len(self)}>\n" + "\n".join(f"  {each!r}" for each in self._images[:_PER_ROW])
+
+    def grid(self, columns: int | None = None) -> Image.Image:
+        """All images in one PIL image, row by row with white gaps; columns: 8, or as many as there are images, if not given.
+
+        UsageError where there is no image.
+        """
+        if not self._images:
+            raise UsageError("there are no images to show.", "Choose others.")
+        columns = columns or min(_PER_ROW, len(self))
+        sides = [each.pixels.shape[:2] for each in self._images]
+        height, width = (max(side[axis] for side in sides) + _GAP for axis in (0, 1))
+        sheet = Image.new("RGB", (columns * width + _GAP, -(-len(self) // columns) * height + _GAP), "white")
+        for place, each in enumerate(self._images):
+            sheet.paste(each.image, (place % columns * width + _GAP, place // columns * height + _GAP))
+        return sheet
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """What is known of each image as a row, without the images themselves."""
+        import pandas
+
+        columns = [each.name for each in fields(FilterImage) if each.name not in ("png", "frame_pngs")]
+        return pandas.DataFrame([{name: getattr(each, name) for name in columns} for each in self], columns=columns)
+
+    def _repr_html_(self) -> str:
+        cells = "".join(
+            '<figure style="display:inline-block;margin:2px;text-align:center;font-size:small">'
+            f'<img src="data:image/png;base64,{b64encode(each.png).decode()}" alt="{html.escape(each.title)}">'
+            f"<figcaption>{html.escape(each.title)}{', dead' * (each.status == 'dead')}</figcaption></figure>"
+            for each in self._images[:_MOST_SHOWN]
+        )
+        more = f"<p>{_MOST_SHOWN} of {len(self)} images</p>" if len(self) > _MOST_SHOWN else ""
+        return f"<div>{cells}{more}</div>"

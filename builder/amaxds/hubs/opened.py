@@ -1,0 +1,188 @@
+"""A dataset that is opened by its name, wherever it is, for a program to read its records one by one."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import weakref
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Self
+
+from amaxds.dataset.build_info import BuildInfo
+from amaxds.dataset.filter_image import FilterImage, FilterImages
+from amaxds.dataset.reader import DatasetReader, open_dataset
+from amaxds.dataset.record import stored_types
+from amaxds.dataset.summary import LayerSummary, summarise
+from amaxds.errors import UsageError, nearest
+from amaxds.hubs.locate import fetched
+from amaxds.spec.network import Layer
+from amaxds.spec.recipes import Recipe
+
+if TYPE_CHECKING:
+    import pandas
+
+    from amaxds.checks.rules import ValidationReport
+
+_LAYERS_IN_MEMORY = 2
+
+
+class _Source:
+    """Where the records are read from: the dataset is fetched when the first is asked for, and what was fetched is deleted
+    when it is closed, or nobody has it any more."""
+
+    def __init__(self, name: str) -> None:
+        self._name, self._held = name, contextlib.ExitStack()
+        self.close = weakref.finalize(self, self._held.close)
+        self.layer = functools.lru_cache(_LAYERS_IN_MEMORY)(functools.partial(_read_layer, weakref.proxy(self)))
+
+    @functools.cached_property
+    def reader(self) -> DatasetReader:
+        if not self.close.alive:
+            raise UsageError(f"{self._name} was closed.", "Open it again: amaxds.open_dataset(...).")
+        return self._held.enter_context(open_dataset(self._held.enter_context(fetched(self._name)), self._name))
+
+
+def _read_layer(source: _Source, recipe: Recipe, layer: Layer) -> FilterImages:
+    return FilterImages([FilterImage.of_row(row) for row in source.reader.rows(recipe, layer)])
+
+
+class Dataset:
+    """A dataset, opened. Its length is the number of its images, and iterating over it gives each as a `FilterImage`, in the
+    order of recipe, layer and filter.
+
+    `dataset["block5_conv3", 5]` is the image of one filter. Where the dataset has several recipes, choose one first:
+    `dataset.recipe("clear")["block5_conv3", 5]`. Nothing is validated here: see `amaxds.validate`.
+
+    Images are read when they are asked for, a layer at a time. What had to be fetched for that is deleted when the dataset is
+    closed: by `close`, at the end of a `with` block, or when it is no longer used.
+    """
+
+    def __init__(
+        self,
+        name: str | os.PathLike[str],
+        recipe: str | None = None,
+        source: _Source | None = None,
+        report: ValidationReport | None = None,
+    ) -> None:
+        """recipe: of which one it is a part. report: what validation has found, where it was validated just now."""
+        self._name, self._chosen, self._report = os.fspath(name), recipe, report
+        self._source = source or _Source(self._name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Delete what was fetched. Images that were read stay; no other can be read."""
+        self._source.close()
+
+    @property
+    def name(self) -> str:
+        """What it was opened by: a path, a URL, or `owner/name`."""
+        return self._name
+
+    @property
+    def info(self) -> BuildInfo:
+        """What build.json says: how the images were made."""
+        return self._source.reader.info
+
+    @property
+    def network(self) -> str:
+        return self.info.network.name
+
+    @property
+    def recipes(self) -> tuple[str, ...]:
+        """The names of the recipes, or the one that was chosen."""
+        return tuple(self.info.recipes) if self._chosen is None else (self._chosen,)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The names of the layers that it has images of, in the order of the network."""
+        return tuple(self.info.scope)
+
+    def recipe(self, name: str) -> Dataset:
+        """The part of the dataset that was made by one recipe; UsageError for a recipe that it does not have."""
+        if name not in self.recipes:
+            raise UsageError(
+                f"{self.name} has no recipe {name!r}.", f"{nearest(name, self.recipes)}It has {', '.join(self.recipes)}."
+            )
+        return Dataset(self._name, name, self._source)
+
+    def layer(self, name: str) -> FilterImages:
+        """The images of one layer, under all recipes; UsageError for a layer that it has no images of."""
+        return FilterImages([image for recipe in self._recipes() for image in self._source.layer(recipe, self._layer(name))])
+
+    def __len__(self) -> int:
+        return len(self.recipes) * self.info.filters
+
+    def __iter__(self) -> Iterator[FilterImage]:
+        for recipe in self._recipes():
+            for layer in self.layers:
+                yield from self._source.layer(recipe, self._layer(layer))
+
+    def __getitem__(self, key: tuple[str, int]) -> FilterImage:
+        """The image of (layer, filter); UsageError where there is none, or where several recipes made one."""
+        if not (isinstance(key, tuple) and len(key) == 2 and isinstance(key[0], str)):
+            raise UsageError(f"{key!r} is no layer and filter.", 'Write dataset["block5_conv3", 5].')
+        name, filter = key
+        layer, filters = self._layer(name), self.info.scope[name]
+        if filter not in filters:
+            close = min(filters, key=lambda each: abs(each - filter)) if isinstance(filter, int) else filters[0]
+            raise UsageError(
+                f"{self.name} has no image of filter {filter!r} of {name}.",
+                f"It has those of {len(filters)} filters; the nearest is {close}.",
+            )
+        if len(self.recipes) > 1:
+            raise UsageError(
+                f"{self.name} has an image of {name}/{filter} for each recipe.",
+                f'Choose one: dataset.recipe("{self.recipes[0]}")["{name}", {filter}]; there is {", ".join(self.recipes)}.',
+            )
+        return self._source.layer(next(self._recipes()), layer)[filters.index(filter)]
+
+    @property
+    def summary(self) -> list[LayerSummary]:
+        """Of each recipe and layer: how many images, how many dead, mean index, how many rank first."""
+        if self._report is not None:
+            return self._report.summaries
+        return summarise(self._rows(), self.info.network)
+
+    def to_pandas(self, images: bool = False) -> pandas.DataFrame:
+        """All records as a pandas DataFrame, a row each.
+
+        Args:
+            images: Whether there is a column `image`, of PIL images. They take much memory: 150 kB each for VGG16.
+
+        Returns:
+            The columns of the dataset, with layer and status by name, and `split`.
+        """
+        import pandas
+
+        columns = [*stored_types(), "split"]
+        if images:
+            rows = [{name: getattr(each, name) for name in columns} for each in self]
+        else:
+            columns.remove("image")
+            rows = self._rows()
+        return pandas.DataFrame([{name: row[name] for name in columns} for row in rows], columns=columns)
+
+    def __repr__(self) -> str:
+        return f"<Dataset {self.name}: {len(self)} images of {self.network}, {', '.join(self.recipes)}>"
+
+    def _rows(self) -> list[dict[str, object]]:
+        """All records without images."""
+        read = self._source.reader.rows
+        return [row for recipe in self._recipes() for name in self.layers for row in read(recipe, self._layer(name), False)]
+
+    def _recipes(self) -> Iterator[Recipe]:
+        return (recipe for name, recipe in self.info.recipes.items() if name in self.recipes)
+
+    def _layer(self, name: str) -> Layer:
+        if name not in self.layers:
+            raise UsageError(
+                f"{self.name} has no images of a layer {name!r}.",
+                f"{nearest(name, self.layers)}It has {', '.join(self.layers)}.",
+            )
+        return self.info.network.layer(name)

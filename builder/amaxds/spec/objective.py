@@ -1,0 +1,198 @@
+"""Objectives beyond one filter: what an image on demand is to excite. A dataset stays with one filter an image.
+
+They are made by the functions of `amaxds.objectives`, and may be added, subtracted, and multiplied by numbers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amaxds.errors import UsageError
+from amaxds.spec.network import LEAST_SIDE, Layer, Network
+
+MOST_IMAGES = 64
+Place = tuple[int | None, int | None]
+"""Row and column of one output of a layer; None for that in the middle."""
+
+
+@dataclass(frozen=True)
+class Term:
+    """A weighted sum of a layer's channels: averaged over the recipe's window, or at one place of the layer's output."""
+
+    layer: str
+    channels: tuple[float, ...] | int
+    """The weight of every channel, or the only channel."""
+    place: Place | None = None
+    weight: float = 1.0
+    """What the result is multiplied by."""
+    dense: bool = False
+    """Whether the layer is a Dense layer of the model, and the only channel one of its units."""
+
+    def resolved(self, network: Network) -> tuple[Layer | str, tuple[int, int] | None]:
+        """The layer, of a Dense layer only the name, and the place in it; UsageError where the network has none such. Dense
+        layers are known only to the network's model."""
+        if self.dense:
+            return self.layer, None
+        layer = network.layer(self.layer)
+        if not layer.usable:
+            raise UsageError(
+                f"the canvas of {network.canvas} is too small for layer {layer.name} of {network.name}: "
+                f"it gives {layer.side} places a side, {LEAST_SIDE} are needed.",
+                "Choose other layers, or a larger canvas.",
+            )
+        if isinstance(self.channels, int):
+            if not 0 <= self.channels < layer.filters:
+                problem = f"filter {self.channels} is out of range for {layer.name} of {network.name}."
+                raise UsageError(problem, f"It has filters 0 to {layer.filters - 1}.")
+        elif len(self.channels) != layer.filters:
+            problem = f"a direction of {len(self.channels)} numbers is none in {layer.name} of {network.name}."
+            raise UsageError(problem, f"Give one for each of its {layer.filters} filters.")
+        if self.place is None:
+            return layer, None
+        row, column = (layer.side // 2 if each is None else each for each in self.place)
+        if not (0 <= row < layer.side and 0 <= column < layer.side):
+            problem = f"{layer.name} of {network.name} has no output at row {row}, column {column}."
+            raise UsageError(problem, f"Both go from 0 to {layer.side - 1} on a canvas of {network.canvas}.")
+        return layer, (row, column)
+
+    def vector(self, layer: Layer) -> NDArray[np.float32]:
+        """The weight of every channel of the layer, (filters,)."""
+        if not isinstance(self.channels, int):
+            return np.asarray(self.channels, np.float32)
+        vector = np.zeros(layer.filters, np.float32)
+        vector[self.channels] = 1
+        return vector
+
+    @property
+    def leading(self) -> int:
+        """The channel with the largest weight, whose generator draws the start of the image."""
+        return self.channels if isinstance(self.channels, int) else int(np.argmax(np.abs(self.channels)))
+
+    def __str__(self) -> str:
+        what = f"{self.layer}/{self.channels}" if isinstance(self.channels, int) else f"direction in {self.layer}"
+        if self.place is not None:
+            what += " at {}".format(",".join("middle" if each is None else str(each) for each in self.place))
+        return what if self.weight == 1 else f"{self.weight:g} × {what}"
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A sum of terms, and how many images are made for it at a time."""
+
+    terms: tuple[Term, ...]
+    images: int = 1
+    diversity: float = 0.0
+    """How much the images are kept apart: the share of the objective that is given up where two are of the same texture."""
+
+    def __add__(self, other: Objective) -> Objective:
+        if not isinstance(other, Objective):
+            return NotImplemented
+        images, diversity = max(self.images, other.images), max(self.diversity, other.diversity)
+        return Objective(self.terms + other.terms, images, diversity)
+
+    def __mul__(self, factor: float) -> Objective:
+        terms = tuple(dataclasses.replace(each, weight=float(factor) * each.weight) for each in self.terms)
+        return dataclasses.replace(self, terms=terms)
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> Objective:
+        return -1.0 * self
+
+    def __sub__(self, other: Objective) -> Objective:
+        return self + -other if isinstance(other, Objective) else NotImplemented
+
+    def __str__(self) -> str:
+        return " + ".join(map(str, self.terms)).replace("+ -1 × ", "- ").replace("+ -", "- ")
+
+
+def channel(layer: str, filter: int) -> Objective:
+    """The mean output of one filter, as in a dataset.
+
+    Args:
+        layer: The layer's name.
+        filter: The filter's number, from 0.
+
+    Examples:
+        >>> amaxds.synthesise("vgg16", objective=channel("block4_conv1", 3) - channel("block4_conv1", 8))
+    """
+    return Objective((Term(layer, _number(filter)),))
+
+
+def neuron(layer: str, filter: int, row: int | None = None, column: int | None = None) -> Objective:
+    """The output of one filter at one place.
+
+    Args:
+        layer: The layer's name.
+        filter: The filter's number, from 0.
+        row: The row of the layer's output, from 0. By default that in the middle.
+        column: The column, in the same way.
+
+    Examples:
+        >>> amaxds.synthesise("vgg16", objective=neuron("block4_conv1", 3))
+    """
+    place = None if row is None else _number(row), None if column is None else _number(column)
+    return Objective((Term(layer, _number(filter), place),))
+
+
+def direction(layer: str, vector: Sequence[float] | NDArray[Any]) -> Objective:
+    """The mean of a weighted sum of all filters of a layer.
+
+    Args:
+        layer: The layer's name.
+        vector: The weight of each filter, (filters,).
+
+    Examples:
+        >>> amaxds.synthesise("vgg16", objective=direction("block4_conv1", numpy.random.default_rng(0).normal(size=512)))
+    """
+    numbers = np.asarray(vector, np.float64)
+    if numbers.ndim != 1 or not np.isfinite(numbers).all() or not numbers.any():
+        raise UsageError(f"a direction is a vector, not {numbers.shape}, of finite numbers, not all 0.", "Give one of those.")
+    return Objective((Term(layer, tuple(numbers.tolist())),))
+
+
+def unit(layer: str, number: int) -> Objective:
+    """The output of one unit of a Dense layer before its activation, such as a class's logit: for a Keras model file or a
+    `keras.Model`, whose own head is used. `vgg16`, `demo` and the networks of keras.applications have none here.
+
+    Args:
+        layer: The Dense layer's name.
+        number: The unit's number, from 0.
+
+    Examples:
+        >>> amaxds.synthesise(model, objective=unit("predictions", 281))
+    """
+    return Objective((Term(layer, _number(number), dense=True),))
+
+
+def diversity(layer: str, filter: int, images: int = 4, strength: float = 1.0) -> Objective:
+    """Several different images of one filter, which are made together and kept apart.
+
+    How alike two images are is measured as in style transfer, by the cosine between the Gram matrices of the layer's outputs
+    (Olah et al., Feature Visualization, 2017).
+
+    Args:
+        layer: The layer's name.
+        filter: The filter's number, from 0.
+        images: How many, from 2.
+        strength: The share of the filter's output that is given up where all images are of the same texture.
+
+    Examples:
+        >>> amaxds.synthesise("vgg16", objective=diversity("block4_conv1", 3, images=4))
+    """
+    if not 2 <= _number(images) <= MOST_IMAGES:
+        raise UsageError(f"{images} images are no diversity.", f"Give a number from 2 to {MOST_IMAGES}.")
+    return dataclasses.replace(channel(layer, filter), images=_number(images), diversity=float(strength))
+
+
+def _number(value: int) -> int:
+    try:
+        return int(value.__index__())
+    except (AttributeError, TypeError):
+        raise UsageError(f"{value!r} is no whole number.", "Give a number such as 5.") from None

@@ -1,0 +1,127 @@
+"""The public functions that make images and datasets, and what they refuse."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import amaxds
+from support.commands import PROGRAMS, run_program
+
+SETTINGS = {"recipe": "original", "steps": 3, "progress": False}
+"""Those of the small build."""
+
+
+def test_an_image_has_the_bits_and_the_record_of_the_one_in_a_dataset(small: Path, here: None) -> None:
+    dataset = amaxds.open_dataset(small)
+    made = amaxds.synthesise("demo", ["block2_conv2", "block3_conv1"], [5, 2], **SETTINGS)
+    assert [(each.layer, each.filter) for each in made] == [
+        *(("block2_conv2", 2), ("block2_conv2", 5)),
+        *(("block3_conv1", 2), ("block3_conv1", 5)),
+    ]
+    for each in made:
+        stored = dataset[each.layer, each.filter]
+        assert each.png == stored.png
+        for name in ("network", "recipe", "seed", "status", "uniformity_index", "pixels_sha256"):
+            assert getattr(each, name) == getattr(stored, name), name
+        for name in ("activation_start", "activation"):
+            assert np.float32(getattr(each, name)) == np.float32(getattr(stored, name)), name
+
+
+def test_frames_lead_from_the_noise_to_the_same_image(small: Path, here: None) -> None:
+    made = amaxds.synthesise("demo", "block2_conv2", 5, frames=3, **SETTINGS)[0]
+    assert made.png == amaxds.open_dataset(small)["block2_conv2", 5].png
+    frames = [np.asarray(each) for each in made.frames]
+    assert len(frames) == 3
+    assert np.array_equal(frames[-1], made.pixels)
+    assert not np.array_equal(frames[0], frames[1])
+    assert len(amaxds.synthesise("demo", "block2_conv2", 5, frames=99, **SETTINGS)[0].frames) == 4
+
+
+def test_several_recipes_and_seeds_make_an_image_each(here: None) -> None:
+    made = amaxds.synthesise("demo", "block1_conv1", 3, recipe=["clear", "original"], seed=[1, 2], steps=1, progress=False)
+    assert [(each.seed, each.recipe) for each in made] == [(1, "clear"), (1, "original"), (2, "clear"), (2, "original")]
+    assert len({each.pixels_sha256 for each in made}) == 4
+
+
+REFUSED = {
+    "network": ({"network": "vgg61"}, "unknown network 'vgg61'", "'vgg16'?"),
+    "layer": ({"layers": "blok3_conv1"}, "no layer of demo matches 'blok3_conv1'", "Did you mean 'block3_conv1'"),
+    "filter": ({"layers": "block1_conv1", "filters": 8}, "filter 8 is out of range", "filters 0 to 7"),
+    "half a filter": ({"filters": 1.5}, "filter 1.5 is no whole number", "such as 5"),
+    "recipe": ({"recipe": "Clear"}, "unknown recipe 'Clear'", "Did you mean 'clear'?"),
+    "seed": ({"seed": -1}, "--seed -1 is out of range", "from 0"),
+    "frames": ({"frames": -1}, "frames=-1 is out of range", "number of images"),
+    "no network": ({"network": 5}, "int is no network", "keras.Model"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_wrong_names_and_numbers_are_two_lines_that_name_the_nearest(case: str, here: None) -> None:
+    options, problem, remedy = REFUSED[case]
+    with pytest.raises(amaxds.errors.UsageError) as raised:
+        amaxds.synthesise(**({"network": "demo", "steps": 1, "progress": False} | options))
+    assert problem in raised.value.problem
+    assert remedy in raised.value.remedy
+    assert len(str(raised.value).splitlines()) == 2
+
+
+def test_a_built_dataset_is_opened(small: Path, tmp_path: Path, here: None) -> None:
+    """The build is finished already: it is looked at, validated and opened."""
+    copy = tmp_path / small.name
+    shutil.copytree(small, copy)
+    options = {"recipes": "original", "steps": 3, "filters": range(8), "progress": False}
+    dataset = amaxds.build("demo", copy, layers=["block1_conv1", "block2_conv2", "block3_conv1"], **options)
+    assert len(dataset) == 24
+    assert dataset["block3_conv1", 5] == amaxds.open_dataset(small)["block3_conv1", 5]
+    assert [each.images for each in dataset.summary] == [8, 8, 8]
+    with pytest.raises(amaxds.errors.UsageError, match="holds a build with seed 0, not 1"):
+        amaxds.build("demo", copy, seed=1, **options)
+    (copy / "README.md").write_text("Another.")
+    with pytest.raises(amaxds.errors.InvalidDataset) as raised:
+        amaxds.build("demo", copy, layers="block1_conv1,block2_conv2,block3_conv1", **options)
+    assert {each.rule for each in raised.value.report.findings} == {"card"}
+
+
+def test_described_images_are_a_dataset(small: Path, tmp_path: Path, here: None) -> None:
+    for image in amaxds.open_dataset(small).layer("block1_conv1"):
+        folder = tmp_path / "images" / image.layer
+        folder.mkdir(parents=True, exist_ok=True)
+        image.save(folder / f"filter-{image.filter}.png")
+    dataset = amaxds.describe(tmp_path / "images", tmp_path / "described", "demo")
+    assert dataset["block1_conv1", 5].png == amaxds.open_dataset(small)["block1_conv1", 5].png
+    assert dataset["block1_conv1", 5].activation is None
+
+
+@pytest.mark.system
+def test_a_process_that_has_used_tensorflow_makes_the_same_images_of_its_models(tmp_path: Path) -> None:
+    ended = run_program("after_tensorflow.py", cwd=tmp_path, timeout=500)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines()[-1] == "done"
+
+
+@pytest.mark.system
+def test_an_interrupted_build_raises_keyboard_interrupt_and_resumes_to_the_same_bytes(tmp_path: Path) -> None:
+    folders = [tmp_path / name / "demo-filter-activations" for name in ("stopped", "whole")]
+    program = [sys.executable, "-W", "ignore", str(PROGRAMS / "interrupted_in_the_library.py")]
+    process = subprocess.Popen([*program, str(folders[0])], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    while "images/s" not in process.stderr.readline():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert out == "KeyboardInterrupt\nthe handlers are as before\n6 images\n"
+    assert "images are there already" in err
+    amaxds.build("demo", folders[1], recipes="original", layers="block4_conv1", batch_size=1, filters="0-5", progress=False)
+    assert amaxds.diff(*folders).nothing
+    for file in sorted(folders[1].rglob("*.p*")):
+        assert (folders[0] / file.relative_to(folders[1])).read_bytes() == file.read_bytes()

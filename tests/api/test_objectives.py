@@ -1,0 +1,136 @@
+"""Objectives beyond one filter, held against a plain Keras model of the same network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import amaxds
+from amaxds.compute.networks import load_weights
+from amaxds.objectives import Objective, channel, direction, diversity, neuron, unit
+from amaxds.spec.network import DEMO
+from support.naive import naive_model
+
+LAYER = "block3_conv1"
+
+
+def made(objective: Objective, steps: int = 4, **options: object) -> amaxds.FilterImages:
+    return amaxds.synthesise("demo", objective=objective, steps=steps, progress=False, **options)
+
+
+@pytest.fixture(scope="module")
+def outputs(_backend: str) -> keras.Model:
+    """The layer's output before ReLU."""
+    model = naive_model(dict(load_weights(DEMO, "pretrained", 0).tensors), LAYER)
+    model.layers[-1].activation = keras.activations.linear
+    return model
+
+
+def seen(outputs: keras.Model, image: amaxds.FilterImage) -> np.ndarray:
+    """What the layer makes of the saved image: (height, width, filters)."""
+    return np.asarray(outputs(DEMO.preprocess(image.pixels[None])))[0]
+
+
+def means(maps: np.ndarray) -> np.ndarray:
+    return maps[2:-2, 2:-2].mean(axis=(0, 1))
+
+
+def test_the_value_of_a_sum_is_that_of_the_plain_network_and_rises(outputs: keras.Model, here: None) -> None:
+    vector = np.random.default_rng(0).normal(size=32)
+    parts = channel(LAYER, 5) - 0.5 * channel(LAYER, 2), 2 * neuron(LAYER, 7, 3, 20), neuron(LAYER, 8), direction(LAYER, vector)
+    objective = parts[0] + parts[1] + parts[2] + parts[3]
+    image = made(objective)[0]
+    maps = seen(outputs, image)
+    values = means(maps)[5] - 0.5 * means(maps)[2], 2 * maps[3, 20, 7], maps[14, 14, 8], means(maps) @ vector
+    assert min(map(abs, values)) > 0.1
+    # The value is that of the image before it is made 8 bit.
+    assert image.activation == pytest.approx(sum(values), abs=0.05)
+    assert image.activation > image.activation_start + 0.2
+    assert (image.layer, image.filter, image.status) == (str(objective), None, "alive")
+
+
+def test_a_channel_by_itself_is_the_image_of_the_filter(here: None) -> None:
+    """Up to rounding: the program is another one."""
+    options = {"recipe": "original", "steps": 1, "progress": False}
+    image = amaxds.synthesise("demo", objective=channel(LAYER, 5), **options)[0]
+    filter = amaxds.synthesise("demo", LAYER, 5, **options)[0]
+    assert np.abs(image.pixels.astype(int) - filter.pixels).max() <= 1
+
+
+def test_a_neuron_sees_a_small_part_of_the_picture(here: None) -> None:
+    """Under `original` the parameters are the pixels: outside of the receptive field, 24 pixels in the middle, only their
+    contrast changes."""
+    image = made(neuron(LAYER, 5), recipe="original", steps=2, frames=2)[0]
+    start, end = (np.asarray(each) for each in image.frames)
+    inside = np.zeros(start.shape, bool)
+    inside[30:62, 30:62] = True
+    assert np.corrcoef(start[~inside], end[~inside])[0, 1] > 0.99
+    assert np.corrcoef(start[inside], end[inside])[0, 1] < 0.9
+
+
+@pytest.mark.system
+def test_diverse_images_have_other_textures_than_those_made_alone(outputs: keras.Model, here: None) -> None:
+    def likeness(strength: float) -> float:
+        grams = []
+        for image in made(diversity(LAYER, 5, images=3, strength=strength), steps=16):
+            maps = np.maximum(seen(outputs, image), 0).reshape(-1, 32)
+            grams.append((maps.T @ maps).ravel())
+        return float(np.mean(np.corrcoef(grams)[np.triu_indices(3, 1)]))
+
+    alone, apart = likeness(0.0), likeness(4.0)
+    assert apart < alone - 0.02, (alone, apart)
+
+
+@pytest.mark.parametrize(
+    ("objective", "words"),
+    [
+        (channel("block3_conv9", 5), "no layer 'block3_conv9'.\nDid you mean 'block3_conv"),
+        (channel(LAYER, 32), "filter 32 is out of range for block3_conv1 of demo.\nIt has filters 0 to 31."),
+        (neuron(LAYER, 5, 28), "no output at row 28, column 14.\nBoth go from 0 to 27"),
+        (direction(LAYER, [1.0, 2.0]), "a direction of 2 numbers"),
+    ],
+    ids=["layer", "filter", "place", "direction"],
+)
+def test_what_the_network_does_not_have_is_refused(objective: Objective, words: str, here: None) -> None:
+    with pytest.raises(amaxds.errors.UsageError) as raised:
+        made(objective)
+    assert words in str(raised.value)
+
+
+def test_what_is_no_objective_is_refused(here: None) -> None:
+    with pytest.raises(amaxds.errors.UsageError, match="an objective has its own layers and filters"):
+        amaxds.synthesise("demo", LAYER, objective=channel(LAYER, 5))
+    with pytest.raises(amaxds.errors.UsageError, match="str is no objective"):
+        made(["block3_conv1"])  # type: ignore[arg-type]
+    with pytest.raises(amaxds.errors.UsageError, match="finite numbers, not all 0"):
+        direction(LAYER, [0.0] * 32)
+    with pytest.raises(amaxds.errors.UsageError, match="1 images are no diversity"):
+        diversity(LAYER, 5, images=1)
+
+
+def test_objectives_are_written_as_they_are_meant() -> None:
+    assert str(channel("a", 1) - channel("b", 2)) == "a/1 - b/2"
+    assert str(2 * neuron("a", 1) + -0.5 * direction("b", [1, 2])) == "2 × a/1 at middle,middle - 0.5 × direction in b"
+
+
+def test_a_unit_of_a_head_is_the_models_own_logit(tmp_path: Path, here: None) -> None:
+    convolution = keras.layers.Conv2D(8, 3, strides=2, activation="relu", name="first")
+    head = [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(3, activation="softmax", name="head")]
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Rescaling(1 / 255), convolution, *head])
+    model.save(tmp_path / "headed.keras")
+    options = {"steps": 4, "progress": False}
+    image = amaxds.synthesise(tmp_path / "headed.keras", objective=unit("head", 2), **options)[0]
+    model.layers[-1].activation = keras.activations.linear
+    logit = np.asarray(model(image.pixels[None].astype(np.float32)))[0, 2]
+    assert image.activation == pytest.approx(logit, abs=0.01)
+    assert image.activation > image.activation_start
+    with pytest.raises(amaxds.errors.UsageError, match=r"headed has no dense layer 'heat'\.\nDid you mean 'head'\?"):
+        amaxds.synthesise(tmp_path / "headed.keras", objective=unit("heat", 2), **options)
+    with pytest.raises(amaxds.errors.UsageError, match=r"unit 3 is out of range for head of headed\.\nIt has units 0 to 2"):
+        amaxds.synthesise(tmp_path / "headed.keras", objective=unit("head", 3), **options)
+    with pytest.raises(amaxds.errors.UsageError, match="there is no dense layer 'head'"):
+        made(unit("head", 2))

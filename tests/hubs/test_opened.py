@@ -1,0 +1,87 @@
+"""An opened dataset: its records by place, by name and as a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from amaxds.errors import UsageError
+from amaxds.hubs.opened import Dataset
+from support.commands import amaxds
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One step of both recipes, two filters of one layer."""
+    folder = tmp_path_factory.mktemp("both") / "both"
+    options = ("--recipe", "original", "--recipe", "clear", "--layers", "block1_conv1", "--filters", "2-3", "--steps", "1")
+    ended = amaxds("build", folder, "--network", "demo", *options)
+    assert ended.returncode == 0, ended.stderr
+    return folder
+
+
+def test_records_come_in_order_with_everything_that_is_stored(small: Path) -> None:
+    with Dataset(small) as dataset:
+        images = list(dataset)
+        assert len(images) == len(dataset) == 24
+        assert [(each.layer, each.filter) for each in images] == [
+            (layer, filter) for layer in ("block1_conv1", "block2_conv2", "block3_conv1") for filter in range(8)
+        ]
+        assert dataset["block2_conv2", 5] == images[13] == dataset.layer("block2_conv2")[5]
+        stored = {row["pixels_sha256"]: row for file in small.rglob("*.parquet") for row in pq.read_table(file).to_pylist()}
+        for each in images:
+            row = stored[each.pixels_sha256]
+            assert (each.png, each.filter, each.activation) == (row["image"]["bytes"], row["filter"], row["activation"])
+            assert each.activation_rank == row["activation_rank"]
+            assert each.split in ("train", "validation", "test")
+        assert (dataset.network, dataset.recipes) == ("demo", ("original",))
+        assert repr(dataset) == f"<Dataset {small}: 24 images of demo, original>"
+
+
+def test_as_a_table_it_has_the_columns_of_the_dataset(small: Path) -> None:
+    with Dataset(small) as dataset:
+        table = dataset.to_pandas()
+        assert len(table) == 24
+        assert list(table.columns[:4]) == ["network", "layer", "filter", "recipe"]
+        assert table["layer"].value_counts().to_dict() == dict.fromkeys(dataset.layers, 8)
+        pictured = dataset.to_pandas(images=True)
+        assert np.array_equal(np.asarray(pictured["image"][13]), dataset["block2_conv2", 5].pixels)
+        assert pictured.drop(columns="image").equals(table)
+        assert sum(each.images for each in dataset.summary) == 24
+
+
+def test_what_is_not_there_is_said_with_the_nearest(small: Path) -> None:
+    dataset = Dataset(small)
+    with pytest.raises(
+        UsageError, match=r"no image of filter 9 of block1_conv1\.\nIt has those of 8 filters; the nearest is 7"
+    ):
+        dataset["block1_conv1", 9]
+    with pytest.raises(
+        UsageError, match=r"no images of a layer 'block3_conv2'\.\nDid you mean 'block3_conv1' or 'block2_conv2'"
+    ):
+        dataset["block3_conv2", 5]
+    with pytest.raises(UsageError, match=r"no recipe 'clear'\.\nIt has original"):
+        dataset.recipe("clear")
+    with pytest.raises(UsageError, match="5 is no layer and filter"):
+        dataset[5]  # type: ignore[index]
+
+
+def test_of_several_recipes_one_is_chosen(both: Path) -> None:
+    with Dataset(both) as dataset:
+        assert (len(dataset), dataset.recipes) == (4, ("clear", "original"))
+        with pytest.raises(UsageError, match=r'Choose one: dataset.recipe\("clear"\)\["block1_conv1", 3\]'):
+            dataset["block1_conv1", 3]
+        clear = dataset.recipe("clear")
+        assert (len(clear), clear["block1_conv1", 3].recipe) == (2, "clear")
+        assert [each.recipe for each in dataset.layer("block1_conv1")] == ["clear", "clear", "original", "original"]
+        assert set(clear.to_pandas()["recipe"]) == {"clear"}
+
+
+def test_a_closed_dataset_is_not_read_again(small: Path) -> None:
+    with Dataset(small) as dataset:
+        pass
+    with pytest.raises(UsageError, match="was closed"):
+        len(dataset)

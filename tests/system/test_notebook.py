@@ -1,0 +1,68 @@
+"""The library in a notebook: the tutorial runs, its pictures are seen, and the command runs from a cell."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import numpy as np
+import pytest
+from nbclient import NotebookClient
+from PIL import Image
+
+from support.commands import ROOT
+
+pytestmark = pytest.mark.system
+
+
+def outputs_of(notebook: Any, folder: Path) -> list[list[Any]]:
+    """Run the notebook in the folder; the outputs of each cell of code."""
+    NotebookClient(notebook, timeout=400, kernel_name="python3", resources={"metadata": {"path": str(folder)}}).execute()
+    return [cell.outputs for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def printed(outputs: list[Any], stream: str = "stdout") -> str:
+    return "".join(each.text for each in outputs if each.output_type == "stream" and each.name == stream)
+
+
+# Jupyter's own libraries warn of things to come.
+@pytest.mark.filterwarnings("default")
+def test_the_tutorial_runs_and_shows_its_pictures(tmp_path: Path) -> None:
+    notebook = nbformat.read(ROOT / "docs" / "tutorial.ipynb", as_version=4)
+    assert all(cell.get("outputs", []) == [] for cell in notebook.cells)
+    outputs = outputs_of(notebook, tmp_path)
+    shown = [each.data for cell in outputs for each in cell if each.output_type in ("execute_result", "display_data")]
+    assert sum(data.get("text/html", "").count("<img") for data in shown) == 8 + 4 + 2 + 8
+    pictures = [data["image/png"] for data in shown if "image/png" in data]
+    assert len(pictures) == 2  # One image, and the grid of both recipes.
+    for each in pictures:
+        pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(each))))
+        assert pixels.std() > 10
+    with Image.open(tmp_path / "block3_conv1-5.gif") as animation:
+        assert animation.n_frames == 24
+    text = "".join(map(printed, outputs))
+    assert "True\n" in text
+    assert "2 the same bits, 0 failed" in text
+    assert "Did you mean 'block4_conv1'" in text
+    assert [
+        printed(cell, "stderr").replace("\r", "").strip() for cell in outputs if "Traceback" in printed(cell, "stderr")
+    ] == []
+
+
+@pytest.mark.filterwarnings("default")
+def test_the_command_runs_in_a_cell_with_the_kernels_own_variables(small: Path, tmp_path: Path) -> None:
+    cells = [
+        "import os; print(os.environ['MPLBACKEND'])",
+        f"!python -m amaxds report {small} report 2>&1 | cat",
+        f"!python -m amaxds classify {small} classification --model cnn 2>&1 | cat",
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(each) for each in cells])
+    kernel, report, classify = map(printed, outputs_of(notebook, tmp_path))
+    assert kernel.startswith("module://matplotlib_inline")
+    assert report.splitlines() == ["report: look at report/index.html"]
+    assert classify.splitlines()[-1] == "classification: look at classification/confusion.png"
+    assert "\x1b[?25l" not in report + classify
+    assert (tmp_path / "report" / "index.html").is_file()
