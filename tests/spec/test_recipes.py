@@ -1,15 +1,20 @@
-"""The `original` recipe's numbers, start and decoding."""
+"""The recipes' numbers, starts and decoding, and recipes read back from build.json."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
+import re
+from typing import Any
 
 import numpy as np
 import pytest
 
+from amaxds.errors import UsageError
 from amaxds.image import uniformity_index
 from amaxds.spec.network import DEMO, VGG16
-from amaxds.spec.recipes import CLEAR, ORIGINAL, RECIPES, Recipe, get_recipe
+from amaxds.spec.recipes import CLEAR, DESCRIBED, ORIGINAL, RECIPES, Recipe, get_recipe, read_recipe
+from amaxds.spec.recipes.catalogue import MAX_STEPS
 from support import naive
 
 
@@ -76,3 +81,52 @@ def test_transformations_end_before_the_last_third_of_the_steps() -> None:
     assert 1 < np.abs(schedule[: CLEAR.steps // 3, :2]).max() <= CLEAR.shift
     assert np.array_equal(schedule, CLEAR.schedule(VGG16, 0, 3, 5))
     assert not np.array_equal(schedule, CLEAR.schedule(VGG16, 0, 3, 6))
+
+
+@pytest.mark.parametrize("recipe", [*RECIPES.values(), DESCRIBED], ids=lambda recipe: recipe.name)
+def test_a_recipe_is_read_back_from_its_settings(recipe: Recipe) -> None:
+    assert read_recipe(recipe.settings()) == recipe
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"steps": 56.0},
+        {"steps": "56"},
+        {"steps": True},
+        {"step_size": 1},
+        {"step_size": None},
+        {"step_size": math.nan},
+        {"step_size": math.inf},
+        {"objective": 1},
+    ],
+    ids=str,
+)
+def test_a_setting_of_another_kind_is_no_recipe_even_with_a_digest_of_its_own(change: dict[str, Any]) -> None:
+    (setting, value), known = *change.items(), type(getattr(CLEAR, *change)).__name__
+    with pytest.raises(ValueError, match=f"^{re.escape(f'clear.{setting} is {value!r}, expected {known}')}$"):
+        read_recipe(dataclasses.replace(CLEAR, **change).settings())
+
+
+@pytest.mark.parametrize("steps", [0, -1, MAX_STEPS + 1])
+def test_steps_out_of_range_are_no_recipe(steps: int) -> None:
+    with pytest.raises(ValueError, match=rf"^clear\.steps is {steps}"):
+        read_recipe(dataclasses.replace(CLEAR, steps=steps).settings())
+    with pytest.raises(UsageError, match=f"--steps {steps} is out of range"):
+        get_recipe("clear", steps)
+
+
+@pytest.mark.parametrize("steps", [1, MAX_STEPS])
+def test_the_fewest_and_the_most_steps_are_allowed(steps: int) -> None:
+    assert read_recipe(get_recipe("clear", steps).settings()).steps == steps
+
+
+def test_clear_steps_as_adam_does_until_half_way_and_then_less_along_a_cosine() -> None:
+    step = np.arange(CLEAR.steps)
+    pace, correction = CLEAR.schedule(VGG16, 0, 3, 5)[:, 3:].T
+    corrected = pace * (1 - 0.9 ** (step + 1))
+    assert corrected[: CLEAR.steps // 2 + 1] == pytest.approx(CLEAR.step_size, rel=1e-6)
+    assert corrected[CLEAR.steps * 3 // 4] == pytest.approx(CLEAR.step_size / 2, rel=1e-6)
+    assert 0 < corrected[-1] < CLEAR.step_size / 100
+    assert (np.diff(corrected[CLEAR.steps // 2 :]) < 0).all()
+    assert correction * (1 - 0.999 ** (step + 1)) == pytest.approx(1.0, rel=1e-6)
