@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from amaxds.dataset.build_info import described_request
+from amaxds.dataset.build_info import described_request, digest_of
 from amaxds.dataset.hf_builder import FilterActivations
 from amaxds.dataset.parquet import read_records, split_writer
 from amaxds.dataset.record import Record, descriptions, features, stored_types
@@ -118,3 +118,9 @@ def test_a_network_that_build_json_cannot_describe_is_refused() -> None:
     large = dataclasses.replace(DEMO, name="large", canvas=5000, model="large.keras")
     with pytest.raises(UsageError, match=r"large cannot be described in build\.json: network\.canvas is 5000"):
         described_request(large, DESCRIBED, {"block1_conv1": (0,)})
+
+
+def test_the_digest_of_an_identity_does_not_depend_on_the_order_of_its_keys(small: Path) -> None:
+    stored = json.loads((small / "build.json").read_text())
+    assert digest_of(dict(reversed(stored.items()))) == digest_of(stored)
+    assert digest_of(stored | {"seed": 1}) != digest_of(stored)

@@ -12,7 +12,7 @@ import pytest
 
 from amaxds.errors import UsageError
 from amaxds.image import uniformity_index
-from amaxds.spec.network import DEMO, VGG16
+from amaxds.spec.network import DEMO, VGG16, Network
 from amaxds.spec.recipes import CLEAR, DESCRIBED, ORIGINAL, RECIPES, Recipe, get_recipe, read_recipe
 from amaxds.spec.recipes.catalogue import MAX_STEPS
 from support import naive
@@ -130,3 +130,28 @@ def test_clear_steps_as_adam_does_until_half_way_and_then_less_along_a_cosine() 
     assert 0 < corrected[-1] < CLEAR.step_size / 100
     assert (np.diff(corrected[CLEAR.steps // 2 :]) < 0).all()
     assert correction * (1 - 0.999 ** (step + 1)) == pytest.approx(1.0, rel=1e-6)
+
+
+@pytest.mark.parametrize("network", [VGG16, DEMO], ids=lambda network: network.name)
+def test_clear_feeds_pictures_as_the_network_was_trained_to_see_them(network: Network) -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 4, 5, 3)).astype(np.uint8)
+    fed = np.asarray(CLEAR.preprocess(network, pictures.astype(np.float32) / np.float32(255)))
+    np.testing.assert_allclose(fed, network.preprocess(pictures), rtol=0, atol=1e-4)
+
+
+def test_noise_is_known_by_its_pixels_but_for_a_few_rounded_otherwise() -> None:
+    noise = ORIGINAL.decode(DEMO, ORIGINAL.start(DEMO, 5, DEMO.layer("block2_conv1").index, 3)).astype(np.int16)
+
+    def shown(image: np.ndarray, filter: int = 3) -> bool | None:
+        return ORIGINAL.shows_noise(DEMO, image.astype(np.uint8), 5, "block2_conv1", filter)
+
+    assert shown(noise)
+    assert not shown(noise, filter=4)
+    few, away = noise.copy(), np.where(noise > 127, -1, 1)
+    few[:, 0] += 2 * away[:, 0]
+    few[4:, 0] = noise[4:, 0]
+    assert shown(few)
+    few[0, 0, 0] += away[0, 0, 0]
+    assert not shown(few), "three steps apart"
+    assert not shown(noise + away * (np.arange(noise.size).reshape(noise.shape) % 50 == 0)), "one in fifty apart"
+    assert shown(noise + away * (np.arange(noise.size).reshape(noise.shape) % 150 == 0)), "one in 150 apart"
