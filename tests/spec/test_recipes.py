@@ -155,3 +155,12 @@ def test_noise_is_known_by_its_pixels_but_for_a_few_rounded_otherwise() -> None:
     assert not shown(few), "three steps apart"
     assert not shown(noise + away * (np.arange(noise.size).reshape(noise.shape) % 50 == 0)), "one in fifty apart"
     assert shown(noise + away * (np.arange(noise.size).reshape(noise.shape) % 150 == 0)), "one in 150 apart"
+
+
+def test_the_settings_are_those_that_datasets_were_made_with() -> None:
+    """A setting that is changed changes what people have downloaded: it belongs in CHANGELOG.md."""
+    assert {recipe.name: recipe.digest for recipe in (CLEAR, ORIGINAL, DESCRIBED)} == {
+        "clear": "9e5af401e46df0045b74bfa429c0461d51d86251cc9570d92368a19367328e46",
+        "original": "667deb2ff2a8e7001d74403465e271924681c7b10b64372f6ced01accec69fc4",
+        "described": "250bd0cc77936842dfc5bfe6b6cff1d0afe05f8f4c092347ef6fdb4e0c309d37",
+    }
