@@ -46,7 +46,7 @@ def reached(place):
         if code.co_name == "<module>" and code.co_filename.startswith(HERE) and "__main__" not in code.co_filename:
             context = "import"
         frame = frame.f_back
-    with open(os.environ["REACHED"] + "/places", "a") as file:
+    with open(f"{os.environ['REACHED']}/places/{os.getpid()}", "a") as file:
         file.write(context + "\\t" + place + "\\n")
 """
 """What the copy calls in front of every statement: who reached it, a test, the fixture of a test, or an import."""
@@ -161,7 +161,7 @@ def lines_of(file: Path) -> list[dict[str, Any]]:
 def record_reach(work: Path) -> None:
     """Run what of the default suite is not known yet in an instrumented copy: WORK/reach/tests and WORK/reach/places."""
     reach, tree = work / "reach", work / "instrumented"
-    reach.mkdir(exist_ok=True)
+    (reach / "places").mkdir(parents=True, exist_ok=True)
     copy_to(tree)
     for file in sources():
         recording = ast.fix_missing_locations(_Recording(file).visit(ast.parse((ROOT / file).read_text())))
@@ -209,9 +209,10 @@ class Known:
 
 def known(work: Path) -> Known:
     contexts: dict[str, set[str]] = defaultdict(set)
-    for line in (work / "reach" / "places").read_text().splitlines():
-        context, place = line.split("\t")
-        contexts[place].add(context)
+    for file in (work / "reach" / "places").iterdir():
+        for line in file.read_text().splitlines():
+            context, place = line.split("\t")
+            contexts[place].add(context)
     tests, fixtures = lines_of(work / "reach" / "tests"), lines_of(work / "reach" / "fixtures")
     shared = {each["fixture"]: each["seconds"] for each in fixtures}
     return Known(list({each["test"]: each for each in tests}.values()), shared, contexts)
