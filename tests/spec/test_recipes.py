@@ -132,6 +132,7 @@ def test_clear_steps_as_adam_does_until_half_way_and_then_less_along_a_cosine() 
     assert correction * (1 - 0.999 ** (step + 1)) == pytest.approx(1.0, rel=1e-6)
 
 
+@pytest.mark.usefixtures("_backend")
 @pytest.mark.parametrize("network", [VGG16, DEMO], ids=lambda network: network.name)
 def test_clear_feeds_pictures_as_the_network_was_trained_to_see_them(network: Network) -> None:
     pictures = np.random.default_rng(0).integers(0, 256, (2, 4, 5, 3)).astype(np.uint8)
