@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.fft
 
 from amaxds.errors import UsageError
 from amaxds.image import uniformity_index
@@ -130,6 +131,22 @@ def test_clear_steps_as_adam_does_until_half_way_and_then_less_along_a_cosine() 
     assert 0 < corrected[-1] < CLEAR.step_size / 100
     assert (np.diff(corrected[CLEAR.steps // 2 :]) < 0).all()
     assert correction * (1 - 0.999 ** (step + 1)) == pytest.approx(1.0, rel=1e-6)
+
+
+@pytest.mark.usefixtures("_backend")
+def test_clear_is_a_weighted_cosine_transform_in_lucids_colours() -> None:
+    """Undone with SciPy's: the orthonormal transform, weights that fall with frequency to the power of 0.8, and a sigmoid."""
+    count = CLEAR.coefficients(DEMO)
+    parameters = np.random.default_rng(0).normal(0, 0.1, (3, count, count)).astype(np.float32)
+    picture = np.asarray(CLEAR.render(DEMO, parameters[None]), np.float64)[0]
+    colours = np.array([[0.26, 0.09, 0.02], [0.27, 0.0, -0.05], [0.27, -0.09, 0.03]])
+    longest = np.linalg.norm(colours[:, 0])
+    channels = np.log(picture / (1 - picture)) @ np.linalg.inv(2 * colours.T / longest)
+    found = scipy.fft.dctn(channels.transpose(2, 0, 1), axes=(1, 2), norm="ortho")
+    weights = np.maximum(np.hypot(*np.indices((count, count))), 1) ** -0.8
+    due = np.zeros((3, 112, 112))
+    due[:, :count, :count] = parameters * weights / np.sqrt((weights**2).mean())
+    np.testing.assert_allclose(found, due, rtol=0, atol=1e-3)
 
 
 @pytest.mark.usefixtures("_backend")
