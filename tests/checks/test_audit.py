@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 from collections import Counter
 from collections.abc import Callable
+from operator import add, mul
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from amaxds.checks.audit import draw_sample
+from amaxds.checks.audit import AuditReport, Remade, audit, draw_sample
+from amaxds.dataset.build_info import BuildInfo
 from amaxds.dataset.build_reader import require_build_info
 from amaxds.dataset.bundle import bundle
+from amaxds.dataset.reader import DatasetReader, open_dataset
+from amaxds.spec.network import Layer
+from amaxds.spec.recipes import RECIPES, Recipe
 from support.commands import ROOT, amaxds
 from support.forge import forge, set_image, sorted_rows
 from support.shared import made_once
@@ -124,6 +130,102 @@ def test_forged_evidence_is_found_on_the_same_software_and_on_other(
     assert ended.returncode == 1, ended.stderr
     assert ended.stdout.count(f"       {words}") >= times
     assert sum(line.startswith("failed") for line in ended.stdout.splitlines()) == times
+
+
+Change = tuple[str, Callable[[Any], Any]]
+"""A column, and what becomes of its value."""
+
+
+def _audited(
+    both: Path, changes: dict[tuple[str, str, int], Change], elsewhere: bool, only: str | None = None
+) -> dict[tuple[str, str, int], Remade]:
+    """The audit in this process of the dataset with these changes, as if made here, or on another device."""
+    with open_dataset(both) as dataset:
+
+        def rows(recipe: Recipe, layer: Layer) -> list[Row]:
+            found = dataset.rows(recipe, layer)
+            for row in found:
+                column, changed = changes.get((recipe.name, layer.name, row["filter"]), ("status", str))
+                row[column] = changed(row[column])
+            return found
+
+        info = _on_device(dataset.info, elsewhere)
+        report = audit(DatasetReader(info.of_recipe(only) if only else info, rows), 99, 1, workers=2)
+    assert report.passed == (not any(each.problems for each in report.images))
+    assert len(report.differs) == elsewhere
+    return {(each.recipe, each.layer, each.filter): each for each in report.images}
+
+
+def _on_device(info: BuildInfo, elsewhere: bool) -> BuildInfo:
+    """As if the build had run in this process, whose variables are its own, or on another processor."""
+    from amaxds.compute import environment
+
+    said = info.as_json() | {"software": environment.software(), "device": environment.device()}
+    if elsewhere:
+        said["device"]["model"] = "Babbage"
+    return BuildInfo.model_validate(said)
+
+
+@pytest.mark.usefixtures("_backend")
+def test_on_other_software_each_value_has_its_own_tolerance(both: Path) -> None:
+    """Relative, but for the index: 0.001 of the start, 0.1 of the activation, and 0.01 of what the image itself excites."""
+    stored = {(row["recipe"], row["layer"], row["filter"]): row for recipe in RECIPES for row in sorted_rows(both, recipe)}
+    living = [key for key, row in stored.items() if key[0] == "original" and row["status"] == "alive"]
+    clear = [[("clear", layer, filter) for filter in range(4)] for layer in ("block1_conv2", "block2_conv2")]
+    strong = [max(keys, key=lambda key: stored[key]["activation"]) for keys in clear]
+    indices, (status, rank, *_) = ([key for key in keys if key not in strong] for keys in clear)
+    by = [("activation_start", 1.0005), ("activation_start", 1.002), ("activation", 1.09), ("activation", 1.13)]
+    changes = {key: (column, functools.partial(mul, by)) for key, (column, by) in zip(living[:4], by, strict=True)}
+    changes |= {key: ("activation", functools.partial(mul, by)) for key, by in zip(strong, (1.008, 1.02), strict=True)}
+    changes |= {
+        key: ("uniformity_index", functools.partial(add, by)) for key, by in zip(indices, (-0.09, 0.11, 0.09), strict=True)
+    }
+    changes |= {status: ("status", lambda value: "dead"), rank: ("activation_rank", functools.partial(add, 1))}
+    found = {key: each.problems for key, each in _audited(both, changes, elsewhere=True).items() if each.problems}
+    expected = {
+        living[1]: "activation_start is ",
+        living[3]: "activation is ",
+        strong[1]: "activation is ",
+        indices[1]: "uniformity_index is ",
+        status: "status is dead, made again alive",
+        rank: f"activation_rank is {stored[rank]['activation_rank'] + 1}, the stored images give ",
+    }
+    assert found.keys() == expected.keys()
+    for key, words in expected.items():
+        assert [problem.startswith(words) for problem in found[key]] == [True]
+    assert found[strong[1]][0].partition(", ")[2].startswith("but the stored image excites ")
+
+
+@pytest.mark.usefixtures("_backend")
+@pytest.mark.parametrize("elsewhere", [True, False])
+def test_two_images_that_excite_a_filter_alike_may_have_either_rank_elsewhere_only(both: Path, elsewhere: bool) -> None:
+    """The image of filter 0 stands in the place of filter 1, too, and one of them is said to be second for filter 0."""
+    first = {row["filter"]: row["image"] for row in sorted_rows(both, "clear")[:4]}[0]
+    at = ("clear", "block1_conv2")
+    assert sorted_rows(both, "clear")[0]["activation_rank"] == 1
+    changes: dict[tuple[str, str, int], Change] = {
+        (*at, 0): ("activation_rank", lambda rank: rank + 1),
+        (*at, 1): ("image", lambda image: first),
+    }
+    problems = _audited(both, changes, elsewhere, only="clear")[(*at, 0)].problems
+    assert problems == (() if elsewhere else ("activation_rank is 2, the stored images give 1",))
+
+
+def test_the_report_says_what_was_found_image_by_image() -> None:
+    stored = {"status": "alive", "activation_start": 1.0, "activation": 2.0, "activation_rank": 1, "uniformity_index": 0.5}
+    same = Remade("clear", "conv", 3, None, stored, stored, 2.0, ())
+    apart = Remade("clear", "conv", 14, 23.456, stored, stored | {"activation": 2.5}, 2.0, ("activation is wrong",))
+    assert AuditReport(7, (), [same]).passed
+    report = AuditReport(7, ("device.model A, here B", "keras 1, here 2"), [same, apart])
+    assert not report.passed
+    assert report.as_json()["passed"] is False
+    assert report.lines() == [
+        "ok     clear conv/3: same bits",
+        "failed clear conv/14: PSNR 23.5 dB, activation 2 -> 2.5",
+        "       activation is wrong",
+        "other software or device than the build's (device.model A, here B, keras 1, here 2): compared within tolerances",
+        "2 images made again (--seed 7): 1 the same bits, 1 failed",
+    ]
 
 
 @pytest.fixture(scope="module")

@@ -97,6 +97,7 @@ def _copy_of_another(folder: Path) -> None:
 
 CORRUPTIONS: dict[str, tuple[str, Corruption]] = {
     "build.json deleted": ("build", lambda folder: (folder / "build.json").unlink()),
+    "build.json cut off": ("build", _edit("build.json", '"seed": 0', "")),
     "build.json of another seed": ("build", _edit("build.json", '"seed": 0', '"seed": 1')),
     "metadata.csv deleted": ("files", lambda folder: (folder / "metadata.csv").unlink()),
     "metadata.csv is no text": ("files", lambda folder: (folder / "metadata.csv").write_bytes(b"\xff\xfe\0")),

@@ -12,9 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from amaxds.checks.diff import diff
 from amaxds.dataset.build_reader import require_build_info
 from amaxds.dataset.bundle import bundle
+from amaxds.dataset.reader import DatasetReader, open_dataset
 from amaxds.image import decode_png, encode_png, psnr
+from amaxds.spec.network import Layer
+from amaxds.spec.recipes import Recipe
 from support.commands import SMALL, amaxds
 from support.forge import forge, set_image
 
@@ -79,6 +83,18 @@ def test_the_same_pixels_in_other_bytes_are_named_as_that(small: Path, tmp_path:
     image.write_bytes(data[:300])
     ended = amaxds("diff", small, tmp_path / "bundle")
     assert "block1_conv1/0: image (one cannot be decoded," in ended.stdout
+
+
+def test_images_of_another_size_are_named_by_both_sizes(small: Path) -> None:
+    with open_dataset(small) as dataset:
+
+        def rows(recipe: Recipe, layer: Layer) -> list[Row]:
+            return [row | {"image": encode_png(decode_png(row["image"])[:87, :86])} for row in dataset.rows(recipe, layer)]
+
+        found = diff(dataset, DatasetReader(dataset.info, rows))
+    assert (len(found.changes), found.same) == (24, 0)
+    assert {(change.image.psnr, change.image.note) for change in found.changes if change.image} == {(None, "88x88 -> 86x87")}
+    assert found.lines()[0] == "changed  original block1_conv1/0: image (88x88 -> 86x87, index +0.0000)"
 
 
 def test_what_cannot_be_compared_is_refused(small: Path, tmp_path: Path, assert_error: Check) -> None:

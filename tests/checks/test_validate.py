@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -15,6 +16,7 @@ import pytest
 from amaxds.checks.rules import RULES
 from amaxds.checks.validate import validate
 from amaxds.image import encode_png
+from amaxds.spec.recipes import get_recipe
 from support.commands import amaxds
 from support.corruptions import (
     TRAIN,
@@ -28,10 +30,12 @@ from support.corruptions import (
     change_rows,
     change_table,
     edit_build,
+    edit_outranked,
     edit_path,
     edit_recipe,
     exchange_rank,
     move_split,
+    name_no_outranked,
     plant_yaml_bomb,
     put_link,
     put_pipe,
@@ -156,6 +160,14 @@ CORRUPTIONS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "two images swapped": ("hash", swap_images),
     "a rank beyond the layer": ("rank", set_value("activation_rank", 9)),
     "a rank that build.json does not know": ("rank", exchange_rank),
+    "an outranked image that build.json does not name": ("rank", name_no_outranked),
+    "another rank in build.json": ("rank", edit_outranked(rank=lambda entry: entry["rank"] % 8 + 2)),
+    "an image outranked by itself": ("rank", edit_outranked(best=lambda entry: entry["filter"])),
+    "an image outranked by one that was not made": ("rank", edit_outranked(best=8)),
+    "a setting of the recipe changed, with a digest to match": (
+        "build",
+        edit_recipe(**dataclasses.replace(get_recipe("original", 3), step_size=20.0).settings()),
+    ),
     "a setting of the recipe changed": ("build", edit_recipe(step_size=20.0)),
     "a setting of the recipe is text": ("build", edit_recipe(step_size="10")),
     "a setting of the recipe dropped": ("build", replace_text("build.json", '"cut"', '"cuts"')),

@@ -8,18 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from amaxds.dataset.build_info import described_request
+from amaxds.dataset.build_info import described_request, digest_of
 from amaxds.dataset.hf_builder import FilterActivations
-from amaxds.dataset.parquet import read_records, split_writer
+from amaxds.dataset.parquet import dataset_info, read_records, split_writer
 from amaxds.dataset.record import Record, descriptions, features, stored_types
 from amaxds.dataset.summary import summarise
 from amaxds.errors import DamagedShard, UsageError
 from amaxds.spec.network import DEMO
 from amaxds.spec.recipes import DESCRIBED
-from amaxds.spec.splits import split_of
+from amaxds.spec.splits import SPLITS, split_of
 from support.commands import run_program
 from support.folders import read_rows
 
@@ -63,6 +64,15 @@ def test_croissants_own_reader_finds_no_fault_and_reads_the_same_records(small: 
         due = stored[row["layer"], row["filter"]]
         assert row.pop("image") == due["pixels_sha256"]
         assert row == {name: value for name, value in due.items() if name != "image"}
+
+
+def test_the_card_counts_the_records_and_bytes_of_each_split(small: Path) -> None:
+    info = dataset_info(DEMO, "original", small)
+    files = {split: list((small / "original").glob(f"{split}-*.parquet")) for split in SPLITS}
+    for split, (file,) in files.items():
+        assert info.splits[split].num_examples == len(pq.read_table(file)) > 0
+    assert info.download_size == sum(file.stat().st_size for (file,) in files.values())
+    assert info.dataset_size == sum(each.num_bytes for each in info.splits.values()) > info.download_size / 2
 
 
 def test_contact_sheet_shows_every_layer(small: Path) -> None:
@@ -118,3 +128,9 @@ def test_a_network_that_build_json_cannot_describe_is_refused() -> None:
     large = dataclasses.replace(DEMO, name="large", canvas=5000, model="large.keras")
     with pytest.raises(UsageError, match=r"large cannot be described in build\.json: network\.canvas is 5000"):
         described_request(large, DESCRIBED, {"block1_conv1": (0,)})
+
+
+def test_the_digest_of_an_identity_does_not_depend_on_the_order_of_its_keys(small: Path) -> None:
+    stored = json.loads((small / "build.json").read_text())
+    assert digest_of(dict(reversed(stored.items()))) == digest_of(stored)
+    assert digest_of(stored | {"seed": 1}) != digest_of(stored)

@@ -18,3 +18,12 @@ def test_receptive_fields_and_strides_are_the_known_ones() -> None:
     assert table["block3_conv3"] == (40, 4)
     assert table["block4_conv3"] == (92, 8)
     assert table["block5_conv3"] == (196, 16)
+
+
+def test_costs_are_those_of_the_published_network() -> None:
+    """VGG16's convolutions take 15 346 630 656 multiply-adds and have 13 547 520 outputs, the last 462 422 016 and 100 352."""
+    last = VGG16.layers[-1]
+    one_filter = 462_422_016 // 512
+    assert last.operations == 2 * (15_346_630_656 - 462_422_016 + one_filter)
+    assert last.values == 13_547_520 - 100_352
+    assert (VGG16.layers[0].operations, VGG16.layers[0].values) == (2 * 27 * 224**2, 0)

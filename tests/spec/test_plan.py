@@ -32,11 +32,19 @@ def test_a_short_last_block_is_filled_up() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"seed": -1}, {"seed": 2**63}, {"batch_size": 0}, {"workers": 0}, {"steps": 0}], ids=lambda value: str(value)
+    "options",
+    [{"seed": -1}, {"seed": 2**63}, {"batch_size": 0}, {"batch_size": 4097}, {"workers": 0}, {"workers": 4097}, {"steps": 0}],
+    ids=lambda value: str(value),
 )
 def test_options_out_of_range_are_refused(options: dict[str, int]) -> None:
     with pytest.raises(UsageError, match="out of range"):
         make_plan(DEMO, ["original"], **options)
+
+
+@pytest.mark.parametrize("options", [{"seed": 2**63 - 1}, {"batch_size": 4096}, {"workers": 4096}, {"batch_size": 1}], ids=str)
+def test_the_least_and_the_most_are_allowed(options: dict[str, int]) -> None:
+    plan = make_plan(DEMO, ["original"], **options)
+    assert (plan.seed, plan.batch_size) == (options.get("seed", 0), options.get("batch_size", 8))
 
 
 def test_unknown_precision_is_refused() -> None:

@@ -1,15 +1,21 @@
-"""The `original` recipe's numbers, start and decoding."""
+"""The recipes' numbers, starts and decoding, and recipes read back from build.json."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
+import re
+from typing import Any
 
 import numpy as np
 import pytest
+import scipy.fft
 
+from amaxds.errors import UsageError
 from amaxds.image import uniformity_index
-from amaxds.spec.network import DEMO, VGG16
-from amaxds.spec.recipes import CLEAR, ORIGINAL, RECIPES, Recipe, get_recipe
+from amaxds.spec.network import DEMO, VGG16, Network
+from amaxds.spec.recipes import CLEAR, DESCRIBED, ORIGINAL, RECIPES, Recipe, get_recipe, read_recipe
+from amaxds.spec.recipes.catalogue import MAX_STEPS
 from support import naive
 
 
@@ -76,3 +82,103 @@ def test_transformations_end_before_the_last_third_of_the_steps() -> None:
     assert 1 < np.abs(schedule[: CLEAR.steps // 3, :2]).max() <= CLEAR.shift
     assert np.array_equal(schedule, CLEAR.schedule(VGG16, 0, 3, 5))
     assert not np.array_equal(schedule, CLEAR.schedule(VGG16, 0, 3, 6))
+
+
+@pytest.mark.parametrize("recipe", [*RECIPES.values(), DESCRIBED], ids=lambda recipe: recipe.name)
+def test_a_recipe_is_read_back_from_its_settings(recipe: Recipe) -> None:
+    assert read_recipe(recipe.settings()) == recipe
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"steps": 56.0},
+        {"steps": "56"},
+        {"steps": True},
+        {"step_size": 1},
+        {"step_size": None},
+        {"step_size": math.nan},
+        {"step_size": math.inf},
+        {"objective": 1},
+    ],
+    ids=str,
+)
+def test_a_setting_of_another_kind_is_no_recipe_even_with_a_digest_of_its_own(change: dict[str, Any]) -> None:
+    (setting, value), known = *change.items(), type(getattr(CLEAR, *change)).__name__
+    with pytest.raises(ValueError, match=f"^{re.escape(f'clear.{setting} is {value!r}, expected {known}')}$"):
+        read_recipe(dataclasses.replace(CLEAR, **change).settings())
+
+
+@pytest.mark.parametrize("steps", [0, -1, MAX_STEPS + 1])
+def test_steps_out_of_range_are_no_recipe(steps: int) -> None:
+    with pytest.raises(ValueError, match=rf"^clear\.steps is {steps}"):
+        read_recipe(dataclasses.replace(CLEAR, steps=steps).settings())
+    with pytest.raises(UsageError, match=f"--steps {steps} is out of range"):
+        get_recipe("clear", steps)
+
+
+@pytest.mark.parametrize("steps", [1, MAX_STEPS])
+def test_the_fewest_and_the_most_steps_are_allowed(steps: int) -> None:
+    assert read_recipe(get_recipe("clear", steps).settings()).steps == steps
+
+
+def test_clear_steps_as_adam_does_until_half_way_and_then_less_along_a_cosine() -> None:
+    step = np.arange(CLEAR.steps)
+    pace, correction = CLEAR.schedule(VGG16, 0, 3, 5)[:, 3:].T
+    corrected = pace * (1 - 0.9 ** (step + 1))
+    assert corrected[: CLEAR.steps // 2 + 1] == pytest.approx(CLEAR.step_size, rel=1e-6)
+    assert corrected[CLEAR.steps * 3 // 4] == pytest.approx(CLEAR.step_size / 2, rel=1e-6)
+    assert 0 < corrected[-1] < CLEAR.step_size / 100
+    assert (np.diff(corrected[CLEAR.steps // 2 :]) < 0).all()
+    assert correction * (1 - 0.999 ** (step + 1)) == pytest.approx(1.0, rel=1e-6)
+
+
+@pytest.mark.usefixtures("_backend")
+def test_clear_is_a_weighted_cosine_transform_in_lucids_colours() -> None:
+    """Undone with SciPy's: the orthonormal transform, weights that fall with frequency to the power of 0.8, and a sigmoid."""
+    count = CLEAR.coefficients(DEMO)
+    parameters = np.random.default_rng(0).normal(0, 0.1, (3, count, count)).astype(np.float32)
+    picture = np.asarray(CLEAR.render(DEMO, parameters[None]), np.float64)[0]
+    colours = np.array([[0.26, 0.09, 0.02], [0.27, 0.0, -0.05], [0.27, -0.09, 0.03]])
+    longest = np.linalg.norm(colours[:, 0])
+    channels = np.log(picture / (1 - picture)) @ np.linalg.inv(2 * colours.T / longest)
+    found = scipy.fft.dctn(channels.transpose(2, 0, 1), axes=(1, 2), norm="ortho")
+    weights = np.maximum(np.hypot(*np.indices((count, count))), 1) ** -0.8
+    due = np.zeros((3, 112, 112))
+    due[:, :count, :count] = parameters * weights / np.sqrt((weights**2).mean())
+    np.testing.assert_allclose(found, due, rtol=0, atol=1e-3)
+
+
+@pytest.mark.usefixtures("_backend")
+@pytest.mark.parametrize("network", [VGG16, DEMO], ids=lambda network: network.name)
+def test_clear_feeds_pictures_as_the_network_was_trained_to_see_them(network: Network) -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 4, 5, 3)).astype(np.uint8)
+    fed = np.asarray(CLEAR.preprocess(network, pictures.astype(np.float32) / np.float32(255)))
+    np.testing.assert_allclose(fed, network.preprocess(pictures), rtol=0, atol=1e-4)
+
+
+def test_noise_is_known_by_its_pixels_but_for_a_few_rounded_otherwise() -> None:
+    noise = ORIGINAL.decode(DEMO, ORIGINAL.start(DEMO, 5, DEMO.layer("block2_conv1").index, 3)).astype(np.int16)
+
+    def shown(image: np.ndarray, filter: int = 3) -> bool | None:
+        return ORIGINAL.shows_noise(DEMO, image.astype(np.uint8), 5, "block2_conv1", filter)
+
+    assert shown(noise)
+    assert not shown(noise, filter=4)
+    few, away = noise.copy(), np.where(noise > 127, -1, 1)
+    few[:, 0] += 2 * away[:, 0]
+    few[4:, 0] = noise[4:, 0]
+    assert shown(few)
+    few[0, 0, 0] += away[0, 0, 0]
+    assert not shown(few), "three steps apart"
+    assert not shown(noise + away * (np.arange(noise.size).reshape(noise.shape) % 50 == 0)), "one in fifty apart"
+    assert shown(noise + away * (np.arange(noise.size).reshape(noise.shape) % 150 == 0)), "one in 150 apart"
+
+
+def test_the_settings_are_those_that_datasets_were_made_with() -> None:
+    """A setting that is changed changes what people have downloaded: it belongs in CHANGELOG.md."""
+    assert {recipe.name: recipe.digest for recipe in (CLEAR, ORIGINAL, DESCRIBED)} == {
+        "clear": "9e5af401e46df0045b74bfa429c0461d51d86251cc9570d92368a19367328e46",
+        "original": "667deb2ff2a8e7001d74403465e271924681c7b10b64372f6ced01accec69fc4",
+        "described": "250bd0cc77936842dfc5bfe6b6cff1d0afe05f8f4c092347ef6fdb4e0c309d37",
+    }

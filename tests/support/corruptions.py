@@ -222,6 +222,22 @@ def exchange_rank(folder: Path) -> None:
     change_rows(folder, change)
 
 
+def edit_outranked(**changes: Any) -> Callable[[Path], None]:
+    """Changes of the first image that build.json names as outranked: a value, or what gives it from the entry."""
+
+    def change(folder: Path) -> None:
+        stored = json.loads((folder / "build.json").read_text())
+        entry = stored["outranked"]["original"][0]
+        entry |= {key: value(entry) if callable(value) else value for key, value in changes.items()}
+        (folder / "build.json").write_text(json.dumps(stored))
+
+    return change
+
+
+def name_no_outranked(folder: Path) -> None:
+    edit_build(outranked={"original": []})(folder)
+
+
 def edit_build(**changes: Any) -> Callable[[Path], None]:
     def change(folder: Path) -> None:
         stored = json.loads((folder / "build.json").read_text())
