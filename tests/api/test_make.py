@@ -55,6 +55,8 @@ REFUSED = {
     "network": ({"network": "vgg61"}, "unknown network 'vgg61'", "'vgg16'?"),
     "layer": ({"layers": "blok3_conv1"}, "no layer of demo matches 'blok3_conv1'", "Did you mean 'block3_conv1'"),
     "filter": ({"layers": "block1_conv1", "filters": 8}, "filter 8 is out of range", "filters 0 to 7"),
+    "half a step": ({"steps": 2.5}, "steps 2.5 is no whole number", "such as 5"),
+    "frames in words": ({"frames": "3"}, "frames '3' is no whole number", "such as 5"),
     "half a filter": ({"filters": 1.5}, "filter 1.5 is no whole number", "such as 5"),
     "recipe": ({"recipe": "Clear"}, "unknown recipe 'Clear'", "Did you mean 'clear'?"),
     "seed": ({"seed": -1}, "--seed -1 is out of range", "from 0"),
@@ -88,6 +90,19 @@ def test_a_built_dataset_is_opened(small: Path, tmp_path: Path, here: None) -> N
     with pytest.raises(amaxds.errors.InvalidDataset) as raised:
         amaxds.build("demo", copy, layers="block1_conv1,block2_conv2,block3_conv1", **options)
     assert {each.rule for each in raised.value.report.findings} == {"card"}
+
+
+def test_a_dataset_has_one_seed(here: None) -> None:
+    with pytest.raises(amaxds.errors.UsageError, match=r"seed \[3, 4\] is no whole number"):
+        amaxds.build("demo", seed=[3, 4])  # type: ignore[arg-type]
+
+
+def test_numbers_of_numpy_are_taken(here: None, tmp_path: Path) -> None:
+    two = np.int64(2)
+    dataset = amaxds.build(
+        "demo", tmp_path / "out", layers="block1_conv1", filters=np.array(1), seed=two, steps=two, workers=two
+    )
+    assert (len(dataset), dataset.info.seed) == (1, 2)
 
 
 def test_described_images_are_a_dataset(small: Path, tmp_path: Path, here: None) -> None:

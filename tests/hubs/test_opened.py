@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+import amaxds as amaxds_library
 from amaxds.errors import UsageError
 from amaxds.hubs.opened import Dataset
 from support.commands import amaxds
@@ -85,3 +86,30 @@ def test_a_closed_dataset_is_not_read_again(small: Path) -> None:
         pass
     with pytest.raises(UsageError, match="was closed"):
         len(dataset)
+
+
+def test_a_part_is_not_taken_for_the_whole(both: Path, tmp_path: Path) -> None:
+    part = Dataset(both).recipe("original")
+    assert amaxds_library.open_dataset(part) is part
+    assert len(part) == 2
+    assert amaxds_library.bundle(part, tmp_path / "bundle") == "original"
+    for function in (amaxds_library.validate, amaxds_library.audit, lambda dataset: amaxds_library.diff(both, dataset)):
+        with pytest.raises(UsageError, match=r"this is the part of .* under original alone\.\nGive the whole dataset"):
+            function(part)
+    alone = Dataset(tmp_path / "bundle").recipe("original")
+    assert amaxds_library.validate(alone).valid
+
+
+def test_what_is_asked_for_is_in_it(small: Path) -> None:
+    dataset = Dataset(small)
+    assert ("block1_conv1", np.int64(7)) in dataset
+    assert ("block1_conv1", 8) not in dataset
+    assert ("block9_conv1", 0) not in dataset
+    assert "block1_conv1" not in dataset
+
+
+def test_it_is_read_from_where_it_was_opened(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(small.parent)
+    dataset = Dataset(small.name)
+    monkeypatch.chdir(tmp_path)
+    assert dataset["block2_conv2", 5] == Dataset(small)["block2_conv2", 5]

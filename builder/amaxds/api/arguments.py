@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import operator
 import os
 import re
 import sys
@@ -56,11 +57,21 @@ def require_valid(found: Path, name: str) -> None:
 
 
 def dataset_name(dataset: DatasetLike) -> str:
-    """What a dataset is opened by."""
+    """What a dataset is opened by; UsageError for the part that one of several recipes made, and for what is no dataset."""
     if isinstance(dataset, (str, os.PathLike)):
         return os.fspath(dataset)
-    name: str = dataset.name
-    return name
+    from amaxds.hubs.opened import Dataset
+
+    if not isinstance(dataset, Dataset):
+        raise UsageError(
+            f"{type(dataset).__name__} is no dataset.", "Give a path, a URL, owner/name, or what amaxds.open_dataset returns."
+        )
+    if dataset.is_part:
+        raise UsageError(
+            f"this is the part of {dataset.name} under {dataset.recipes[0]} alone.",
+            "Give the whole dataset, which has the files.",
+        )
+    return dataset.name
 
 
 def layer_patterns(layers: Layers | None) -> str | None:
@@ -79,7 +90,11 @@ def filter_numbers(filters: Filters | None) -> str | None:
 
 def several(value: Any, name: str) -> tuple[int, ...]:
     """One whole number or several, as a tuple."""
-    return tuple(_whole(each, name) for each in (value if isinstance(value, Iterable) else [value]))
+    try:
+        items = list(value)
+    except TypeError:  # One number. NumPy's array of no dimension claims to be iterable.
+        items = [value]
+    return tuple(_whole(each, name) for each in items)
 
 
 def as_objectives(
@@ -103,11 +118,16 @@ def recipe_names(recipes: str | Sequence[str]) -> tuple[str, ...]:
     return (recipes,) if isinstance(recipes, str) else tuple(recipes)
 
 
+def whole(number: Any, name: str) -> int | None:
+    """A whole number of Python's or NumPy's as one of Python's; None as it is."""
+    return None if number is None else _whole(number, name)
+
+
 def _whole(number: Any, name: str) -> int:
     try:
-        return int(number.__index__())  # NumPy's integers, too.
-    except (AttributeError, TypeError):
-        raise UsageError(f"{name} {number!r} is no whole number.", f"Give a {name} such as 5, or several of them.") from None
+        return operator.index(number)
+    except TypeError:
+        raise UsageError(f"{name} {number!r} is no whole number.", f"Give {name} as a number such as 5.") from None
 
 
 @contextlib.contextmanager

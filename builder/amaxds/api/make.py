@@ -18,6 +18,7 @@ from amaxds.api.arguments import (
     recipe_names,
     run_apart,
     several,
+    whole,
 )
 from amaxds.errors import InvalidDataset
 
@@ -88,8 +89,8 @@ def synthesise(
 
     Examples:
         >>> images = amaxds.synthesise("vgg16", "block5_conv3", filters=[5, 6], frames=24)
-        >>> images[0].activation_start, images[0].activation
-        (0.0..., 9.5...)
+        >>> images[0].activation > images[0].activation_start
+        True
         >>> images[0].save_animation("filter-5.gif")
     """
     from amaxds.builds.on_demand import ImageChoice, NetworkChoice, make_images, make_objective_images
@@ -97,10 +98,11 @@ def synthesise(
     from amaxds.dataset.filter_image import FilterImage, FilterImages
     from amaxds.spec.network import NETWORKS
 
-    numbers, names = filter_numbers(filters), layer_patterns(layers)
+    numbers, names, workers = filter_numbers(filters), layer_patterns(layers), whole(workers, "workers")
     with model_file(network) as model, model_file(weights) as file:
-        chosen = NetworkChoice(model, file, canvas, preprocessing, precision)
-        wanted = ImageChoice(recipe_names(recipe), names, numbers, several(seed, "seed"), steps, batch_size, frames)
+        chosen = NetworkChoice(model, file, whole(canvas, "canvas"), preprocessing, precision)
+        lengths = whole(steps, "steps"), whole(batch_size, "batch_size"), whole(frames, "frames") or 0
+        wanted = ImageChoice(recipe_names(recipe), names, numbers, several(seed, "seed"), *lengths)
         # What a process has settled once it has started.
         keep = workers, NETWORKS.get(model), os.getcwd(), tuple(environment.variables().items())
         if objective is None:
@@ -175,10 +177,12 @@ def build(
     from amaxds.builds.on_demand import ImageChoice, NetworkChoice
     from amaxds.hubs.opened import Dataset
 
-    numbers, names, place = filter_numbers(filters), layer_patterns(layers), None if out is None else os.fspath(out)
+    numbers, names, workers = filter_numbers(filters), layer_patterns(layers), whole(workers, "workers")
+    place = None if out is None else os.fspath(out)
     with model_file(network) as model, model_file(weights) as file:
-        chosen = NetworkChoice(model, file, canvas, preprocessing, precision)
-        wanted = ImageChoice(recipe_names(recipes), names, numbers, several(seed, "seed"), steps, batch_size)
+        chosen = NetworkChoice(model, file, whole(canvas, "canvas"), preprocessing, precision)
+        lengths = whole(steps, "steps"), whole(batch_size, "batch_size")
+        wanted = ImageChoice(recipe_names(recipes), names, numbers, several(whole(seed, "seed"), "seed"), *lengths)
         name, found = run_apart(_build, progress, None, place, chosen, wanted, workers, engine, address)
     return Dataset(name, report=_required(found))
 
@@ -274,12 +278,12 @@ def open_dataset(path: DatasetLike) -> Dataset:
 
     Examples:
         >>> with amaxds.open_dataset("demo-filter-activations") as dataset:
-        ...     dataset["block3_conv1", 5].activation
-        1.7...
+        ...     dataset["block3_conv1", 5].status
+        'alive'
     """
     from amaxds.hubs.opened import Dataset
 
-    dataset = Dataset(dataset_name(path))
+    dataset = path if isinstance(path, Dataset) else Dataset(dataset_name(path))
     _ = dataset.info
     return dataset
 

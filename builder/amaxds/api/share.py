@@ -21,7 +21,7 @@ def bundle(path: DatasetLike, out: str | os.PathLike[str], *, recipe: str | None
     Args:
         path: A dataset folder, the URL of one, or an opened dataset folder.
         out: Folder to write, which must not be there yet.
-        recipe: The recipe. By default that of the dataset's default config.
+        recipe: The recipe. By default that of the dataset's default config, or of the part that `dataset.recipe(...)` is.
         repo: `owner/name` on Kaggle, for `dataset-metadata.json`.
 
     Returns:
@@ -39,8 +39,11 @@ def bundle(path: DatasetLike, out: str | os.PathLike[str], *, recipe: str | None
     from amaxds.dataset.build_reader import require_build_info
     from amaxds.dataset.bundle import bundle as write
     from amaxds.hubs.locate import dataset_at
+    from amaxds.hubs.opened import Dataset
     from amaxds.storage.location import parse_location
 
+    if isinstance(path, Dataset) and path.is_part:
+        recipe, path = recipe or path.recipes[0], path.name
     place = parse_location(dataset_name(path))
     with dataset_at(place) as folder:
         require_valid(folder, str(place))

@@ -15,10 +15,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib
 import json
 import shutil
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -75,8 +73,6 @@ def _run(out: Location, plan: Plan, weights: Weights, asked: BuildRequest, execu
     executor.open(functools.partial(Worker, job, missing))
     _require_writer(identity.software)
 
-    # The library that writes the files takes a second to load, in which the first programs can be compiled.
-    threading.Thread(target=importlib.import_module, args=("datasets",)).start()
     with BuildProgress(plan.images) as progress:
         for each in damaged:
             progress.say(f"{each.problem} It is made again.")

@@ -33,6 +33,8 @@ class _Source:
 
     def __init__(self, name: str) -> None:
         self._name, self._held = name, contextlib.ExitStack()
+        # Where it is now, as it is read later, when the program may be in another folder.
+        self._place = os.path.abspath(name) if os.path.exists(name) else name
         self.close = weakref.finalize(self, self._held.close)
         self.layer = functools.lru_cache(_LAYERS_IN_MEMORY)(functools.partial(_read_layer, weakref.proxy(self)))
 
@@ -40,7 +42,7 @@ class _Source:
     def reader(self) -> DatasetReader:
         if not self.close.alive:
             raise UsageError(f"{self._name} was closed.", "Open it again: amaxds.open_dataset(...).")
-        return self._held.enter_context(open_dataset(self._held.enter_context(fetched(self._name)), self._name))
+        return self._held.enter_context(open_dataset(self._held.enter_context(fetched(self._place)), self._name))
 
 
 def _read_layer(source: _Source, recipe: Recipe, layer: Layer) -> FilterImages:
@@ -99,6 +101,11 @@ class Dataset:
         return tuple(self.info.recipes) if self._chosen is None else (self._chosen,)
 
     @property
+    def is_part(self) -> bool:
+        """Whether it is what one recipe made, of a dataset of several."""
+        return self._chosen is not None and len(self.info.recipes) > 1
+
+    @property
     def layers(self) -> tuple[str, ...]:
         """The names of the layers that it has images of, in the order of the network."""
         return tuple(self.info.scope)
@@ -123,6 +130,13 @@ class Dataset:
             for layer in self.layers:
                 yield from self._source.layer(recipe, self._layer(layer))
 
+    def __contains__(self, key: object) -> bool:
+        """Whether there is an image of (layer, filter)."""
+        match key:
+            case (str() as name, filter):
+                return filter in self.info.scope.get(name, ())
+        return False
+
     def __getitem__(self, key: tuple[str, int]) -> FilterImage:
         """The image of (layer, filter); UsageError where there is none, or where several recipes made one."""
         if not (isinstance(key, tuple) and len(key) == 2 and isinstance(key[0], str)):
@@ -130,7 +144,7 @@ class Dataset:
         name, filter = key
         layer, filters = self._layer(name), self.info.scope[name]
         if filter not in filters:
-            close = min(filters, key=lambda each: abs(each - filter)) if isinstance(filter, int) else filters[0]
+            close = min(filters, key=lambda each: abs(each - filter)) if hasattr(filter, "__index__") else filters[0]
             raise UsageError(
                 f"{self.name} has no image of filter {filter!r} of {name}.",
                 f"It has those of {len(filters)} filters; the nearest is {close}.",
