@@ -182,18 +182,25 @@ class Known:
     """By place, `<file>:<line of a statement>`."""
 
     def choose(self, file: str, line: int, budget: float) -> dict[str, float]:
-        """The tests that reach a line and what they take in seconds, in the order to run them: first those with the least
-        to build, of these those among the few that reach what stands near it, last those that only a fixture brings there."""
+        """The tests that reach a line and what they take in seconds, in the order to run them: first those
+        of the module and of its package; of these those with the least to build, then those among the few that reach what stands
+        near it; last those that only a fixture brings there."""
         begins = statement((ROOT / file).read_text(), line)
         contexts = self.contexts.get(f"{file}:{begins}", set())
         if begins is None or "import" in contexts:
-            contexts = set().union(*(found for place, found in self.contexts.items() if place.startswith(f"{file}:")))
+            # Its effect may be seen without any statement of the file being run again: by the tests of the package.
+            contexts = {each["test"] for each in self.tests if each["test"].startswith(f"tests/{Path(file).parts[2]}/")}
+            contexts |= set().union(*(found for place, found in self.contexts.items() if place.startswith(f"{file}:")))
         near = [self.contexts.get(f"{file}:{other}", set()) for other in range(line - NEAR, line + NEAR + 1)]
 
-        def order(test: dict[str, Any]) -> tuple[bool, float, int, str, float]:
+        folder, *parts = Path(file).with_suffix("").parts[2:]
+        own = [f"tests/{folder}/test_{part}.py::" for part in parts]
+
+        def order(test: dict[str, Any]) -> tuple[bool, int, float, int, str, float]:
             name, needed = test["test"], sum(self.fixtures.get(each, 0) for each in test["fixtures"])
+            away = 0 if name.startswith(tuple(own)) else 1 if name.startswith(f"tests/{folder}/") else 2
             fewest = min((len(each) for each in near if name in each), default=len(self.tests))
-            return name not in contexts, needed, fewest, name.partition("::")[0], test["seconds"]
+            return name not in contexts, away, needed, fewest, name.partition("::")[0], test["seconds"]
 
         chosen: dict[str, float] = {}
         spent, there = 0.0, set[str]()
