@@ -183,8 +183,8 @@ class Known:
 
     def choose(self, file: str, line: int, budget: float) -> dict[str, float]:
         """The tests that reach a line and what they take in seconds, in the order to run them: first those
-        of the module and of its package; of these those with the least to build, then those among the few that reach what stands
-        near it; last those that only a fixture brings there."""
+        of the module and of its package; of these the ones with the least to build, then those among the few that reach what
+        stands near it; last those that only a fixture brings there."""
         begins = statement((ROOT / file).read_text(), line)
         contexts = self.contexts.get(f"{file}:{begins}", set())
         if begins is None or "import" in contexts:
