@@ -12,8 +12,9 @@ In WORK, a copy of the repository with a call in front of every statement first 
 take. A mutant then meets only tests that reach its statement (its module or its package, where it acts on import), the nearest
 and quickest first, as many as `--budget` seconds have room for: what other tests would notice counts as unnoticed.
 
-Everything is kept in WORK as it comes. The same command goes on where it was stopped, tries tests that are new, and with a larger
-budget more tests on what was unnoticed; after a change of `builder/` begin with an empty WORK. An hour or two on one core.
+Everything is kept in WORK as it comes. The same command goes on where it was stopped, tries tests that are new, and with a
+larger budget more tests on what was unnoticed; after a change of `builder/` begin with an empty WORK.
+An hour or two on one core.
 """
 
 from __future__ import annotations
