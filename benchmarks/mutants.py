@@ -4,7 +4,7 @@
     python benchmarks/mutants.py WORK --seed 1 --count 110
 
 Cosmic Ray finds every place where one of its operators changes something; the seed draws some of the places, and one mutant of
-each. A mutant is noticed where one of the default tests fails, or takes ten times its time and a minute. Left out, because they
+each. A mutant is noticed where one of the default tests fails, or takes ten times its time and five minutes. Left out, because they
 change nothing that runs: annotations that nobody evaluates (all but those of pydantic's fields), aliases of types, and what is
 under `if TYPE_CHECKING`.
 

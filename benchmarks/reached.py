@@ -28,6 +28,8 @@ ROOT = Path(__file__).parents[1]
 AMAXDS = Path("builder/amaxds")
 PACKAGES = ("spec", "dataset", "checks")
 """Those whose statements count."""
+MOST_SECONDS = 300
+"""Of a test with the fixtures that it is the first to need, besides ten times what it takes itself."""
 NEAR = 6
 """Lines before and after."""
 FOLDERS = ("spec", "dataset", "checks", "builds", "hubs", "cli", "analysis", "storage", "compute")
@@ -142,7 +144,7 @@ class Choice:
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         self.last.write_text(nodeid)
-        signal.alarm(60 + int(10 * self.seconds[nodeid]))
+        signal.alarm(MOST_SECONDS + int(10 * self.seconds[nodeid]))
 
 
 def _test_of(request: pytest.FixtureRequest) -> str:
