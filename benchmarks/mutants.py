@@ -5,8 +5,8 @@
 
 Cosmic Ray finds every place where one of its operators changes something; the seed draws some of the places, and one mutant of
 each. A mutant is noticed where one of the default tests fails, or takes ten times its time and five minutes. Left out, because
-they change nothing that runs: annotations that nobody evaluates (all but those of pydantic's fields), aliases of types, and what
-is under `if TYPE_CHECKING`.
+they change nothing that runs: annotations that nobody evaluates (all but those of pydantic's fields), aliases of types, and
+what is under `if TYPE_CHECKING`.
 
 In WORK, a copy of the repository with a call in front of every statement first tells which tests reach what, and how long they
 take. A mutant then meets only tests that reach its statement (its module or its package, where it acts on import), the nearest
