@@ -4,14 +4,17 @@
     python benchmarks/mutants.py WORK --seed 1 --count 110
 
 Cosmic Ray finds every place where one of its operators changes something; the seed draws some of the places, and one mutant of
-each. A mutant is noticed where one of the default tests fails, or takes ten times its time and a minute. Left out, because they
-change nothing that runs: annotations that nobody evaluates (all but those of pydantic's fields), aliases of types, and what is
-under `if TYPE_CHECKING`.
+each. A mutant is noticed where one of the default tests fails, or takes ten times its time and five minutes. Left out, because
+they change nothing that runs: annotations that nobody evaluates (all but those of pydantic's fields), aliases of types, and
+what is under `if TYPE_CHECKING`.
 
 In WORK, a copy of the repository with a call in front of every statement first tells which tests reach what, and how long they
-take. A mutant then meets only tests that reach its statement (its module, where it acts on import), quick ones first, as many
-as `--budget` seconds have room for: what later tests would notice counts as unnoticed, unless a larger budget is given.
-What is known is in WORK as it comes; the same command goes on where it was stopped. Some hours on one core.
+take. A mutant then meets only tests that reach its statement (its module or its package, where it acts on import), the nearest
+and quickest first, as many as `--budget` seconds have room for: what other tests would notice counts as unnoticed.
+
+Everything is kept in WORK as it comes. The same command goes on where it was stopped, tries tests that are new, and with a
+larger budget more tests on what was unnoticed; after a change of `builder/` begin with an empty WORK.
+An hour or two on one core.
 """
 
 from __future__ import annotations

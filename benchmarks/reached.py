@@ -28,6 +28,8 @@ ROOT = Path(__file__).parents[1]
 AMAXDS = Path("builder/amaxds")
 PACKAGES = ("spec", "dataset", "checks")
 """Those whose statements count."""
+MOST_SECONDS = 300
+"""Of a test with the fixtures that it is the first to need, besides ten times what it takes itself."""
 NEAR = 6
 """Lines before and after."""
 FOLDERS = ("spec", "dataset", "checks", "builds", "hubs", "cli", "analysis", "storage", "compute")
@@ -142,7 +144,7 @@ class Choice:
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         self.last.write_text(nodeid)
-        signal.alarm(60 + int(10 * self.seconds[nodeid]))
+        signal.alarm(MOST_SECONDS + int(10 * self.seconds[nodeid]))
 
 
 def _test_of(request: pytest.FixtureRequest) -> str:
@@ -182,18 +184,25 @@ class Known:
     """By place, `<file>:<line of a statement>`."""
 
     def choose(self, file: str, line: int, budget: float) -> dict[str, float]:
-        """The tests that reach a line and what they take in seconds, in the order to run them: first those with the least
-        to build, of these those among the few that reach what stands near it, last those that only a fixture brings there."""
+        """The tests that reach a line and what they take in seconds, in the order to run them: first those
+        of the module and of its package; of these the quickest with what they build, then those among the few that reach what
+        stands near it; last those that only a fixture brings there."""
         begins = statement((ROOT / file).read_text(), line)
         contexts = self.contexts.get(f"{file}:{begins}", set())
         if begins is None or "import" in contexts:
-            contexts = set().union(*(found for place, found in self.contexts.items() if place.startswith(f"{file}:")))
+            # Its effect may be seen without any statement of the file being run again: by the tests of the package.
+            contexts = {each["test"] for each in self.tests if each["test"].startswith(f"tests/{Path(file).parts[2]}/")}
+            contexts |= set().union(*(found for place, found in self.contexts.items() if place.startswith(f"{file}:")))
         near = [self.contexts.get(f"{file}:{other}", set()) for other in range(line - NEAR, line + NEAR + 1)]
 
-        def order(test: dict[str, Any]) -> tuple[bool, float, int, str, float]:
-            name, needed = test["test"], sum(self.fixtures.get(each, 0) for each in test["fixtures"])
+        folder, *parts = Path(file).with_suffix("").parts[2:]
+        own = [f"tests/{folder}/test_{part}.py::" for part in parts]
+
+        def order(test: dict[str, Any]) -> tuple[bool, int, int, int, str, float]:
+            name, needed = test["test"], test["seconds"] + sum(self.fixtures.get(each, 0) for each in test["fixtures"])
+            away = 0 if name.startswith(tuple(own)) else 1 if name.startswith(f"tests/{folder}/") else 2
             fewest = min((len(each) for each in near if name in each), default=len(self.tests))
-            return name not in contexts, needed, fewest, name.partition("::")[0], test["seconds"]
+            return name not in contexts, away, int(needed / 5), fewest, name.partition("::")[0], test["seconds"]
 
         chosen: dict[str, float] = {}
         spent, there = 0.0, set[str]()

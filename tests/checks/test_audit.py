@@ -207,8 +207,9 @@ def test_two_images_that_excite_a_filter_alike_may_have_either_rank_elsewhere_on
         (*at, 0): ("activation_rank", lambda rank: rank + 1),
         (*at, 1): ("image", lambda image: first),
     }
-    problems = _audited(both, changes, elsewhere, only="clear")[(*at, 0)].problems
-    assert problems == (() if elsewhere else ("activation_rank is 2, the stored images give 1",))
+    found = _audited(both, changes, elsewhere, only="clear")[(*at, 0)]
+    assert found.made["activation_rank"] == 1
+    assert found.problems == (() if elsewhere else ("activation_rank is 2, the stored images give 1",))
 
 
 def test_the_report_says_what_was_found_image_by_image() -> None:

@@ -10,7 +10,7 @@ import jsonschema
 import numpy as np
 import pytest
 
-from amaxds.checks.contract import build_schema, contract_files
+from amaxds.checks.contract import build_schema, contract_files, write_contract
 from amaxds.checks.rules import RULES
 from amaxds.dataset.build_reader import require_build_info
 from amaxds.dataset.bundle import bundle
@@ -23,6 +23,12 @@ def test_published_contract_is_what_the_definitions_say() -> None:
     """Run `amaxds metadata` after changing a definition."""
     stored = {path.name: path.read_text() for path in (ROOT / "metadata").iterdir()}
     assert stored == contract_files()
+
+
+def test_the_contract_is_written_file_by_file(tmp_path: Path) -> None:
+    written = write_contract(tmp_path)
+    assert {path.name: path.read_text() for path in written} == contract_files()
+    assert sorted(written) == sorted(tmp_path.iterdir())
 
 
 def test_schema_accepts_a_record_and_refuses_a_wrong_one() -> None:

@@ -11,8 +11,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from pydantic import ValidationError
 
 from amaxds.dataset.build_info import described_request, digest_of
+from amaxds.dataset.build_reader import require_build_info
 from amaxds.dataset.hf_builder import FilterActivations
 from amaxds.dataset.parquet import dataset_info, read_records, split_writer
 from amaxds.dataset.record import Record, descriptions, features, stored_types
@@ -134,3 +136,10 @@ def test_the_digest_of_an_identity_does_not_depend_on_the_order_of_its_keys(smal
     stored = json.loads((small / "build.json").read_text())
     assert digest_of(dict(reversed(stored.items()))) == digest_of(stored)
     assert digest_of(stored | {"seed": 1}) != digest_of(stored)
+
+
+def test_build_json_is_read_only(small: Path) -> None:
+    info = require_build_info(small)
+    for part in (info, info.network_entry, info.scope_entry, info.software, info.times):
+        with pytest.raises(ValidationError, match="frozen"):
+            setattr(part, next(iter(type(part).model_fields)), "other")

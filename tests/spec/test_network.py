@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from amaxds.spec.network import DEMO, VGG16
+import numpy as np
+import pytest
+
+from amaxds.spec.network import DEMO, PREPROCESSING, VGG16, Network
 
 
 def test_networks_are_vgg16_and_its_eighth() -> None:
@@ -27,3 +30,14 @@ def test_costs_are_those_of_the_published_network() -> None:
     assert last.operations == 2 * (15_346_630_656 - 462_422_016 + one_filter)
     assert last.values == 13_547_520 - 100_352
     assert (VGG16.layers[0].operations, VGG16.layers[0].values) == (2 * 27 * 224**2, 0)
+
+
+@pytest.mark.parametrize("mode", PREPROCESSING)
+def test_preprocessing_is_that_of_kerass_mode_of_the_same_name(mode: str) -> None:
+    from keras.applications.imagenet_utils import preprocess_input
+
+    images = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 3)).astype(np.uint8)
+    network = Network("any", DEMO.layers, 112, *PREPROCESSING[mode], "random")
+    plain = images.astype(np.float32)
+    theirs = plain if mode == "none" else preprocess_input(plain.copy(), data_format="channels_last", mode=mode)
+    np.testing.assert_allclose(network.preprocess(images), theirs, rtol=0, atol=1e-5)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from amaxds.errors import UsageError
+from amaxds.spec.applications import APPLICATIONS
 from amaxds.spec.network import DEMO, NETWORKS
 from amaxds.spec.plan import make_plan
+from amaxds.spec.recipes import CLEAR
 
 
 def test_plan_covers_every_filter_once_in_order() -> None:
@@ -16,6 +20,14 @@ def test_plan_covers_every_filter_once_in_order() -> None:
         assert made == [(layer.index, filter) for layer in network.layers for filter in range(layer.filters)]
         assert plan.complete
         assert plan.images == network.filters
+
+
+def test_what_was_decided_cannot_be_changed() -> None:
+    plan = make_plan(DEMO, ["clear"])
+    for decided in (plan, next(plan.units()), DEMO, DEMO.layers[0], CLEAR, APPLICATIONS["vgg19"]):
+        for field in dataclasses.fields(decided):
+            with pytest.raises(dataclasses.FrozenInstanceError):
+                setattr(decided, field.name, getattr(decided, field.name))
 
 
 def test_a_subset_keeps_every_filter_in_its_row() -> None:

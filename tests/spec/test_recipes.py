@@ -182,3 +182,10 @@ def test_the_settings_are_those_that_datasets_were_made_with() -> None:
         "original": "667deb2ff2a8e7001d74403465e271924681c7b10b64372f6ced01accec69fc4",
         "described": "250bd0cc77936842dfc5bfe6b6cff1d0afe05f8f4c092347ef6fdb4e0c309d37",
     }
+
+
+def test_transformations_are_in_full_in_the_first_third_and_half_as_large_at_half_of_the_steps() -> None:
+    largest = np.abs([CLEAR.schedule(VGG16, 0, 3, filter)[:, :2] for filter in range(100)]).max(axis=(0, 2)) / CLEAR.shift
+    assert (largest[: CLEAR.steps // 3] > 0.9).all()
+    assert (largest <= 1).all()
+    assert largest[CLEAR.steps // 2] == pytest.approx(0.5, abs=0.05)
