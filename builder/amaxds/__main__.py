@@ -1,5 +1,7 @@
-"""The command `amaxds`, also as `python -m amaxds`. Interrupted before it has begun, it ends without a word, as there is nothing
-to go on with."""
+"""The command `amaxds`, also as `python -m amaxds`.
+
+Interrupted before it has begun, it ends without a word, as there is nothing to go on with.
+"""
 
 try:
     import signal
