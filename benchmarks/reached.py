@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import importlib
 import json
 import os
 import select
@@ -309,11 +310,6 @@ def fork_commands_from_here() -> None:
 def load_libraries() -> None:
     """What takes seconds to load, once for all. TensorFlow is only imported: its threads would not survive a fork."""
     os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONDONTWRITEBYTECODE": "1"}
-    import datasets  # noqa: F401
-    import h5py  # noqa: F401
-    import keras  # noqa: F401
-    import matplotlib.figure  # noqa: F401
-    import mlcroissant  # noqa: F401
-    import tensorflow  # noqa: F401
-
+    for name in ("datasets", "h5py", "keras", "matplotlib.figure", "mlcroissant", "tensorflow"):
+        importlib.import_module(name)
     resource_tracker.ensure_running()

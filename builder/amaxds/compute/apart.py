@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
 import os
 import pickle
 import queue
@@ -125,9 +126,9 @@ class Process:
         finally:
             self._popen.kill()
             self._popen.wait()
-            for pipe in (self._popen.stdin, self._popen.stdout):
+            for pipe in filter(None, (self._popen.stdin, self._popen.stdout)):
                 with contextlib.suppress(OSError):  # What was not sent to it any more.
-                    pipe.close()  # type: ignore[union-attr]  # both are pipes
+                    pipe.close()
 
 
 _kept: tuple[Hashable, Process] | None = None
@@ -191,7 +192,7 @@ def main() -> None:
             outgoing.write(data)
             outgoing.flush()
 
-    _tell_caller = lambda message: send("message", message)  # noqa: E731
+    _tell_caller = functools.partial(send, "message")
     while True:
         request = requests.get()
         try:

@@ -75,8 +75,8 @@ class VggForward:
         raise UsageError(f"there is no dense layer {name!r}, only convolutions.", "Give a Keras model with a head of its own.")
 
     def dense_output(self, params: Params, own: OwnFilters, name: str, x: Tensor) -> Tensor:
-        """Never called, as there are no params for it."""
-        raise NotImplementedError
+        """UsageError, as `dense_params`, without which it is not called."""
+        raise UsageError(f"there is no dense layer {name!r}, only convolutions.", "Give a Keras model with a head of its own.")
 
     def response(self, params: Params, own: OwnFilters, layer: Layer, x: Tensor) -> Tensor:
         """The output before ReLU of each image's own filter: (n, height, width)."""
