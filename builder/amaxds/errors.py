@@ -106,14 +106,19 @@ def in_words(error: Exception) -> str:
     return " ".join(f"{type(error).__name__} {error}".split())[:200]
 
 
-def whole_number(value: Any, name: str) -> int:
-    """A whole number of Python's or NumPy's as one of Python's; UsageError for anything else, True and False, too."""
+def whole_number(value: Any, name: str, least: float = -math.inf, most: float = math.inf) -> int:
+    """A whole number of Python's or NumPy's in this range as one of Python's; UsageError for anything else, True and False,
+    too."""
     try:
         if isinstance(value, bool):
             raise TypeError
-        return operator.index(value)
+        number = operator.index(value)
     except TypeError:
         raise UsageError(f"{name} {reprlib.repr(value)} is no whole number.", f"Give {name} as a number such as 5.") from None
+    if not least <= number <= most:
+        limits = f"from {least}" if most == math.inf else f"from {least} to {most}"
+        raise UsageError(f"{name} {reprlib.repr(number)} is out of range.", f"Give a number {limits}.")
+    return number
 
 
 def real_number(value: Any, name: str, least: float = -LARGEST) -> float:

@@ -296,7 +296,7 @@ def test_a_dataset_of_a_weights_file_is_audited_with_that_file_only(tmp_path: Pa
 
 
 def test_what_cannot_be_audited_is_refused(both: Path, tmp_path: Path, assert_error: Check) -> None:
-    assert_error(amaxds("audit", both, "--sample", "0"), 2, "--sample 0 is out of range")
+    assert_error(amaxds("audit", both, "--sample", "0"), 2, "sample 0 is out of range")
     bundle(both, require_build_info(both), tmp_path / "bundle")
     assert amaxds("describe", tmp_path / "bundle/filterActivations", tmp_path / "out", "--network", "demo").returncode == 0
     assert_error(amaxds("audit", tmp_path / "out"), 2, "were made elsewhere")

@@ -55,7 +55,7 @@ def make_objective_value(
     program does for all objectives with these terms.
 
     diverse: whether each image gives up a share of its value, the diversity, where all have the same texture in the first
-    term's layer. That must be a convolution.
+    term's layer, where that is a convolution.
     """
     import keras
 
@@ -72,9 +72,10 @@ def make_objective_value(
                 maps = recipe.averaged(ops.cast(forward.response(weights, own, layer, x), x.dtype))
                 output = _window_mean(maps, recipe.window_margin) if place is None else maps[:, place[0], place[1]]
             total += factors[number] * output
-        if not diverse:
+        first = terms[0][0]
+        if not diverse or isinstance(first, str):
             return total
-        maps = ops.cast(forward.activated(of_terms[0][0], terms[0][0], x), x.dtype)
+        maps = ops.cast(forward.activated(of_terms[0][0], first, x), x.dtype)
         images, channels = maps.shape[0], maps.shape[-1]
         outputs = ops.reshape(maps, (images, -1, channels))
         grams = ops.reshape(ops.matmul(ops.transpose(outputs, (0, 2, 1)), outputs), (images, -1))

@@ -142,7 +142,7 @@ class Programs:
         import keras
 
         terms = tuple(term.resolved(self.network) for term in objective.terms)
-        diverse = objective.diversity > 0 and not isinstance(terms[0][0], str)
+        diverse = objective.diversity > 0
         key = _Key("", start.shape, recipe, terms=terms, diverse=diverse)
 
         def params_of(forward: ForwardPass) -> ObjectiveParams:

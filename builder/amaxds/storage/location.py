@@ -14,7 +14,7 @@ from typing import Any, Protocol, Self
 import filelock
 
 from amaxds.errors import UsageError
-from amaxds.storage.files import disk_errors, move_whole, read_bounded, write_whole
+from amaxds.storage.files import disk_errors, given_path, move_whole, read_bounded, write_whole
 from amaxds.storage.store import Remote
 
 _URL = re.compile(r"([A-Za-z][\w+.-]*)://(.*)", re.ASCII | re.DOTALL)
@@ -154,7 +154,7 @@ def parse_location(text: str) -> Location:
     """The location that a path or a URL means; `file://` is this machine. UsageError for a URL that names no file or folder."""
     url = _URL.fullmatch(text)
     if url is None:
-        return LocalPath(Path(text))
+        return LocalPath(Path(given_path(text)))
     protocol, rest = url[1], url[2].rstrip("/")
     if protocol in ("file", "local"):
         return LocalPath(Path(url[2]))
