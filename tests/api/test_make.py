@@ -124,6 +124,10 @@ REFUSED_BY_OTHERS = {
     "address": (call("build", "demo", address=5), "address 5 is no string"),
     "weights of build": (call("build", "demo", weights=5), "int is no file of weights"),
     "folder": (call("describe", 5, "out", "demo"), "folder 5 is no path"),
+    "out of describe in a store": (call("describe", "images", "s3://a/b", "demo"), "out s3://a/b is in a store"),
+    "out of report in a store": (call("report", "demo", "s3://a/b"), "out s3://a/b is in a store"),
+    "out of classify in a store": (call("classify", "demo", "s3://a/b"), "out s3://a/b is in a store"),
+    "out of bundle in a store": (call("bundle", "demo", "s3://a/b"), "out s3://a/b is in a store"),
     "out of describe": (call("describe", "images", None, "demo"), "out None is no path"),
     "dataset": (call("open_dataset", None), "NoneType is no dataset"),
     "dataset of validate": (call("validate", 5), "int is no dataset"),
@@ -163,6 +167,12 @@ def test_values_of_wrong_types_are_refused_before_anything_else(case: str) -> No
         called()
     assert problem in raised.value.problem
     assert len(str(raised.value).splitlines()) == 2
+
+
+def test_another_backend_of_keras_is_refused_in_two_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    with pytest.raises(amaxds.errors.UsageError, match=r"Keras is set to run on 'torch'\.\nSet KERAS_BACKEND=tensorflow"):
+        amaxds.synthesise("demo", "block1_conv1", 1, steps=1, progress=False)
 
 
 def test_a_path_may_begin_with_the_home_folder(

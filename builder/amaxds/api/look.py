@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from amaxds.api.arguments import dataset_name, flag, names, optional, require_valid, run_apart, weights_file, worker_count
 from amaxds.errors import whole_number
-from amaxds.storage.files import given_path
+from amaxds.storage.location import local_path
 
 if TYPE_CHECKING:
     from amaxds.analysis.score import Result
@@ -76,7 +76,7 @@ def report(
         >>> amaxds.report("demo-filter-activations").page
         PosixPath('report/index.html')
     """
-    folder, workers = Path(given_path(out, "out")), worker_count(workers)
+    folder, workers = local_path(out, "out"), worker_count(workers)
     neighbours = optional(flag, neighbours, "neighbours")
     with weights_file(weights) as file:
         reason = run_apart(_report, progress, None, dataset_name(path), folder, neighbours, file, workers)
@@ -127,7 +127,7 @@ def classify(
         >>> found.results[0].scores["living"].accuracy > 1 / 13
         True
     """
-    folder, workers = Path(given_path(out, "out")), worker_count(workers)
+    folder, workers = local_path(out, "out"), worker_count(workers)
     chosen = () if models == () else names(models, "models")
     with weights_file(weights) as file:
         options = dataset_name(path), folder, chosen, file, whole_number(seed, "seed", 0, 2**32 - 1), workers

@@ -25,6 +25,7 @@ from amaxds.api.arguments import (
 )
 from amaxds.errors import InvalidDataset, whole_number
 from amaxds.storage.files import given_path
+from amaxds.storage.location import local_path
 
 if TYPE_CHECKING:
     from amaxds.api.arguments import DatasetLike, NetworkLike, WeightsLike
@@ -250,9 +251,9 @@ def describe(
     """
     from amaxds.hubs.opened import Dataset
 
-    images, place = given_path(folder, "folder"), Path(given_path(out, "out"))
+    images, place = local_path(folder, "folder"), local_path(out, "out")
     with model_file(network) as model:
-        found = run_apart(_describe, progress, None, Path(images), place, model)
+        found = run_apart(_describe, progress, None, images, place, model)
     return Dataset(place, report=_required(found))
 
 

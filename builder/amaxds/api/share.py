@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import reprlib
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from amaxds.api.arguments import dataset_name, flag, names, optional, require_valid, text
 from amaxds.compute import apart
 from amaxds.errors import UsageError
-from amaxds.storage.files import given_path
+from amaxds.storage.location import local_path
 
 if TYPE_CHECKING:
     from amaxds.api.arguments import DatasetLike
@@ -45,7 +44,7 @@ def bundle(path: DatasetLike, out: str | os.PathLike[str], *, recipe: str | None
     from amaxds.hubs.opened import Dataset
     from amaxds.storage.location import parse_location
 
-    recipe, repo, target = optional(text, recipe, "recipe"), optional(text, repo, "repo"), Path(given_path(out, "out"))
+    recipe, repo, target = optional(text, recipe, "recipe"), optional(text, repo, "repo"), local_path(out, "out")
     if isinstance(path, Dataset) and path.is_part:
         recipe, path = recipe or path.recipes[0], path.name
     place = parse_location(dataset_name(path))

@@ -9,7 +9,6 @@ import os
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Self, overload
 
 from PIL import Image
@@ -17,7 +16,8 @@ from PIL import Image
 from amaxds.dataset.record import Row
 from amaxds.errors import UsageError, whole_number
 from amaxds.image import Pixels, decode_png
-from amaxds.storage.files import disk_errors, given_path
+from amaxds.storage.files import disk_errors
+from amaxds.storage.location import local_path
 
 if TYPE_CHECKING:
     import pandas
@@ -90,7 +90,7 @@ class FilterImage:
             UsageError: If the ending is another.
             DiskError: If the file cannot be written.
         """
-        file = Path(given_path(path))
+        file = local_path(path)
         if file.suffix.lower() != ".png":
             raise UsageError(
                 f"{file} is no PNG file by its ending.",
@@ -110,7 +110,7 @@ class FilterImage:
             UsageError: If the image has no frames, or the ending or the time is not possible.
             DiskError: If the file cannot be written.
         """
-        file, milliseconds = Path(given_path(path)), whole_number(milliseconds, "milliseconds", 1, 6000)
+        file, milliseconds = local_path(path), whole_number(milliseconds, "milliseconds", 1, 6000)
         kind = _ANIMATIONS.get(file.suffix.lower())
         if kind is None:
             raise UsageError(f"{file} is no animation by its ending.", f"Choose from {', '.join(_ANIMATIONS)}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -165,3 +166,11 @@ def parse_location(text: str) -> Location:
     if not text.isprintable() or rest.rpartition("/")[2] in ("", ".", "..") or not _WILD.isdisjoint(rest):
         raise UsageError(f"{text!r} names no folder and no file.", "Give a URL such as s3://bucket/name, without * ? [ ].")
     return Remote(f"{protocol}://{rest}")
+
+
+def local_path(path: str | os.PathLike[str], name: str = "path") -> Path:
+    """The path of this machine that a user gives; UsageError for the URL of a store."""
+    place = parse_location(given_path(path, name))
+    if not isinstance(place, LocalPath):
+        raise UsageError(f"{name} {place} is in a store.", "Give a path of this machine.")
+    return place.path
