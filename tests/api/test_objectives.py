@@ -108,8 +108,9 @@ def test_objectives_of_the_same_layers_share_programs_and_have_the_bits_of_one_a
     objectives = (
         channel(LAYER, 1) - 0.5 * channel(LAYER, 2),
         channel(LAYER, 3) - 0.7 * direction(LAYER, range(32)),
+        channel(LAYER, 1) - 0.5 * neuron(LAYER, 2),
         diversity(LAYER, 5, images=2),
-        diversity(LAYER, 6, images=2, strength=0.3),
+        diversity(LAYER, 5, images=2, strength=0.3),
     )
     weights, recipe = load_weights(DEMO, "pretrained", 0), get_recipe("clear", 3)
 
@@ -119,10 +120,10 @@ def test_objectives_of_the_same_layers_share_programs_and_have_the_bits_of_one_a
     together = Programs(DEMO, weights)
     found = [rows(together, each) for each in objectives]
     kinds = [key.kind for key in together._programs]
-    assert sorted(kinds) == ["render", "render", "step", "step", "value", "value"]
+    assert sorted(kinds) == ["render", "render", "step", "step", "step", "value", "value", "value"]
     assert {each.compiled.experimental_get_tracing_count() for each in together._programs.values()} == {1}
     assert found == [rows(Programs(DEMO, weights), each) for each in objectives]
-    assert len({row["pixels_sha256"] for several in found for row in several}) == 6
+    assert len({row["pixels_sha256"] for several in found for row in several}) == 7
 
 
 def test_objectives_are_summed_and_divided() -> None:
