@@ -152,7 +152,7 @@ REFUSED_BY_OTHERS = {
     "repo of bundle": (call("bundle", "demo", "out", repo=5), "repo 5 is no string"),
     "hub": (call("publish", "demo", 5, "owner/name"), "to 5 is no name"),
     "no hub": (call("publish", "demo", [], "owner/name"), "to [] has nothing in it"),
-    "repo": (call("publish", "demo", "kaggle", None), "repo None is no string"),
+    "repo": (call("publish", "demo", "kaggle", 5), "repo 5 is no string"),
     "public in words": (call("publish", "demo", "kaggle", "owner/name", public="private"), "public 'private' is neither"),
     "dry run in words": (call("publish", "demo", "kaggle", "owner/name", dry_run="no"), "dry_run 'no' is neither True"),
     "message": (call("publish", "demo", "kaggle", "owner/name", message=5), "message 5 is no string"),

@@ -23,7 +23,7 @@ OPTIONS = {
     "classify": "--json --model --seed --weights --workers",
     "bundle": "--recipe --repo",
     "describe": "--network",
-    "publish": "--allow-partial --dry-run --gallery --message --private --public --repo --to",
+    "publish": "--allow-partial --dry-run --gallery --message --private --public --repo --to --yes",
     "networks": "--canvas",
     "metadata": "",
 }

@@ -37,7 +37,7 @@ def publish(hub: HuggingFaceServer, dataset: Path) -> Publish:
 
     def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
         settings = {"HF_TOKEN": hub.token}
-        common = ("--to", "huggingface", "--repo", REPO, "--allow-partial")
+        common = ("--to", "huggingface", "--repo", REPO, "--allow-partial", "--yes")
         ended = amaxds("publish", dataset, *common, *arguments, **settings | environment)
         kept = [path.read_text() for path in dataset.glob("*.json")]
         assert all(hub.token not in text for text in (ended.stdout, ended.stderr, *kept))

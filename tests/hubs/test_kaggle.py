@@ -49,7 +49,7 @@ def publish(kaggle: KaggleServer, dataset: Path, tmp_path: Path) -> Publish:
 def _publish(dataset: Path, home: Path, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
     login = {"KAGGLE_USERNAME": KaggleServer.username, "KAGGLE_KEY": KaggleServer.key, "KAGGLE_API_TOKEN": ""}
     settings = {"HOME": str(home), "KAGGLE_API_ENVIRONMENT": "TEST", "KAGGLE_CONFIG_DIR": "", "NO_PROXY": "localhost"}
-    common = ("--to", "kaggle", "--repo", REPO, "--allow-partial")
+    common = ("--to", "kaggle", "--repo", REPO, "--allow-partial", "--yes")
     return amaxds("publish", dataset, *common, *arguments, **settings | login | environment)
 
 

@@ -112,7 +112,7 @@ def test_the_receipt_of_what_is_published_from_a_store_is_left_there(store: Obje
     for file in (path for path in local.rglob("*") if path.is_file()):
         (place / file.relative_to(local)).put(file)
     with HuggingFaceServer() as hub:
-        command = ("publish", place, "--to", "huggingface", "--repo", "owner/out", "--allow-partial")
+        command = ("publish", place, "--to", "huggingface", "--repo", "owner/out", "--allow-partial", "--yes")
         ended = amaxds(*command, HF_TOKEN=hub.token)
         assert ended.returncode == 0, ended.stderr
         assert f"receipt {place}/receipt-huggingface.json" in ended.stdout

@@ -14,6 +14,7 @@ from amaxds.storage.location import local_path
 
 if TYPE_CHECKING:
     from amaxds.api.arguments import DatasetLike
+    from amaxds.hubs.base import Hub
 
 
 def bundle(path: DatasetLike, out: str | os.PathLike[str], *, recipe: str | None = None, repo: str | None = None) -> str:
@@ -56,7 +57,7 @@ def bundle(path: DatasetLike, out: str | os.PathLike[str], *, recipe: str | None
 def publish(
     path: DatasetLike,
     to: str | Iterable[str],
-    repo: str,
+    repo: str | None = None,
     *,
     public: bool | None = None,
     message: str | None = None,
@@ -72,13 +73,14 @@ def publish(
 
     Args:
         path: A dataset folder, the URL of one, or an opened dataset folder.
-        to: `huggingface`, `kaggle`, or both.
-        repo: `owner/name` on the hubs.
+        to: `huggingface` (or `hf`), `kaggle`, or both.
+        repo: `owner/name` on the hubs, or a name, whose owner then is the user whose token it is. By default where it was
+            published last; the first time that user's repository with the name of the folder.
         public: Whether everyone can see it. By default as it is; a new one is private.
         message: What changed, for the new version.
         allow_partial: Whether a build of some filters only may be published.
         gallery: Whether to publish the report's page, too, as a static Space on Hugging Face.
-        dry_run: Only say what would be done; no network is touched.
+        dry_run: Only say what would be done; no network is touched, and no token needed.
         show: Is given the plan and what is going on, line by line.
 
     Raises:
@@ -87,14 +89,14 @@ def publish(
         HubError: If a hub refuses or cannot be reached, and where what arrived is not what was sent.
 
     Examples:
-        >>> amaxds.publish("demo-filter-activations", "huggingface", "owner/demo-filter-activations", dry_run=True)
+        >>> amaxds.publish("demo-filter-activations", "kaggle", dry_run=True)
     """
     if not callable(show):
         raise UsageError(f"show {reprlib.repr(show)} is no function.", "Give one that takes a line of text.")
     options = (
         dataset_name(path),
         names(to, "to"),
-        text(repo, "repo"),
+        optional(text, repo, "repo"),
         optional(flag, public, "public"),
         optional(text, message, "message"),
         flag(allow_partial, "allow_partial"),
@@ -115,10 +117,38 @@ def publish(
         apart.run(_publish, receive, None, *options, None)
 
 
+def first_publications(
+    path: DatasetLike, to: Iterable[str], repo: str | None, public: bool | None, allow_partial: bool, gallery: bool
+) -> list[str]:
+    """What `publish` would publish where no receipt says that it was there before, in words; the arguments are the same."""
+    from amaxds.dataset.build_info import BUILD_FILE
+    from amaxds.dataset.build_reader import parse_build_info
+    from amaxds.hubs.publish import destinations
+    from amaxds.storage.location import parse_location
+
+    place = parse_location(dataset_name(path))
+    try:
+        info, _ = parse_build_info((place / BUILD_FILE).read_text("utf-8"))
+    except (OSError, ValueError):
+        info = None
+    if info is None:
+        return []  # Validation says what is wrong with it.
+    found = destinations(place, info, _hubs(names(to, "to"), gallery, False), repo, allow_partial)
+    seen_by = "public" if public else "private"
+    return [f"{info.images} images to {each.repo} on {each.hub.title}, {seen_by}" for each in found if each.first]
+
+
+def _hubs(to: Sequence[str], gallery: bool, dry_run: bool) -> list[Hub]:
+    from amaxds.hubs.registry import get_gallery, get_hub
+
+    hubs = [get_hub(name) for name in to]
+    return [*hubs, get_gallery(hubs, dry_run)] if gallery else hubs
+
+
 def _publish(
     path: str,
     to: Sequence[str],
-    repo: str,
+    repo: str | None,
     public: bool | None,
     message: str | None,
     allow_partial: bool,
@@ -130,15 +160,12 @@ def _publish(
     from amaxds.dataset.build_reader import require_build_info
     from amaxds.hubs.locate import dataset_at
     from amaxds.hubs.publish import publish as send
-    from amaxds.hubs.registry import get_gallery, get_hub
     from amaxds.storage.location import parse_location
 
     tell = apart.caller()
     if show is None:
         show = print if tell is None else lambda line: tell(("line", line))
-    hubs = [get_hub(name) for name in to]
-    if gallery:
-        hubs.append(get_gallery(to, dry_run))
+    hubs = _hubs(to, gallery, dry_run)
     place, private = parse_location(path), None if public is None else not public
     with dataset_at(place) as folder:
         require_valid(folder, str(place))

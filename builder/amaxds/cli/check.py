@@ -7,18 +7,19 @@ from typing import Annotated
 
 import typer
 
-from amaxds.cli.options import ANY_FORM, AsJson, WeightsFile, Workers
+from amaxds.cli.options import ANY_FORM, AnyPath, AsJson, WeightsFile, Workers, chosen
 from amaxds.cli.output import print_findings, print_lines
 from amaxds.errors import InvalidDataset
 
 
 def validate(
-    path: Annotated[str, typer.Argument(help=ANY_FORM)],
+    path: AnyPath = None,
     as_json: AsJson = False,
 ) -> None:
     """Check every claim that a dataset makes. Exit code 0: nothing found, 1: findings."""
     from amaxds import api
 
+    path = chosen(path)
     report = api.validate(path)
     if as_json:
         print_lines(report.as_json())
@@ -28,7 +29,7 @@ def validate(
 
 
 def audit(
-    path: Annotated[str, typer.Argument(help=ANY_FORM)],
+    path: AnyPath = None,
     sample: Annotated[int, typer.Option(help="How many images to make again")] = 13,
     seed: Annotated[int | None, typer.Option(help="Seed of the sample. Default: a new one each time, printed")] = None,
     weights: WeightsFile = None,
@@ -38,6 +39,7 @@ def audit(
     """Make a sample of a dataset's images again and compare. Exit code 0: it is what it says, 1: it is not."""
     from amaxds import api
 
+    path = chosen(path)
     report = api.audit(path, sample, seed=seed, weights=weights, workers=workers)
     print_lines(report.as_json() if as_json else report.lines())
     raise typer.Exit(0 if report.passed else InvalidDataset.exit_code)

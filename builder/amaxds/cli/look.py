@@ -8,12 +8,12 @@ from typing import Annotated
 
 import typer
 
-from amaxds.cli.options import ANY_FORM, WeightsFile, Workers
+from amaxds.cli.options import AnyPath, WeightsFile, Workers, chosen
 from amaxds.cli.output import print_results
 
 
 def report(
-    path: Annotated[str, typer.Argument(help=ANY_FORM)],
+    path: AnyPath = None,
     out: Annotated[Path, typer.Argument(help="Folder to write; an earlier report there is replaced")] = Path("report"),
     neighbours: Annotated[
         bool | None, typer.Option(help="Show the images most alike. Default: where the network's weights can be had")
@@ -24,6 +24,7 @@ def report(
     """Write a page with every image, and figures: index, gain, ranks, dead filters, histograms and spectra by layer."""
     from amaxds import api
 
+    path = chosen(path)
     written = api.report(path, out, neighbours=neighbours, weights=weights, workers=workers)
     if written.no_neighbours:
         print(f"amaxds: images most alike are not shown: {written.no_neighbours}", file=sys.stderr)
@@ -31,7 +32,7 @@ def report(
 
 
 def classify(
-    path: Annotated[str, typer.Argument(help=ANY_FORM)],
+    path: AnyPath = None,
     out: Annotated[Path, typer.Argument(help="Folder to write; an earlier classification there is replaced")] = Path(
         "classification"
     ),
@@ -46,6 +47,7 @@ def classify(
     """Can a model tell which layer an image came from? Two baselines, trained and judged on the dataset's splits."""
     from amaxds import api
 
+    path = chosen(path)
     found = api.classify(path, out, models=model or (), weights=weights, seed=seed, workers=workers)
     if found.no_linear:
         print(f"amaxds: the linear model is left out: {found.no_linear}", file=sys.stderr)

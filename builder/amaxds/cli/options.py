@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -10,6 +11,11 @@ ANY_FORM = (
     "Dataset folder, bundle as folder or zip, URL of one such as s3://bucket/name, owner/name[@revision] on Hugging Face, "
     "or kaggle:owner/name[@version]"
 )
+_HERE = "Default: the finished dataset folder here"
+FolderPath = Annotated[
+    str | None, typer.Argument(help=f"Dataset folder, or URL of one such as s3://bucket/name. {_HERE}", show_default=False)
+]
+AnyPath = Annotated[str | None, typer.Argument(help=f"{ANY_FORM}. {_HERE}", show_default=False)]
 Workers = Annotated[int | None, typer.Option(help="Programs side by side, in each process. Default: one for each core")]
 Engine = Annotated[str, typer.Option(help="Where they run: local, or ray for the nodes of a Ray cluster")]
 Address = Annotated[
@@ -17,3 +23,14 @@ Address = Annotated[
 ]
 WeightsFile = Annotated[str | None, typer.Option(help="The weights file, where the dataset was built with one")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the report as JSON")]
+
+
+def chosen(path: str | None) -> str:
+    """PATH as it was given; else the finished dataset folder in the working directory, which is then named on stderr."""
+    if path is not None:
+        return path
+    from amaxds.hubs.locate import dataset_here
+
+    found = dataset_here()
+    print(f"amaxds: PATH is {found}", file=sys.stderr)
+    return found

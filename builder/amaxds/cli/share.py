@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from amaxds.cli.options import FolderPath, chosen
+from amaxds.errors import UsageError
+
 
 def bundle(
-    path: Annotated[str, typer.Argument(help="Dataset folder, or URL of one such as s3://bucket/name")],
-    out: Annotated[Path, typer.Argument(help="Folder to write, which must not be there yet")],
+    path: FolderPath = None,
+    out: Annotated[Path, typer.Argument(help="Folder to write, which must not be there yet")] = Path("bundle"),
     recipe: Annotated[str | None, typer.Option(help="Recipe; by default the dataset's default config")] = None,
     repo: Annotated[str | None, typer.Option(help="owner/name on Kaggle, for dataset-metadata.json")] = None,
 ) -> None:
     """Write one recipe of a dataset as a Kaggle dataset: PNG files, metadata.csv, croissant.json, dataset-metadata.json."""
     from amaxds import api
 
-    chosen = api.bundle(path, out, recipe=recipe, repo=repo)
-    print(f"{out}: the images of recipe {chosen}")
+    print(f"{out}: the images of recipe {api.bundle(chosen(path), out, recipe=recipe, repo=repo)}")
 
 
 def publish(
-    path: Annotated[str, typer.Argument(help="Dataset folder, or URL of one such as s3://bucket/name")],
-    to: Annotated[list[str], typer.Option(help="huggingface or kaggle; may be given again")],
-    repo: Annotated[str, typer.Option(help="owner/name on the hub")],
+    path: FolderPath = None,
+    *,
+    to: Annotated[list[str], typer.Option(help="huggingface (or hf) or kaggle; may be given again")],
+    repo: Annotated[
+        str | None,
+        typer.Option(help="owner/name or name on the hub. Default: as last time; at first your own, with the folder's name"),
+    ] = None,
     public: Annotated[
         bool | None, typer.Option("--public/--private", help="Visibility. Default: as it is; private for a new one")
     ] = None,
@@ -33,11 +40,18 @@ def publish(
     gallery: Annotated[
         bool, typer.Option("--gallery", help="Also publish the report's page, as a static Space on Hugging Face")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done; touch no network")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before the first publication")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be done; touch no network, need no token")
+    ] = False,
 ) -> None:
     """Publish a dataset: validate, show the plan, send what changed, fetch it back and compare."""
     from amaxds import api
+    from amaxds.api.share import first_publications
 
+    path = chosen(path)
+    if not (yes or dry_run) and (first := first_publications(path, to, repo, public, allow_partial, gallery)):
+        _ask(f"publish {' and '.join(first)}")
     api.publish(
         path,
         to,
@@ -48,3 +62,15 @@ def publish(
         gallery=gallery,
         dry_run=dry_run,
     )
+
+
+def _ask(what: str) -> None:
+    """UsageError where the user does not want that, or there is no terminal to ask on."""
+    if sys.stdin is None or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(f"this would {what}, for the first time.", "Give --yes to do it, or --dry-run to see what is sent.")
+    try:
+        wanted = typer.confirm(f"{what[0].upper()}{what[1:]}?", err=True)
+    except typer.Abort:
+        wanted = False
+    if not wanted:
+        raise UsageError("nothing was published.", "Run the same command again, or with --dry-run to see what would be sent.")

@@ -28,7 +28,13 @@ class Hub(Protocol):
     """Whose names for licences it takes: `huggingface` or `kaggle`."""
 
     def check(self, repo: str) -> None:
-        """UsageError where the hub takes no such name for a repository, or there are no credentials. Touches no network."""
+        """UsageError where the hub takes no such name for a repository. Touches no network."""
+
+    def require_token(self) -> None:
+        """UsageError where there are no credentials. Touches no network."""
+
+    def user(self) -> str:
+        """The user whose credentials they are, as the hub says."""
 
     def prepare(self, folder: Path, info: BuildInfo, repo: str, scratch: Path) -> Path:
         """A folder with the files that this hub gets of a dataset folder: that folder itself, or one made in scratch."""

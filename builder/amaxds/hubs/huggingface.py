@@ -29,16 +29,6 @@ class HuggingFace:
     """What shows the files of a Space."""
 
     def check(self, repo: str) -> None:
-        from huggingface_hub import get_token
-
-        self._require_name(repo)
-        if not get_token():
-            raise UsageError(
-                "no token for Hugging Face: neither the variable HF_TOKEN nor the file that `hf auth login` writes is there.",
-                "Make one with write access at https://huggingface.co/settings/tokens, and set HF_TOKEN.",
-            )
-
-    def _require_name(self, repo: str) -> None:
         from huggingface_hub.errors import HFValidationError
         from huggingface_hub.utils._validators import validate_repo_id
 
@@ -46,6 +36,21 @@ class HuggingFace:
             validate_repo_id(repo)
         except HFValidationError as error:
             raise UsageError(f"{repo!r} is no name for {self.title}: {in_words(error)}", "Choose another.") from error
+
+    def require_token(self) -> None:
+        from huggingface_hub import get_token
+
+        if not get_token():
+            raise UsageError(
+                "no token for Hugging Face: neither the variable HF_TOKEN nor the file that `hf auth login` writes is there.",
+                "Make one with write access at https://huggingface.co/settings/tokens, and set HF_TOKEN.",
+            )
+
+    def user(self) -> str:
+        from huggingface_hub import HfApi
+
+        with _hub_errors("the token's user"):
+            return str(HfApi().whoami()["name"])
 
     def prepare(self, folder: Path, info: BuildInfo, repo: str, scratch: Path) -> Path:
         return folder
@@ -97,7 +102,7 @@ class HuggingFace:
         from huggingface_hub import HfApi, snapshot_download
         from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
-        self._require_name(repo)
+        self.check(repo)
         with _hub_errors(repo):
             try:
                 info = HfApi().dataset_info(repo, revision=version, files_metadata=True)

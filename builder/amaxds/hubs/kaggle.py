@@ -39,6 +39,8 @@ class Kaggle:
         slug = repo.partition("/")[2]
         if not 6 <= len(slug) <= 50:
             raise UsageError(f"{repo!r}: Kaggle's names have 6 to 50 characters, {slug!r} has {len(slug)}.", "Choose another.")
+
+    def require_token(self) -> None:
         home, said = Path(os.path.expanduser("~")), os.environ.get
         settings = Path(said("XDG_CONFIG_HOME") or home / ".config") / "kaggle"
         files = [home / ".kaggle" / name for name in ("access_token", "access_token.txt", "credentials.json")]
@@ -49,6 +51,10 @@ class Kaggle:
                 f"no token for Kaggle: no KAGGLE_API_TOKEN, no KAGGLE_USERNAME with KAGGLE_KEY, and no {files[3]}.",
                 f"Make one at {_SETTINGS}, and set the variables or put the file there.",
             )
+
+    def user(self) -> str:
+        with _kaggle_errors("the token's user") as api:
+            return str(api.config_values[api.CONFIG_NAME_USER])
 
     def prepare(self, folder: Path, info: BuildInfo, repo: str, scratch: Path) -> Path:
         bundle(folder, info, scratch / "bundle", repo=repo)
@@ -116,6 +122,7 @@ class Kaggle:
 
     def fetch_untrusted(self, repo: str, version: str | None, folder: Path) -> Path:
         self.check(repo)
+        self.require_token()
         if version is not None and not re.fullmatch(r"\d{1,9}", version, re.ASCII):
             raise UsageError(f"{version!r} is no version of a Kaggle dataset.", "Versions are numbers from 1.")
         with _kaggle_errors(repo) as api:

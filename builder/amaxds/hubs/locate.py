@@ -14,8 +14,10 @@ from amaxds.dataset.build_info import BUILD_FILE
 from amaxds.dataset.bundle_files import TABLE
 from amaxds.errors import UsageError
 from amaxds.hubs.registry import get_hub
+from amaxds.spec.network import VGG16
 from amaxds.storage.location import LocalPath, Location, parse_location
 
+DEFAULT_FOLDER = f"{VGG16.name}-filter-activations"
 _ON_A_HUB = re.compile(
     r"(?:(?P<hub>[a-z]+):)?(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@(?P<version>[\w./-]+))?", re.ASCII
 )
@@ -43,6 +45,24 @@ def fetched(name: str) -> Iterator[Path]:
     hub = get_hub(named["hub"] or "huggingface")
     with tempfile.TemporaryDirectory(prefix="amaxds-") as folder:
         yield hub.fetch_untrusted(named["repo"], named["version"], Path(folder))
+
+
+def dataset_here() -> str:
+    """The finished dataset folder in the working directory, or that directory itself: of several the one that `amaxds build`
+    makes by default. UsageError where there is none, or several others."""
+    if os.path.isfile(BUILD_FILE):
+        return "."
+    finished = (path.parent for path in Path().glob(f"*/{BUILD_FILE}"))
+    found = sorted(path.name for path in finished if not (path / TABLE).exists())  # That is in bundles.
+    if DEFAULT_FOLDER in found or len(found) == 1:
+        return DEFAULT_FOLDER if DEFAULT_FOLDER in found else found[0]
+    if found:
+        raise UsageError(f"here are several datasets: {', '.join(found)}.", "Give one of them as PATH.")
+    begun = sorted(path.parent.name for path in Path().glob(f"*/{WORK}"))
+    raise UsageError(
+        f"here is no finished dataset folder{''.join(f', {each} is not finished' for each in begun)}.",
+        "Give its PATH, or make one with `amaxds build`.",
+    )
 
 
 @contextlib.contextmanager

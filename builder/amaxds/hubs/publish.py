@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,61 @@ from typing import Any
 from amaxds.dataset.build_info import BuildInfo
 from amaxds.dataset.bundle import require_repo
 from amaxds.dataset.licence import licence_of
-from amaxds.errors import HubError, UsageError
+from amaxds.errors import HubError, StoreError, UsageError
 from amaxds.hubs.base import Hub, compare, hashes
-from amaxds.storage.files import json_bytes, read_text
+from amaxds.storage.files import json_bytes
 from amaxds.storage.location import Location
+
+_MOST_OF_RECEIPT = 100_000_000
+UNKNOWN_USER = "YOUR-NAME"
+"""Stands in a dry run for the user whose token it would be, because only the hub can say who that is."""
+
+
+@dataclass(frozen=True)
+class Destination:
+    """A repository on a hub that a dataset is to be published in."""
+
+    hub: Hub
+    repo: str
+    first: bool
+    """Whether no receipt says that the dataset was published there before."""
+
+
+def destinations(
+    origin: Location,
+    info: BuildInfo,
+    hubs: Sequence[Hub],
+    repo: str | None = None,
+    allow_partial: bool = False,
+    dry_run: bool = False,
+) -> list[Destination]:
+    """Where the dataset at `origin` is to be published, a repository for each hub. Nothing is sent.
+
+    repo: `owner/name`, or a name, whose owner then is the user whose token it is. By default the repository of the last
+    receipt; without one, that of the user with the name of the folder. A dry run touches no network, needs no token, and has
+    UNKNOWN_USER for the user. UsageError for what one of the hubs would not take; HubError where one has to be asked for the
+    user and cannot be.
+    """
+    if not info.scope_entry.complete and not allow_partial:
+        raise UsageError(
+            f"{origin} is a partial build.", "Build all filters, or allow to publish it as it is (--allow-partial)."
+        )
+    for hub in hubs:
+        licence_of(info.recipes).on(hub.licence_platform)
+        if not dry_run:
+            hub.require_token()
+    found: list[Destination] = []
+    for hub in hubs:
+        chosen = repo if repo is not None and "/" in repo else None
+        # The gallery's Space has the name of the dataset's repository on the same hub.
+        same = (each.repo for each in found if each.hub.licence_platform == hub.licence_platform)
+        chosen = chosen or next(same, None) or (None if repo else _receipt(origin, hub).get("repo"))
+        if chosen is None:
+            chosen = f"{UNKNOWN_USER if dry_run else hub.user()}/{repo or origin.absolute().name}"
+        require_repo(chosen)
+        hub.check(chosen)
+        found.append(Destination(hub, chosen, _receipt(origin, hub).get("repo") != chosen))
+    return found
 
 
 def publish(
@@ -28,7 +80,7 @@ def publish(
     info: BuildInfo,
     origin: Location,
     hubs: Sequence[Hub],
-    repo: str,
+    repo: str | None = None,
     private: bool | None = None,
     message: str | None = None,
     allow_partial: bool = False,
@@ -38,22 +90,16 @@ def publish(
     """Publish a valid dataset folder on each hub in turn, and leave a receipt for each beside the dataset.
 
     folder: the dataset on this machine. origin: where the user has it, the same folder or one in a store that `folder` is a
-    copy of; the receipts are written there. private: None leaves an existing repository's visibility as it is and makes a new
-    repository private. message: what changed, for the hub's list of versions. show: is given the plan and what is going on,
-    line by line. A dry run touches no network: it compares with the last receipt. UsageError for what one of the hubs would
-    not take, before anything is sent to any of them; HubError where a hub refuses or cannot be reached, and where what arrived
-    is not what was sent.
+    copy of; the receipts are written there. repo: see `destinations`. private: None leaves an existing repository's visibility
+    as it is and makes a new repository private. message: what changed, for the hub's list of versions. show: is given the plan
+    and what is going on, line by line. A dry run touches no network: it compares with the last receipt. UsageError for what
+    one of the hubs would not take, before anything is sent to any of them; HubError where a hub refuses or cannot be reached,
+    and where what arrived is not what was sent.
     """
-    if not info.scope_entry.complete and not allow_partial:
-        raise UsageError(
-            f"{origin} is a partial build.", "Build all filters, or allow to publish it as it is (--allow-partial)."
-        )
-    require_repo(repo)
-    for hub in hubs:
-        licence_of(info.recipes).on(hub.licence_platform)
-        hub.check(repo)
-    for hub in hubs:
-        _publish_on(hub, folder, info, origin, repo, private, message, dry_run, show)
+    for each in destinations(origin, info, hubs, repo, allow_partial, dry_run):
+        if each.repo.startswith(f"{UNKNOWN_USER}/"):
+            show(f"{UNKNOWN_USER} stands for your user name on {each.hub.title}, which only the hub can say")
+        _publish_on(each.hub, folder, info, origin, each.repo, private, message, dry_run, show)
 
 
 def _publish_on(
@@ -67,12 +113,12 @@ def _publish_on(
     dry_run: bool,
     show: Callable[[str], None],
 ) -> None:
-    receipt = folder / receipt_name(hub.name)
+    last = _receipt(origin, hub)
     with tempfile.TemporaryDirectory(prefix="amaxds-") as temporary:
         scratch = Path(temporary)
         source = hub.prepare(folder, info, repo, scratch)
         ours = hashes(source)
-        there = _last_published(receipt, repo) if dry_run else hub.files(repo, scratch)
+        there = _last_published(last, repo) if dry_run else hub.files(repo, scratch)
         changes = compare(source, ours, there)
         show(
             f"{hub.title} {repo}: {'a new repository' if changes.creates else 'is there'}"
@@ -82,7 +128,7 @@ def _publish_on(
             show(line)
         if dry_run:
             return
-        if changes.nothing and private is None and (last := _receipt(receipt)).get("repo") == repo:
+        if changes.nothing and private is None and last.get("repo") == repo:
             version = str(last["version"])
         else:
             version = hub.send(source, repo, changes, private, message or f"Update of {folder.resolve().name}")
@@ -100,8 +146,9 @@ def _publish_on(
             "verified": datetime.now(UTC).isoformat(timespec="seconds"),
             "files": ours,
         }
-        (origin / receipt.name).write(json_bytes(published))
-    show(f"{hub.url(repo)}: published and verified; receipt {origin / receipt.name}")
+        receipt = origin / receipt_name(hub.name)
+        receipt.write(json_bytes(published))
+    show(f"{hub.url(repo)}: published and verified; receipt {receipt}")
 
 
 def receipt_name(hub: str) -> str:
@@ -117,16 +164,15 @@ def _require_equal(sent: Mapping[str, str], back: Mapping[str, str], hub: Hub, r
             raise HubError(f"{hub.title} {repo}: {name} {what}.", "Run the same command again; no receipt was written.")
 
 
-def _receipt(path: Path) -> dict[str, Any]:
-    """The receipt as it was written; empty where there is none that can be read."""
+def _receipt(origin: Location, hub: Hub) -> dict[str, Any]:
+    """A hub's receipt as it was written; empty where there is none that can be read."""
     try:
-        found = json.loads(read_text(path))
+        found = json.loads((origin / receipt_name(hub.name)).read(_MOST_OF_RECEIPT))
         return found if isinstance(found, dict) else {}
-    except (OSError, ValueError, RecursionError):
+    except (OSError, StoreError, ValueError, RecursionError):
         return {}
 
 
-def _last_published(path: Path, repo: str) -> dict[str, str] | None:
+def _last_published(last: Mapping[str, Any], repo: str) -> dict[str, str] | None:
     """Name -> SHA-256 of the files that the receipt says are in this repository; None where it says nothing of it."""
-    last = _receipt(path)
     return last.get("files") if last.get("repo") == repo else None

@@ -9,12 +9,15 @@ from amaxds.hubs.base import Hub
 from amaxds.hubs.huggingface import HuggingFace
 from amaxds.hubs.kaggle import Kaggle
 
+SHORT = {"hf": HuggingFace.name}
+"""What else hubs are called."""
+
 
 def get_hub(name: str) -> Hub:
     """The hub of that name; UsageError, with the names of all hubs, where there is none."""
     hubs: tuple[Hub, ...] = (HuggingFace(), Kaggle())
     for hub in hubs:
-        if hub.name == name:
+        if hub.name == SHORT.get(name, name):
             return hub
     raise UsageError(
         f"unknown hub {name!r}.",
@@ -22,14 +25,14 @@ def get_hub(name: str) -> Hub:
     )
 
 
-def get_gallery(hubs: Sequence[str], dry_run: bool) -> Hub:
+def get_gallery(hubs: Sequence[Hub], dry_run: bool) -> Hub:
     """The hub that takes the gallery of a dataset published on these hubs; UsageError where Hugging Face is none of them.
 
     dry_run: download no weights for the images most alike.
     """
     from amaxds.hubs.gallery_space import GallerySpace
 
-    if HuggingFace.name not in hubs:
+    if not any(isinstance(hub, HuggingFace) for hub in hubs):
         raise UsageError(
             "the gallery is a Space on Hugging Face.",
             "Publish there, too (--to huggingface), or leave out the gallery (--gallery).",

@@ -1,0 +1,127 @@
+"""What is published where, if nobody says: the dataset folder here, in a repository of the token's own user."""
+
+from __future__ import annotations
+
+import os
+import pty
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from support.commands import amaxds
+from support.huggingface_server import HuggingFaceServer
+from support.kaggle_server import KaggleServer
+
+Check = Callable[..., None]
+NAME = "demo-filter-activations"
+KAGGLE = {"KAGGLE_API_ENVIRONMENT": "TEST", "KAGGLE_CONFIG_DIR": "", "KAGGLE_API_TOKEN": "", "NO_PROXY": "localhost"}
+LOGIN = KAGGLE | {"KAGGLE_USERNAME": KaggleServer.username, "KAGGLE_KEY": KaggleServer.key}
+
+
+@pytest.fixture
+def kaggle() -> Iterator[KaggleServer]:
+    with KaggleServer() as server:
+        yield server
+
+
+@pytest.fixture
+def home(small: Path, tmp_path: Path) -> Path:
+    """A folder with one finished dataset, which is home as well."""
+    shutil.copytree(small, tmp_path / NAME)
+    return tmp_path
+
+
+def _publish(home: Path, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    return amaxds("publish", "--allow-partial", *arguments, cwd=home, **LOGIN | {"HOME": str(home)} | environment)
+
+
+def test_the_dataset_here_goes_to_the_users_own_repository_of_its_name(
+    kaggle: KaggleServer, home: Path, assert_error: Check
+) -> None:
+    ended = _publish(home, NAME, "--to", "kaggle")
+    words = "publish 24 images to owner/demo-filter-activations on Kaggle, private, for the first time"
+    assert_error(ended, 2, words, "--yes", "--dry-run")
+    assert kaggle.requests == []
+    ended = _publish(home, "--to", "kaggle", "--yes")
+    assert ended.returncode == 0, ended.stderr
+    assert kaggle.datasets.keys() == {f"owner/{NAME}"}
+    # Now that there is a receipt, nobody is asked, and the repository is the same whatever the folder is called.
+    (home / NAME).rename(home / "renamed")
+    ended = _publish(home, "--to", "kaggle")
+    assert ended.returncode == 0, ended.stderr
+    assert f"Kaggle owner/{NAME}: is there" in ended.stdout
+    assert len(kaggle.datasets) == 1
+
+
+def test_a_name_without_owner_is_one_of_the_users_own(home: Path) -> None:
+    with HuggingFaceServer() as hub:
+        ended = _publish(home, "--to", "hf", "--repo", "filters", "--yes", HF_TOKEN=hub.token)
+        assert ended.returncode == 0, ended.stderr
+        assert hub.repos.keys() == {"owner/filters"}
+
+
+def test_a_dry_run_needs_no_token_and_says_what_it_cannot_know(home: Path) -> None:
+    nobody = {"KAGGLE_USERNAME": "", "KAGGLE_KEY": "", "HF_TOKEN": ""}
+    ended = _publish(home, "--to", "kaggle", "--to", "hf", "--dry-run", **nobody)
+    assert ended.returncode == 0, ended.stderr
+    for hub in ("Kaggle", "Hugging Face"):
+        assert f"YOUR-NAME stands for your user name on {hub}, which only the hub can say" in ended.stdout
+        assert f"{hub} YOUR-NAME/{NAME}: a new repository" in ended.stdout
+
+
+@pytest.mark.parametrize(("answer", "published"), [("y", True), ("n", False), ("\x04", False)])
+def test_on_a_terminal_the_first_publication_is_asked_about(
+    answer: str, published: bool, kaggle: KaggleServer, home: Path
+) -> None:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "amaxds", "publish", "--allow-partial", "--to", "kaggle"],
+        cwd=home,
+        env=os.environ | LOGIN | {"HOME": str(home)},
+        stdin=theirs,
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    said = b""
+    while b"[y/N]:" not in said:
+        said += os.read(ours, 1000)
+    assert b"Publish 24 images to owner/demo-filter-activations on Kaggle, private?" in said
+    assert kaggle.requests == []
+    os.write(ours, answer.encode() if answer == "\x04" else f"{answer}\n".encode())
+    try:
+        while more := os.read(ours, 1000):
+            said += more
+    except OSError:  # The terminal is closed.
+        pass
+    os.close(ours)
+    assert process.wait(120) == (0 if published else 2)
+    assert bool(kaggle.datasets) == published
+    assert (b"nothing was published" in said) == (not published)
+
+
+def test_which_dataset_is_meant_here(home: Path, assert_error: Check) -> None:
+    ended = amaxds("validate", cwd=home)
+    assert (ended.returncode, ended.stdout) == (0, f"{NAME}: 24 images, valid\n")
+    assert ended.stderr == f"amaxds: PATH is {NAME}\n"
+    assert amaxds("validate", cwd=home / NAME).stdout == ".: 24 images, valid\n"
+    (home / NAME).rename(home / "b")
+    shutil.copytree(home / "b", home / "a")
+    assert_error(amaxds("validate", cwd=home), 2, "here are several datasets: a, b", "PATH")
+    (home / "a").rename(home / "vgg16-filter-activations")
+    assert amaxds("validate", cwd=home).stdout == "vgg16-filter-activations: 24 images, valid\n"
+    empty = home / "empty"
+    (empty / "begun" / ".amaxds").mkdir(parents=True)
+    (empty / "begun" / ".amaxds" / "build.json").touch()
+    assert_error(amaxds("validate", cwd=empty), 2, "no finished dataset folder, begun is not finished", "`amaxds build`")
+
+
+def test_every_command_that_reads_a_dataset_takes_the_one_here(home: Path) -> None:
+    for command in (("bundle",), ("report",), ("audit", "--sample", "1"), ("classify", "--model", "cnn")):
+        ended = amaxds(*command, cwd=home)
+        assert (ended.returncode, ended.stderr.splitlines()[0]) == (0, f"amaxds: PATH is {NAME}"), ended.stderr
+    assert {"bundle", "report", "classification"} <= {path.name for path in home.iterdir()}
