@@ -108,8 +108,9 @@ def _load_keras_weights(network: Network, choice: str, seed: int, file: Path | N
 
 
 def load_weights(network: Network, choice: str, seed: int, file: Path | None = None) -> Weights:
-    """The weights that `--weights` names: `pretrained`, `random` (drawn from the build's seed), or a file. `file` is the
-    network's model file, for a network that is from one. A file of the pretrained tensors of vgg16 or demo is `pretrained`, too.
+    """The weights that `--weights` names: `pretrained`, `random` (drawn from the build's seed), or a file, which counts as
+    `pretrained` where it holds the pretrained tensors of vgg16 or demo. `file` is the network's model file, for a network that
+    is from one.
 
     WeightsError for a file that is missing, unreadable or of another network; NotFoundOnline where a pretrained file is not on
     this machine and cannot be downloaded.
