@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -52,9 +53,10 @@ def _cell(cell: Any) -> Iterator[str]:
         data = output.get("data", {})
         picture = next((kind for kind in ("image/png", "image/jpeg") if kind in data), None)
         if picture:
-            yield f'<img class="pixels" alt="Output of the code above" src="data:{picture};base64,{data[picture]}">'
+            yield f'<img alt="Output of the code above" src="data:{picture};base64,{data[picture]}">'
         elif "text/html" in data:
             yield re.sub(r' border="1" class="dataframe"| style="[^"]*"|\n\s*', "", "".join(data["text/html"]))
         else:
             text = "".join(output["text"] if output["output_type"] == "stream" else data["text/plain"]).rstrip("\n")
-            yield f"```text\n{text}\n```"
+            lines = [part for line in text.split("\n") for part in textwrap.wrap(line, 100) or [""]]
+            yield "\n".join(["```text", *lines, "```"])

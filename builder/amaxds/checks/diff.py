@@ -54,8 +54,9 @@ class Difference:
     """All differences between two datasets.
 
     Examples:
-        >>> one, other = (amaxds.build("demo", f"seed-{n}", layers="block3_conv1", filters=range(8), seed=n) for n in (0, 1))
-        >>> difference = amaxds.diff(one, other)
+        >>> for seed in (0, 1):
+        ...     amaxds.build("demo", f"seed-{seed}", layers="block3_conv1", filters=range(8), seed=seed)
+        >>> difference = amaxds.diff("seed-0", "seed-1")
         >>> difference.nothing, difference.same, len(difference.changes)
         (False, 0, 8)
         >>> difference.settings["seed"]

@@ -162,7 +162,8 @@ def direction(layer: str, vector: Sequence[float] | NDArray[Any]) -> Objective:
         vector: The weight of each filter, (filters,).
 
     Examples:
-        >>> amaxds.synthesise("vgg16", objective=direction("block4_conv1", numpy.random.default_rng(0).normal(size=512)))
+        >>> vector = numpy.random.default_rng(0).normal(size=512)
+        >>> amaxds.synthesise("vgg16", objective=direction("block4_conv1", vector))
     """
     numbers = np.asarray(vector, np.float64)
     if numbers.ndim != 1 or not np.isfinite(numbers).all() or not numbers.any():
