@@ -79,7 +79,7 @@ def lines_of(block: Block) -> list[Line]:
     """The commands of a block; none unless it is `sh`."""
     if block.language != "sh":
         return []
-    found = (re.fullmatch(r"(.*?)(?:\s*#(.*))?", line) for line in block.text.replace("\\\n", " ").splitlines())
+    found = (re.fullmatch(r"(.*?)(?:\s*#(.*))?", line) for line in re.sub(r"\s*\\\n\s*", " ", block.text).splitlines())
     codes = ((each[1].strip(), re.search(r"exit code (\d+)", each[2] or "")) for each in found if each)
     return [Line(text, int(code[1]) if code else 0) for text, code in codes if text]
 
