@@ -36,6 +36,7 @@ class Score:
         return self.correct / self.images
 
     def as_json(self) -> dict[str, Any]:
+        """The score as it is in `classification.json`."""
         return {"accuracy": self.accuracy} | dataclasses.asdict(self)
 
 
@@ -58,6 +59,7 @@ class Result:
     `dead` ones too. A model trained on living images is judged on living images only."""
 
     def as_json(self) -> dict[str, Any]:
+        """The result as it is in `classification.json`, with its scores."""
         return {**vars(self), "scores": {name: each.as_json() for name, each in self.scores.items()}}
 
 
