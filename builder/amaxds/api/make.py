@@ -83,7 +83,8 @@ def synthesise(
             filter, and its value for the activation.
 
     Raises:
-        UsageError: If a name or number is not possible. WeightsError: the same of a weights file.
+        UsageError: If a name or number is not possible.
+        WeightsError: If a weights file is missing, or does not fit the network.
         NotFoundOnline: If pretrained weights cannot be downloaded.
         OutOfMemory: If the machine has too little memory.
 
@@ -165,7 +166,8 @@ def build(
         UsageError: If a name or number is not possible, or `out` is in use or holds something else.
         InvalidDataset: If validation finds something in the finished dataset; `error.report` has it.
         NotFoundOnline: If pretrained weights cannot be downloaded.
-        DiskError: If `out` cannot be written. StoreError: the same of a store.
+        DiskError: If `out` is a folder and cannot be written.
+        StoreError: If `out` is in a store and cannot be written.
         OutOfMemory: If the machine has too little memory.
         KeyboardInterrupt: If it is interrupted. What is finished is kept.
 
@@ -274,7 +276,8 @@ def open_dataset(path: DatasetLike) -> Dataset:
 
     Raises:
         UsageError: If nothing is there, or it is no dataset.
-        HubError: If it cannot be fetched from a hub. StoreError: the same from a store.
+        HubError: If it cannot be fetched from a hub.
+        StoreError: If it cannot be fetched from a store.
 
     Examples:
         >>> with amaxds.open_dataset("demo-filter-activations") as dataset:
