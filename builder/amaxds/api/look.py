@@ -128,7 +128,7 @@ def classify(
         True
     """
     folder, workers = local_path(out, "out"), worker_count(workers)
-    chosen = () if models == () else names(models, "models")
+    chosen = () if isinstance(models, tuple) and not models else names(models, "models")
     with weights_file(weights) as file:
         options = dataset_name(path), folder, chosen, file, whole_number(seed, "seed", 0, 2**32 - 1), workers
         results, reason = run_apart(_classify, progress, None, *options)
