@@ -10,7 +10,8 @@ from support.commands import ROOT
 
 PACKAGE = ROOT / "builder" / "amaxds"
 FLOORS = (
-    {"errors", "image", "data"},
+    {"errors", "data"},
+    {"image"},
     {"spec", "storage"},
     {"compute", "dataset"},
     {"builds"},

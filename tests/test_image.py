@@ -54,9 +54,18 @@ def test_index_takes_batches_views_and_lists() -> None:
     [np.zeros((5, 5), np.uint8), np.zeros((5, 5, 4), np.uint8), np.zeros((5, 5, 3)), np.zeros((0, 5, 3), np.uint8)],
     ids=["two dimensions", "four channels", "float", "empty"],
 )
-def test_index_of_anything_else_is_a_value_error(wrong: np.ndarray) -> None:
-    with pytest.raises(ValueError, match=r"expected|uint8"):
+def test_index_of_another_array_is_refused_with_its_shape_or_type(wrong: np.ndarray) -> None:
+    known = str(wrong.shape) if wrong.dtype == np.uint8 else str(wrong.dtype)
+    with pytest.raises(amaxds.errors.UsageError) as raised:
         amaxds.uniformity_index(wrong)
+    assert known in raised.value.problem
+    assert isinstance(raised.value, ValueError)
+
+
+@pytest.mark.parametrize("wrong", ["a.png", b"png", 5, None, ["a.png"], [5]])
+def test_index_of_what_is_no_image_is_refused(wrong: object) -> None:
+    with pytest.raises(amaxds.errors.UsageError, match=r"is no image\.\nGive an array \(h, w, 3\) of uint8"):
+        amaxds.uniformity_index(wrong)  # type: ignore[call-overload]
 
 
 def test_png_keeps_every_pixel() -> None:

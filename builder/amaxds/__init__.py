@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from amaxds.api.look import classify, report
     from amaxds.api.make import build, describe, open_dataset, synthesise
     from amaxds.api.share import bundle, publish
+    from amaxds.compute.apart import release
     from amaxds.dataset.filter_image import FilterImage, FilterImages
     from amaxds.hubs.opened import Dataset
     from amaxds.image import uniformity_index
@@ -40,6 +41,7 @@ __all__ = [
     "objectives",
     "open_dataset",
     "publish",
+    "release",
     "report",
     "synthesise",
     "uniformity_index",
@@ -53,6 +55,7 @@ _PLACES = {
     **dict.fromkeys(("bundle", "publish"), "amaxds.api.share"),
     **dict.fromkeys(("FilterImage", "FilterImages"), "amaxds.dataset.filter_image"),
     "Dataset": "amaxds.hubs.opened",
+    "release": "amaxds.compute.apart",
     "uniformity_index": "amaxds.image",
 }
 

@@ -1,14 +1,21 @@
 """Every exception that a user can meet, with the exit code that it gives the command.
 
-A message has two lines: what was wrong, with the value, and what to do next.
+A message has two lines: what was wrong, with the value, and what to do next. Numbers that users give are checked here, too.
 """
 
 from __future__ import annotations
 
 import copyreg
 import difflib
+import math
+import numbers
+import operator
+import reprlib
 from collections.abc import Iterable
 from typing import Any
+
+LARGEST = (2 - 2**-23) * 2.0**127
+"""The largest number of type float32, in which images are computed."""
 
 
 def printable(text: str) -> str:
@@ -45,6 +52,10 @@ class InvalidDataset(AmaxdsError):
         """report: a `checks.rules.ValidationReport` with findings."""
         self.report = report
         super().__init__(f"{report.name} is not valid.", "See what `amaxds validate` says of it.")
+
+
+class NoImage(UsageError, ValueError):
+    """What is given for an image is none."""
 
 
 class NothingThere(UsageError):
@@ -86,10 +97,38 @@ class OutOfMemory(AmaxdsError):
 def nearest(name: str, names: Iterable[str]) -> str:
     """Of these names the one or two most like `name`, as a question with a space after it; nothing where none is like it."""
     known = {each.lower(): each for each in names}
-    found = difflib.get_close_matches(name.lower(), known, n=2, cutoff=0.7)
+    found = difflib.get_close_matches(str(name).lower(), known, n=2, cutoff=0.7)
     return f"Did you mean {' or '.join(repr(known[each]) for each in found)}? " if found else ""
 
 
 def in_words(error: Exception) -> str:
     """The class and message of another library's error in one line of at most 200 characters."""
     return " ".join(f"{type(error).__name__} {error}".split())[:200]
+
+
+def whole_number(value: Any, name: str, least: float = -math.inf, most: float = math.inf) -> int:
+    """A whole number of Python's or NumPy's in this range as one of Python's; UsageError for anything else, True and False,
+    too."""
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        number = operator.index(value)
+    except TypeError:
+        raise UsageError(f"{name} {reprlib.repr(value)} is no whole number.", f"Give {name} as a number such as 5.") from None
+    if not least <= number <= most:
+        limits = f"from {least}" if most == math.inf else f"from {least} to {most}"
+        raise UsageError(f"{name} {reprlib.repr(number)} is out of range.", f"Give a number {limits}.")
+    return number
+
+
+def real_number(value: Any, name: str, least: float = -LARGEST) -> float:
+    """A number of Python's or NumPy's, from `least` to what a float32 holds; UsageError for anything else."""
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        raise UsageError(f"{name} {reprlib.repr(value)} is no number.", f"Give {name} as a number such as 0.5.")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not least <= number <= LARGEST:
+        raise UsageError(f"{name} {number:g} is out of range.", f"Give {name} as a number from {least:.3g} to {LARGEST:.3g}.")
+    return number

@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from amaxds.errors import NoImage
+
 Pixels = NDArray[np.uint8]
 """(h, w, 3)"""
+_IMAGES = "Give an array (h, w, 3) of uint8, an image of Pillow, or several of them."
 
 
 @overload
@@ -39,7 +42,7 @@ def uniformity_index(
         The index of one image as a float; of several as an array (n,) float64.
 
     Raises:
-        ValueError: For anything else, such as floating-point pixels or an image with an alpha channel.
+        NoImage: For anything else, such as floating-point pixels or an image with an alpha channel; a ValueError, too.
 
     Examples:
         >>> row = load_dataset("demo-filter-activations")["train"][0]
@@ -49,19 +52,23 @@ def uniformity_index(
     if isinstance(image, Image.Image) or (isinstance(image, np.ndarray) and image.ndim == 3):
         return _index_of_one(image)
     if isinstance(image, np.ndarray) and image.ndim != 4:
-        raise ValueError(f"expected (h, w, 3) or (n, h, w, 3), got shape {image.shape}")
+        raise NoImage(f"an array {image.shape} is neither an image nor several.", "Give (h, w, 3) or (n, h, w, 3).")
+    if isinstance(image, (str, bytes)) or not isinstance(image, Iterable):
+        raise NoImage(f"{type(image).__name__} is no image.", _IMAGES)
     return np.array([_index_of_one(each) for each in image], np.float64)
 
 
-def _index_of_one(image: Pixels | Image.Image) -> float:
+def _index_of_one(image: object) -> float:
     if isinstance(image, Image.Image):
         if image.mode != "RGB":
-            raise ValueError(f"expected an image of mode RGB, got {image.mode}; convert it with image.convert('RGB')")
+            raise NoImage(f"an image of mode {image.mode} is not RGB.", "Convert it with image.convert('RGB').")
         image = np.asarray(image)
+    if not isinstance(image, np.ndarray):
+        raise NoImage(f"{type(image).__name__} is no image.", _IMAGES)
     if image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
-        raise ValueError(f"expected (h, w, 3) with at least one pixel, got shape {image.shape}")
+        raise NoImage(f"an array {image.shape} is no image.", "Give (h, w, 3) with at least one pixel.")
     if image.dtype != np.uint8:
-        raise ValueError(f"expected uint8, got {image.dtype}; convert 8-bit values with astype(numpy.uint8)")
+        raise NoImage(f"pixels of type {image.dtype} are not 8-bit.", "Convert 8-bit values with astype(numpy.uint8).")
     pixels = image.shape[0] * image.shape[1]
     # Pillow counts all three histograms in one pass of C, four times faster than numpy.bincount.
     histograms = np.reshape(Image.fromarray(image).histogram(), (3, 256))

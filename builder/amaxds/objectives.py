@@ -6,7 +6,7 @@ Examples:
     >>> amaxds.synthesise("demo", objective=channel("block3_conv1", 5) - 0.5 * channel("block3_conv1", 2))
     >>> amaxds.synthesise("demo", objective=neuron("block3_conv1", 5))
 
-Objectives may be added, subtracted and multiplied by numbers.
+Objectives may be added, also by `sum`, subtracted, and multiplied or divided by numbers.
 """
 
 from amaxds.spec.objective import Objective, channel, direction, diversity, neuron, unit

@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -59,9 +61,43 @@ REFUSED = {
     "frames in words": ({"frames": "3"}, "frames '3' is no whole number", "such as 5"),
     "half a filter": ({"filters": 1.5}, "filter 1.5 is no whole number", "such as 5"),
     "recipe": ({"recipe": "Clear"}, "unknown recipe 'Clear'", "Did you mean 'clear'?"),
-    "seed": ({"seed": -1}, "--seed -1 is out of range", "from 0"),
-    "frames": ({"frames": -1}, "frames=-1 is out of range", "number of images"),
+    "seed": ({"seed": -1}, "seed -1 is out of range", "from 0"),
+    "frames": ({"frames": -1}, "frames -1 is out of range", "number of images"),
     "no network": ({"network": 5}, "int is no network", "keras.Model"),
+    "network in bytes": ({"network": b"demo"}, "bytes is no network", "keras.Model"),
+    "no weights": ({"weights": None}, "NoneType is no file of weights", "keras.Model"),
+    "path with a zero": ({"weights": "a\0b"}, "is no path", "pathlib.Path"),
+    "layers in a number": ({"layers": 5}, "layers 5 is no name", "as a string"),
+    "layers in numbers": ({"layers": [5]}, "layers 5 is no name", "as a string"),
+    "layers in bytes": ({"layers": b"block1_conv1"}, "layers b'block1_conv1' is no name", "as a string"),
+    "no layers": ({"layers": []}, "layers [] has nothing in it", "at least one"),
+    "no filters": ({"filters": []}, "filter [] has nothing in it", "at least one"),
+    "empty text": ({"filters": ""}, "filters '' cannot be read", "0-15,40"),
+    "filter before the first": ({"filters": -1}, "filter -1 is out of range", "from 0"),
+    "filter far out": ({"filters": 10**40}, "is out of range", "from 0"),
+    "true filter": ({"filters": True}, "filter True is no whole number", "such as 5"),
+    "no recipe": ({"recipe": None}, "recipe None is no name", "as a string"),
+    "recipe in a number": ({"recipe": [5]}, "recipe 5 is no name", "as a string"),
+    "no recipes": ({"recipe": ()}, "recipe () has nothing in it", "at least one"),
+    "no seeds": ({"seed": []}, "seed [] has nothing in it", "at least one"),
+    "seed in words": ({"seed": "5"}, "seed '5' is no whole number", "such as 5"),
+    "no seed": ({"seed": None}, "seed None is no whole number", "such as 5"),
+    "true steps": ({"steps": True}, "steps True is no whole number", "such as 5"),
+    "batch size": ({"batch_size": 0}, "batch size 0 is out of range", "from 1 to 4096"),
+    "batch size in words": ({"batch_size": "4"}, "batch_size '4' is no whole number", "such as 5"),
+    "no frames": ({"frames": None}, "frames None is no whole number", "such as 5"),
+    "workers": ({"workers": 0}, "workers 0 is out of range", "from 1 to 4096"),
+    "true workers": ({"workers": True}, "workers True is no whole number", "such as 5"),
+    "canvas in words": ({"canvas": "64"}, "canvas '64' is no whole number", "such as 5"),
+    "precision in a list": ({"precision": []}, "precision [] is no string", "as a string"),
+    "preprocessing in a list": ({"preprocessing": []}, "preprocessing [] is no string", "as a string"),
+    "objective in a number": ({"objective": 5}, "int is no objective", "amaxds.objectives"),
+    "no objectives": ({"objective": []}, "objective [] has nothing in it", "at least one"),
+    "batch size with an objective": (
+        {"objective": amaxds.objectives.channel("block1_conv1", 1), "batch_size": 4},
+        "in a program of their own",
+        "Leave out batch_size",
+    ),
 }
 
 
@@ -73,6 +109,97 @@ def test_wrong_names_and_numbers_are_two_lines_that_name_the_nearest(case: str, 
     assert problem in raised.value.problem
     assert remedy in raised.value.remedy
     assert len(str(raised.value).splitlines()) == 2
+
+
+def call(function: str, *args: object, **options: object) -> Callable[[], object]:
+    return lambda: getattr(amaxds, function)(*args, **options)
+
+
+REFUSED_BY_OTHERS = {
+    "out of build": (call("build", "demo", 5), "out 5 is no path"),
+    "out in no characters": (call("build", "demo", "\ud800"), "out '\\ud800' is no path"),
+    "empty dataset": (call("validate", ""), "path '' is no path"),
+    "empty weights": (call("audit", "demo", weights=""), "file of weights '' is no path"),
+    "out in bytes": (call("build", "demo", b"out"), "out b'out' is no path"),
+    "recipes of build": (call("build", "demo", recipes=None), "recipes None is no name"),
+    "seed of build": (call("build", "demo", seed=True), "seed True is no whole number"),
+    "engine": (call("build", "demo", engine=None), "engine None is no string"),
+    "address": (call("build", "demo", address=5), "address 5 is no string"),
+    "weights of build": (call("build", "demo", weights=5), "int is no file of weights"),
+    "folder": (call("describe", 5, "out", "demo"), "folder 5 is no path"),
+    "out of describe in a store": (call("describe", "images", "s3://a/b", "demo"), "out s3://a/b is in a store"),
+    "out of report in a store": (call("report", "demo", "s3://a/b"), "out s3://a/b is in a store"),
+    "out of classify in a store": (call("classify", "demo", "s3://a/b"), "out s3://a/b is in a store"),
+    "out of bundle in a store": (call("bundle", "demo", "s3://a/b"), "out s3://a/b is in a store"),
+    "out of describe": (call("describe", "images", None, "demo"), "out None is no path"),
+    "dataset": (call("open_dataset", None), "NoneType is no dataset"),
+    "dataset of validate": (call("validate", 5), "int is no dataset"),
+    "dataset of diff": (call("diff", "demo", b"demo"), "bytes is no dataset"),
+    "sample": (call("audit", "demo", "13"), "sample '13' is no whole number"),
+    "no sample": (call("audit", "demo", None), "sample None is no whole number"),
+    "seed of audit": (call("audit", "demo", seed=-1), "seed -1 is out of range"),
+    "half a seed": (call("audit", "demo", seed=0.5), "seed 0.5 is no whole number"),
+    "workers of audit": (call("audit", "demo", workers=-1), "workers -1 is out of range"),
+    "weights of audit": (call("audit", "demo", weights=5), "int is no file of weights"),
+    "out of report": (call("report", "demo", 5), "out 5 is no path"),
+    "neighbours": (call("report", "demo", neighbours="no"), "neighbours 'no' is neither True nor False"),
+    "workers of report": (call("report", "demo", workers="2"), "workers '2' is no whole number"),
+    "out of classify": (call("classify", "demo", 5), "out 5 is no path"),
+    "models": (call("classify", "demo", models=None), "models None is no name"),
+    "models in an array": (call("classify", "demo", models=np.array([1, 2])), "is no name"),
+    "models in a number": (call("classify", "demo", models=[5]), "models 5 is no name"),
+    "seed of classify": (call("classify", "demo", seed=2**32), "seed 4294967296 is out of range"),
+    "no seed of classify": (call("classify", "demo", seed=None), "seed None is no whole number"),
+    "workers of classify": (call("classify", "demo", workers=0), "workers 0 is out of range"),
+    "out of bundle": (call("bundle", "demo", 5), "out 5 is no path"),
+    "recipe of bundle": (call("bundle", "demo", "out", recipe=5), "recipe 5 is no string"),
+    "repo of bundle": (call("bundle", "demo", "out", repo=5), "repo 5 is no string"),
+    "hub": (call("publish", "demo", 5, "owner/name"), "to 5 is no name"),
+    "no hub": (call("publish", "demo", [], "owner/name"), "to [] has nothing in it"),
+    "repo": (call("publish", "demo", "kaggle", None), "repo None is no string"),
+    "public in words": (call("publish", "demo", "kaggle", "owner/name", public="private"), "public 'private' is neither"),
+    "dry run in words": (call("publish", "demo", "kaggle", "owner/name", dry_run="no"), "dry_run 'no' is neither True"),
+    "message": (call("publish", "demo", "kaggle", "owner/name", message=5), "message 5 is no string"),
+    "show": (call("publish", "demo", "kaggle", "owner/name", show=None), "show None is no function"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED_BY_OTHERS)
+def test_values_of_wrong_types_are_refused_before_anything_else(case: str) -> None:
+    called, problem = REFUSED_BY_OTHERS[case]
+    with pytest.raises(amaxds.errors.UsageError) as raised:
+        called()
+    assert problem in raised.value.problem
+    assert len(str(raised.value).splitlines()) == 2
+
+
+def test_another_backend_of_keras_is_refused_in_two_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    with pytest.raises(amaxds.errors.UsageError, match=r"Keras is set to run on 'torch'\.\nSet KERAS_BACKEND=tensorflow"):
+        amaxds.synthesise("demo", "block1_conv1", 1, steps=1, progress=False)
+
+
+def test_a_path_may_begin_with_the_home_folder(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: None
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    options = {"recipes": "original", "steps": 1, "filters": "0", "layers": "block1_conv1", "progress": False}
+    assert amaxds.build("demo", "~/built", **options).name == str(tmp_path / "built")
+    assert amaxds.validate("~/built").valid
+    assert amaxds.diff("~/built", amaxds.open_dataset("~/built")).nothing
+    amaxds.bundle(Path("~/built"), "~/bundle")
+    assert amaxds.report("~/bundle", "~/report", neighbours=False, progress=False).folder == tmp_path / "report"
+    amaxds.open_dataset("~/built")["block1_conv1", 0].save("~/bundle/filterActivations/saved.png")
+    (tmp_path / "bundle" / "filterActivations" / "saved.png").unlink()
+    assert amaxds.describe("~/bundle/filterActivations", "~/described", "demo", progress=False).name == str(
+        tmp_path / "described"
+    )
+    model = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(2, 3, name="first")])
+    model.save(tmp_path / "model.keras")
+    assert len(amaxds.synthesise("~/model.keras", steps=1, progress=False)) == 2
+    with pytest.raises(amaxds.errors.UsageError, match=f"no weights file '{tmp_path}/w.h5'"):
+        amaxds.synthesise("demo", weights="~/w.h5", progress=False)
+    assert not (Path.cwd() / "~").exists()
 
 
 def test_a_built_dataset_is_opened(small: Path, tmp_path: Path, here: None) -> None:

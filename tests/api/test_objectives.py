@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 
 import amaxds
+from amaxds.builds.synthesis import synthesise_objective
 from amaxds.compute.networks import load_weights
+from amaxds.compute.programs import Programs
 from amaxds.objectives import Objective, channel, direction, diversity, neuron, unit
 from amaxds.spec.network import DEMO
+from amaxds.spec.recipes import get_recipe
 from support.naive import naive_model
 
 LAYER = "block3_conv1"
@@ -98,6 +101,79 @@ def test_what_the_network_does_not_have_is_refused(objective: Objective, words: 
     with pytest.raises(amaxds.errors.UsageError) as raised:
         made(objective)
     assert words in str(raised.value)
+
+
+@pytest.mark.usefixtures("_backend")
+def test_objectives_of_the_same_layers_share_programs_and_have_the_bits_of_one_alone() -> None:
+    objectives = (
+        channel(LAYER, 1) - 0.5 * channel(LAYER, 2),
+        channel(LAYER, 3) - 0.7 * direction(LAYER, range(32)),
+        channel(LAYER, 1) - 0.5 * neuron(LAYER, 2),
+        diversity(LAYER, 5, images=2),
+        diversity(LAYER, 5, images=2, strength=0.3),
+    )
+    weights, recipe = load_weights(DEMO, "pretrained", 0), get_recipe("clear", 3)
+
+    def rows(programs: Programs, objective: Objective) -> list[dict[str, object]]:
+        return synthesise_objective(DEMO, programs, recipe, objective, 0)
+
+    together = Programs(DEMO, weights)
+    found = [rows(together, each) for each in objectives]
+    kinds = [key.kind for key in together._programs]
+    assert sorted(kinds) == ["render", "render", "step", "step", "step", "value", "value", "value"]
+    assert {each.compiled.experimental_get_tracing_count() for each in together._programs.values()} == {1}
+    assert found == [rows(Programs(DEMO, weights), each) for each in objectives]
+    assert len({row["pixels_sha256"] for several in found for row in several}) == 7
+
+
+def test_objectives_are_summed_and_divided() -> None:
+    parts = [channel("a", 1), neuron("b", 2), 3 * channel("a", 4)]
+    assert sum(parts) == parts[0] + parts[1] + parts[2]
+    assert sum(parts) / 2 == 0.5 * channel("a", 1) + 0.5 * neuron("b", 2) + 1.5 * channel("a", 4)
+    for two in (np.float32(2), np.int64(2)):
+        assert two * channel("a", 1) == channel("a", 1) * two == 2 * channel("a", 1)
+        assert channel("a", 1) / two == 0.5 * channel("a", 1)
+
+
+NO_OBJECTIVES = {
+    "text times": (lambda: channel("a", 1) * "a", "factor 'a' is no number.", "such as 0.5"),
+    "digits times": (lambda: "2" * channel("a", 1), "factor '2' is no number.", "such as 0.5"),
+    "not a number times": (lambda: channel("a", 1) * float("nan"), "factor nan is out of range.", "3.4e+38"),
+    "infinitely often": (lambda: float("inf") * channel("a", 1), "factor inf is out of range.", "3.4e+38"),
+    "too large a weight": (lambda: 1e38 * (1e38 * channel("a", 1)), "weight 1e+76 is out of range.", "3.4e+38"),
+    "true times": (lambda: True * channel("a", 1), "factor True is no number.", "such as 0.5"),
+    "an array times": (lambda: np.array([1.0, 2.0]) * channel("a", 1), "factor array([1., 2.]) is no number.", "0.5"),
+    "product": (lambda: channel("a", 1) * channel("a", 2), "is no number.", "such as 0.5"),
+    "by nothing": (lambda: channel("a", 1) / 0, "a/1 cannot be divided by 0.", "another number"),
+    "by text": (lambda: channel("a", 1) / "a", "divisor 'a' is no number.", "such as 0.5"),
+    "plus one": (lambda: channel("a", 1) + 1, "1 is no objective.", "amaxds.objectives"),
+    "one plus": (lambda: 1 + channel("a", 1), "1 is no objective.", "amaxds.objectives"),
+    "minus one": (lambda: channel("a", 1) - 1, "1 is no objective.", "amaxds.objectives"),
+    "no layer": (lambda: channel(5, 1), "5 is no name of a layer.", "'block5_conv3'"),
+    "layer of a neuron": (lambda: neuron(None, 1), "None is no name of a layer.", "'block5_conv3'"),
+    "layer of a direction": (lambda: direction(5, [1.0]), "5 is no name of a layer.", "'block5_conv3'"),
+    "layer of a unit": (lambda: unit(5, 1), "5 is no name of a layer.", "'block5_conv3'"),
+    "true filter": (lambda: channel("a", True), "filter True is no whole number.", "such as 5"),
+    "half a row": (lambda: neuron("a", 1, 0.5), "row 0.5 is no whole number.", "such as 5"),
+    "column in words": (lambda: neuron("a", 1, 0, "1"), "column '1' is no whole number.", "such as 5"),
+    "half a unit": (lambda: unit("a", 0.5), "unit 0.5 is no whole number.", "such as 5"),
+    "direction in words": (lambda: direction("a", "abc"), "'abc' is no direction.", "a number for each filter"),
+    "ragged direction": (lambda: direction("a", [[1.0], [1.0, 2.0]]), "is no direction.", "a number for each filter"),
+    "endless direction": (lambda: direction("a", [1.0, 1e39]), "of finite numbers", "a number for each filter"),
+    "strength in words": (lambda: diversity("a", 1, strength="x"), "strength 'x' is no number.", "such as 0.5"),
+    "no strength": (lambda: diversity("a", 1, strength=float("nan")), "strength nan is out of range.", "from 0 to"),
+    "negative strength": (lambda: diversity("a", 1, strength=-1.0), "strength -1 is out of range.", "from 0 to"),
+    "half an image": (lambda: diversity("a", 1, images=2.5), "images 2.5 is no whole number.", "such as 5"),
+}
+
+
+@pytest.mark.parametrize("case", NO_OBJECTIVES)
+def test_what_makes_no_objective_is_refused_in_two_lines(case: str) -> None:
+    make, problem, remedy = NO_OBJECTIVES[case]
+    with pytest.raises(amaxds.errors.UsageError) as raised:
+        make()
+    assert problem in raised.value.problem
+    assert remedy in raised.value.remedy
 
 
 def test_what_is_no_objective_is_refused(here: None) -> None:

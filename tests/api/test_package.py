@@ -41,7 +41,7 @@ def test_index_takes_what_datasets_give(small: Path) -> None:
     assert amaxds.uniformity_index(image.image) == amaxds.uniformity_index(image.pixels) == image.uniformity_index
     of_layer = dataset.layer("block2_conv2")
     assert amaxds.uniformity_index([each.image for each in of_layer]).tolist() == [each.uniformity_index for each in of_layer]
-    with pytest.raises(ValueError, match=r"mode RGB, got L; convert it with image.convert\('RGB'\)"):
+    with pytest.raises(amaxds.errors.UsageError, match=r"mode L is not RGB\.\nConvert it with image.convert\('RGB'\)"):
         amaxds.uniformity_index(Image.new("L", (4, 4)))
 
 

@@ -317,7 +317,7 @@ def test_a_file_of_the_pretrained_tensors_is_recorded_as_these_and_audited_witho
 
 
 def test_what_cannot_be_audited_is_refused(both: Path, tmp_path: Path, assert_error: Check) -> None:
-    assert_error(amaxds("audit", both, "--sample", "0"), 2, "--sample 0 is out of range")
+    assert_error(amaxds("audit", both, "--sample", "0"), 2, "sample 0 is out of range")
     bundle(both, require_build_info(both), tmp_path / "bundle")
     assert amaxds("describe", tmp_path / "bundle/filterActivations", tmp_path / "out", "--network", "demo").returncode == 0
     assert_error(amaxds("audit", tmp_path / "out"), 2, "were made elsewhere")

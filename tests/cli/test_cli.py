@@ -60,7 +60,7 @@ BAD_INPUT = {
     "layer": (("--network", "demo", "--layers", "conv*"), 2, ("'conv*'", "block1_conv1")),
     "filter": (("--network", "demo", "--layers", "block1_conv1", "--filters", "8"), 2, ("filter 8", "0 to 7")),
     "weights": (("--network", "demo", "--weights", "here.h5"), 2, ("'here.h5'", "random")),
-    "seed": (("--network", "demo", "--seed", "-3"), 2, ("--seed -3",)),
+    "seed": (("--network", "demo", "--seed", "-3"), 2, ("seed -3",)),
     "no layer": (("--network", "demo", "--layers", ""), 2, ("matches ''", "block1_conv1")),
     "engine": (("--engine", "slurm"), 2, ("'slurm'", "local, ray")),
     "address without Ray": (("--address", "auto"), 2, ("'auto'", "--engine ray")),

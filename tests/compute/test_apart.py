@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+import amaxds
 from amaxds.compute import apart
 from amaxds.errors import AmaxdsError, UsageError
 from amaxds.spec.recipes import get_recipe
@@ -42,6 +44,34 @@ def test_a_kept_process_is_used_again_until_another_is_needed() -> None:
     assert run(os.getpid, keep="b") != first
     with pytest.raises(ProcessLookupError):
         os.kill(first, 0)
+
+
+def test_a_kept_process_is_released() -> None:
+    kept = run(os.getpid, keep="a")
+    amaxds.release()
+    with pytest.raises(ProcessLookupError):
+        os.kill(kept, 0)
+    amaxds.release()
+    assert run(os.getpid, keep="a") != kept
+
+
+def test_a_fork_while_a_call_runs_calls_for_itself() -> None:
+    code = """
+import operator, os, threading, time, warnings
+from amaxds.compute import apart
+caller = threading.Thread(target=apart.run, args=(time.sleep, print, "a", 2))
+caller.start()
+while not apart._lock.locked():
+    time.sleep(0.01)
+warnings.simplefilter("ignore")  # That a thread runs.
+child = os.fork()
+if not child:
+    os._exit(apart.run(operator.add, print, "a", 1, 2))
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), caller.is_alive())
+caller.join()
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert ended.stdout.split()[0] == "3", ended.stderr
 
 
 def test_its_exceptions_are_raised_here_in_the_same_words_and_it_goes_on() -> None:
@@ -85,8 +115,6 @@ def test_no_signal_handler_is_set_here_and_no_variable() -> None:
 
 
 def test_the_other_process_outlives_no_caller() -> None:
-    import subprocess
-
     code = (
         "import os, time\nfrom amaxds.compute import apart\nprint(apart.run(os.getpid, print, 'a'), flush=True)\nos._exit(0)\n"
     )

@@ -33,14 +33,16 @@ def test_too_little_memory_is_told_beforehand_and_names_the_batch_size(
     ended = subprocess.run(
         command, env=environment, capture_output=True, text=True, preexec_fn=_limit_memory(3000), check=False, timeout=300
     )
-    assert_error(ended, 3, "out of memory: --batch-size 256", "GB or more, and", "--workers 1 to go on", "in a new OUT")
+    assert_error(
+        ended, 3, "out of memory: a batch size of 256", "GB or more, and", "one worker (--workers 1) to go on", "in a new OUT"
+    )
 
 
 @pytest.mark.system
 @pytest.mark.parametrize("library", ["tensorflow", "jax"])
 def test_memory_that_the_library_cannot_have_is_said_in_the_same_words(library: str) -> None:
     ended = run_program("too_much_memory.py", timeout=120, KERAS_BACKEND=library)
-    assert ended.stdout.startswith("out of memory: --batch-size 256 on 2 workers needs more than there is.\n"), ended.stderr
+    assert ended.stdout.startswith("out of memory: a batch size of 256 on 2 workers needs more than there is.\n"), ended.stderr
 
 
 @pytest.mark.system

@@ -247,7 +247,7 @@ def test_what_is_no_model_of_images_is_refused(tmp_path: Path) -> None:
         find_network(str(_saved(tmp_path / "vgg16.keras")))
     with pytest.raises(UsageError, match="unknown network 'resnet'"):
         find_network("resnet")
-    with pytest.raises(UsageError, match="--canvas 16 is out of range"):
+    with pytest.raises(UsageError, match="canvas 16 is out of range"):
         find_network("resnet50", 16)
     with pytest.raises(UsageError, match="vgg16 has a canvas of 224"):
         find_network("vgg16", 64)

@@ -55,6 +55,22 @@ def test_an_animation_needs_frames_a_known_ending_and_a_place(tmp_path: Path) ->
         make(1, frames=2).save_animation(tmp_path / "a.mp4")
     with pytest.raises(DiskError, match="cannot write"):
         make(1, frames=2).save_animation(tmp_path / "nowhere" / "a.gif")
+    for time, words in ((0, "milliseconds 0 is out of range.\nGive a number from 1 to 6000."), (0.5, "no whole number")):
+        with pytest.raises(UsageError, match=words):
+            make(1, frames=2).save_animation(tmp_path / "a.png", time)  # type: ignore[arg-type]
+    make(1, frames=2).save_animation(tmp_path / "a.png", 6000)
+
+
+def test_it_is_saved_as_png_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    make(3).save("~/a.PNG")
+    assert (tmp_path / "a.PNG").read_bytes() == make(3).png
+    for name in ("a.jpg", "a"):
+        with pytest.raises(UsageError, match=r"is no PNG file by its ending\.\nGive a name that ends with .png"):
+            make(3).save(tmp_path / name)
+    with pytest.raises(UsageError, match=r"path 5 is no path\.\nGive a string"):
+        make(3).save(5)  # type: ignore[arg-type]
+    assert [each.name for each in tmp_path.iterdir()] == ["a.PNG"]
 
 
 def test_several_are_a_sequence_with_a_grid_and_a_table() -> None:
@@ -69,3 +85,6 @@ def test_several_are_a_sequence_with_a_grid_and_a_table() -> None:
     assert (shown.count("<img"), shown.count("block1_conv1/")) == (10, 20)
     with pytest.raises(UsageError, match="no images to show"):
         FilterImages([]).grid()
+    for columns, words in ((0, "columns 0 is out of range"), ("2", "columns '2' is no whole number")):
+        with pytest.raises(UsageError, match=words):
+            images.grid(columns)  # type: ignore[arg-type]

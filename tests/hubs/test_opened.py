@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,15 @@ def test_what_is_not_there_is_said_with_the_nearest(small: Path) -> None:
         dataset.recipe("clear")
     with pytest.raises(UsageError, match="5 is no layer and filter"):
         dataset[5]  # type: ignore[index]
+    for filter in (True, 5.0, "5"):
+        with pytest.raises(UsageError, match=f"filter {filter!r} is no whole number"):
+            dataset["block1_conv1", filter]  # type: ignore[index]
+    with pytest.raises(UsageError, match="no recipe 5"):
+        dataset.recipe(5)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="no images of a layer None"):
+        dataset.layer(None)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="dataset 5 is no path"):
+        Dataset(5)  # type: ignore[arg-type]
 
 
 def test_of_several_recipes_one_is_chosen(both: Path) -> None:
@@ -106,6 +116,26 @@ def test_what_is_asked_for_is_in_it(small: Path) -> None:
     assert ("block1_conv1", 8) not in dataset
     assert ("block9_conv1", 0) not in dataset
     assert "block1_conv1" not in dataset
+    assert ("block1_conv1", True) not in dataset
+    assert ("block1_conv1", "5") not in dataset
+
+
+def test_from_the_end_it_has_the_same_images(both: Path) -> None:
+    dataset = Dataset(both)
+    assert list(reversed(dataset)) == list(dataset)[::-1]
+
+
+def test_pickled_it_is_opened_again_by_its_name(both: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(both.parent)
+    whole = Dataset(both.name)
+    clear = whole.recipe("clear")
+    data = pickle.dumps((whole, clear))
+    whole.close()
+    monkeypatch.chdir(tmp_path)
+    again, part = pickle.loads(data)
+    assert (again.name, part.recipes, len(part)) == (both.name, ("clear",), 2)
+    assert list(again) == list(Dataset(both))
+    assert part["block1_conv1", 3] == Dataset(both).recipe("clear")["block1_conv1", 3]
 
 
 def test_it_is_read_from_where_it_was_opened(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

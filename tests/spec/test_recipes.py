@@ -113,7 +113,7 @@ def test_a_setting_of_another_kind_is_no_recipe_even_with_a_digest_of_its_own(ch
 def test_steps_out_of_range_are_no_recipe(steps: int) -> None:
     with pytest.raises(ValueError, match=rf"^clear\.steps is {steps}"):
         read_recipe(dataclasses.replace(CLEAR, steps=steps).settings())
-    with pytest.raises(UsageError, match=f"--steps {steps} is out of range"):
+    with pytest.raises(UsageError, match=f"steps {steps} is out of range"):
         get_recipe("clear", steps)
 
 

@@ -20,7 +20,7 @@ from amaxds.spec.selection import make_scope, write_filters
         ("block5_conv3", "1,,2", "'1,,2'"),
         ("block5_conv3", "-1", "'-1'"),
         ("", None, "matches ''"),
-        (None, "", "--filters ''"),
+        (None, "", "filters ''"),
     ],
 )
 def test_bad_patterns_are_named_with_what_there_is(layers, filters, words: str) -> None:

@@ -242,7 +242,7 @@ def test_without_ray_the_extra_is_named_and_local_builds_do_not_miss_it(tmp_path
     (tmp_path / "ray.py").write_text("raise ImportError('there is no ray')")
     path = {"PYTHONPATH": os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))}
     ended = amaxds("build", tmp_path / "out", *SCOPE, "--engine", "ray", **path)
-    assert_error(ended, 2, "--engine ray needs Ray", "amaxds[ray]")
+    assert_error(ended, 2, "engine 'ray' needs Ray", "amaxds[ray]")
     ended = amaxds("build", tmp_path / "out", *SCOPE, "--layers", "block1_conv1", "--filters", "1", **path)
     assert ended.returncode == 0, ended.stderr
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from amaxds.api.arguments import dataset_name, require_valid, run_apart, weights_file
+from amaxds.api.arguments import dataset_name, require_valid, run_apart, weights_file, worker_count
+from amaxds.errors import whole_number
 
 if TYPE_CHECKING:
     from amaxds.api.arguments import DatasetLike, WeightsLike
@@ -73,8 +74,10 @@ def audit(
         >>> amaxds.audit("demo-filter-activations", sample=26).passed
         True
     """
+    numbers = whole_number(sample, "sample"), None if seed is None else whole_number(seed, "seed", 0)
+    workers = worker_count(workers)
     with weights_file(weights) as file:
-        return run_apart(_audit, progress, None, dataset_name(path), sample, seed, file, workers)
+        return run_apart(_audit, progress, None, dataset_name(path), *numbers, file, workers)
 
 
 def _audit(path: str, sample: int, seed: int | None, weights: str | None, workers: int | None) -> AuditReport:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from amaxds.api.arguments import dataset_name, recipe_names, require_valid, run_apart, weights_file
+from amaxds.api.arguments import dataset_name, flag, names, optional, require_valid, run_apart, weights_file, worker_count
+from amaxds.errors import whole_number
+from amaxds.storage.location import local_path
 
 if TYPE_CHECKING:
     from amaxds.analysis.score import Result
@@ -90,7 +92,8 @@ def report(
         >>> amaxds.report("demo-filter-activations").page
         PosixPath('report/index.html')
     """
-    folder = Path(out)
+    folder, workers = local_path(out, "out"), worker_count(workers)
+    neighbours = optional(flag, neighbours, "neighbours")
     with weights_file(weights) as file:
         reason = run_apart(_report, progress, None, dataset_name(path), folder, neighbours, file, workers)
     return WrittenReport(folder, reason)
@@ -109,7 +112,7 @@ def classify(
     path: DatasetLike,
     out: str | os.PathLike[str] = "classification",
     *,
-    models: str | Sequence[str] = (),
+    models: str | Iterable[str] = (),
     weights: WeightsLike | None = None,
     seed: int = 0,
     workers: int | None = None,
@@ -140,9 +143,10 @@ def classify(
         >>> found.results[0].scores["living"].accuracy > 1 / 13
         True
     """
-    folder = Path(out)
+    folder, workers = local_path(out, "out"), worker_count(workers)
+    chosen = () if isinstance(models, tuple) and not models else names(models, "models")
     with weights_file(weights) as file:
-        options = dataset_name(path), folder, recipe_names(models), file, seed, workers
+        options = dataset_name(path), folder, chosen, file, whole_number(seed, "seed", 0, 2**32 - 1), workers
         results, reason = run_apart(_classify, progress, None, *options)
     return Classification(folder, results, reason)
 

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from amaxds.api.arguments import (
+    WEIGHTS,
     Filters,
     Layers,
     as_objectives,
     dataset_name,
-    filter_numbers,
-    layer_patterns,
+    image_choice,
     model_file,
-    recipe_names,
+    names,
+    network_choice,
+    optional,
+    required,
     run_apart,
     several,
-    whole,
+    text,
+    worker_count,
 )
-from amaxds.errors import InvalidDataset
+from amaxds.errors import whole_number
+from amaxds.storage.files import given_path
+from amaxds.storage.location import local_path
 
 if TYPE_CHECKING:
     from amaxds.api.arguments import DatasetLike, NetworkLike, WeightsLike
@@ -37,8 +43,8 @@ def synthesise(
     layers: Layers | None = None,
     filters: Filters | None = None,
     *,
-    objective: Objective | Sequence[Objective] | None = None,
-    recipe: str | Sequence[str] = "clear",
+    objective: Objective | Iterable[Objective] | None = None,
+    recipe: str | Iterable[str] = "clear",
     seed: int | Iterable[int] = 0,
     steps: int | None = None,
     weights: WeightsLike = "pretrained",
@@ -57,7 +63,7 @@ def synthesise(
     image, and rounds otherwise.
 
     It is computed in a process of its own, which is kept for the next call: that finds TensorFlow started and programs
-    compiled. This process may use TensorFlow, Keras or PyTorch as it likes, before and after.
+    compiled. `release` ends it. This process may use TensorFlow, Keras or PyTorch as it likes, before and after.
 
     Args:
         network: `vgg16`, `demo`, another name that `amaxds networks` lists, the path of a Keras model file, or a `keras.Model`
@@ -72,7 +78,7 @@ def synthesise(
         canvas: Side in pixels of the images that are optimised, for networks with no canvas of their own.
         preprocessing: How the model of a file or in memory is fed: `none` (the model does it), `tf`, `torch` or `caffe`.
         precision: `float32`, or `bfloat16` for the steps of the ascent, for a GPU.
-        batch_size: Images in one program. By default that of `build`.
+        batch_size: Images in one program. By default that of `build`. Not for objectives.
         workers: Programs side by side. By default one for each core.
         frames: How many images on the way to keep of each, evenly spaced from the noise to the end, for an animation. On a
             GPU the steps then are programs of their own, and may round otherwise.
@@ -94,22 +100,21 @@ def synthesise(
         True
         >>> images[0].save_animation("filter-5.gif")
     """
-    from amaxds.builds.on_demand import ImageChoice, NetworkChoice, make_images, make_objective_images
+    from amaxds.builds.on_demand import make_images, make_objective_images
     from amaxds.compute import environment
     from amaxds.dataset.filter_image import FilterImage, FilterImages
     from amaxds.spec.network import NETWORKS
 
-    numbers, names, workers = filter_numbers(filters), layer_patterns(layers), whole(workers, "workers")
-    with model_file(network) as model, model_file(weights) as file:
-        chosen = NetworkChoice(model, file, whole(canvas, "canvas"), preprocessing, precision)
-        lengths = whole(steps, "steps"), whole(batch_size, "batch_size"), whole(frames, "frames") or 0
-        wanted = ImageChoice(recipe_names(recipe), names, numbers, several(seed, "seed"), *lengths)
+    wanted = image_choice(names(recipe, "recipe"), layers, filters, several(seed, "seed"), steps, batch_size, frames)
+    objectives = None if objective is None else as_objectives(objective, layers, filters, batch_size)
+    workers = worker_count(workers)
+    with model_file(network) as model, model_file(weights, WEIGHTS) as file:
+        chosen = network_choice(model, file, canvas, preprocessing, precision)
         # What a process has settled once it has started.
         keep = workers, NETWORKS.get(model), os.getcwd(), tuple(environment.variables().items())
-        if objective is None:
+        if objectives is None:
             rows = run_apart(make_images, progress, keep, chosen, wanted, workers)
         else:
-            objectives = as_objectives(objective, layers, filters)
             rows = run_apart(make_objective_images, progress, keep, chosen, wanted, objectives, workers)
     return FilterImages([FilterImage.of_row(row) for row in rows])
 
@@ -118,7 +123,7 @@ def build(
     network: NetworkLike = "vgg16",
     out: str | os.PathLike[str] | None = None,
     *,
-    recipes: str | Sequence[str] = "clear",
+    recipes: str | Iterable[str] = "clear",
     layers: Layers | None = None,
     filters: Filters | None = None,
     seed: int = 0,
@@ -176,17 +181,16 @@ def build(
         >>> len(dataset), dataset["block3_conv1", 5].status
         (24, 'alive')
     """
-    from amaxds.builds.on_demand import ImageChoice, NetworkChoice
     from amaxds.hubs.opened import Dataset
 
-    numbers, names, workers = filter_numbers(filters), layer_patterns(layers), whole(workers, "workers")
-    place = None if out is None else os.fspath(out)
-    with model_file(network) as model, model_file(weights) as file:
-        chosen = NetworkChoice(model, file, whole(canvas, "canvas"), preprocessing, precision)
-        lengths = whole(steps, "steps"), whole(batch_size, "batch_size")
-        wanted = ImageChoice(recipe_names(recipes), names, numbers, several(whole(seed, "seed"), "seed"), *lengths)
-        name, found = run_apart(_build, progress, None, place, chosen, wanted, workers, engine, address)
-    return Dataset(name, report=_required(found))
+    one = (whole_number(seed, "seed"),)
+    wanted = image_choice(names(recipes, "recipes"), layers, filters, one, steps, batch_size)
+    place = None if out is None else given_path(out, "out")
+    how = worker_count(workers), text(engine, "engine"), optional(text, address, "address")
+    with model_file(network) as model, model_file(weights, WEIGHTS) as file:
+        chosen = network_choice(model, file, canvas, preprocessing, precision)
+        name, found = run_apart(_build, progress, None, place, chosen, wanted, *how)
+    return Dataset(name, report=required(found))
 
 
 def plan(of: NetworkChoice, wanted: ImageChoice, workers: int | None = None) -> Plan:
@@ -250,9 +254,10 @@ def describe(
     """
     from amaxds.hubs.opened import Dataset
 
+    images, place = local_path(folder, "folder"), local_path(out, "out")
     with model_file(network) as model:
-        found = run_apart(_describe, progress, None, Path(folder), Path(out), model)
-    return Dataset(out, report=_required(found))
+        found = run_apart(_describe, progress, None, images, place, model)
+    return Dataset(place, report=required(found))
 
 
 def _describe(folder: Path, out: Path, network: str) -> ValidationReport:
@@ -289,10 +294,3 @@ def open_dataset(path: DatasetLike) -> Dataset:
     dataset = path if isinstance(path, Dataset) else Dataset(dataset_name(path))
     _ = dataset.info
     return dataset
-
-
-def _required(found: ValidationReport) -> ValidationReport:
-    """InvalidDataset where there are findings."""
-    if not found.valid:
-        raise InvalidDataset(found)
-    return found

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from pathlib import Path
+import reprlib
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from amaxds.api.arguments import dataset_name, recipe_names, require_valid
+from amaxds.api.arguments import dataset_name, flag, names, optional, require_valid, text
 from amaxds.compute import apart
+from amaxds.errors import UsageError
+from amaxds.storage.location import local_path
 
 if TYPE_CHECKING:
     from amaxds.api.arguments import DatasetLike
@@ -42,17 +44,18 @@ def bundle(path: DatasetLike, out: str | os.PathLike[str], *, recipe: str | None
     from amaxds.hubs.opened import Dataset
     from amaxds.storage.location import parse_location
 
+    recipe, repo, target = optional(text, recipe, "recipe"), optional(text, repo, "repo"), local_path(out, "out")
     if isinstance(path, Dataset) and path.is_part:
         recipe, path = recipe or path.recipes[0], path.name
     place = parse_location(dataset_name(path))
     with dataset_at(place) as folder:
         require_valid(folder, str(place))
-        return write(folder, require_build_info(folder), Path(out), recipe, repo)
+        return write(folder, require_build_info(folder), target, recipe, repo)
 
 
 def publish(
     path: DatasetLike,
-    to: str | Sequence[str],
+    to: str | Iterable[str],
     repo: str,
     *,
     public: bool | None = None,
@@ -86,7 +89,18 @@ def publish(
     Examples:
         >>> amaxds.publish("demo-filter-activations", "huggingface", "owner/demo-filter-activations", dry_run=True)
     """
-    options = dataset_name(path), recipe_names(to), repo, public, message, allow_partial, gallery, dry_run
+    if not callable(show):
+        raise UsageError(f"show {reprlib.repr(show)} is no function.", "Give one that takes a line of text.")
+    options = (
+        dataset_name(path),
+        names(to, "to"),
+        text(repo, "repo"),
+        optional(flag, public, "public"),
+        optional(text, message, "message"),
+        flag(allow_partial, "allow_partial"),
+        flag(gallery, "gallery"),
+        flag(dry_run, "dry_run"),
+    )
     if not gallery:
         _publish(*options, show)
         return

@@ -85,7 +85,9 @@ def _find(folder: Path, network: Network) -> list[_Image]:
             raise UsageError(f"{path} is named for no filter.", "Images are named filter-<n>.png.")
         layer = network.layer(path.parent.name)
         if int(named[1]) >= layer.filters:
-            raise UsageError(f"{path}: {layer.name} has filters 0 to {layer.filters - 1}.", "Choose another --network?")
+            raise UsageError(
+                f"{path}: {layer.name} has filters 0 to {layer.filters - 1}.", "Choose another network (--network)."
+            )
         found.append(_Image(layer.name, int(named[1]), path))
     if not found:
         raise UsageError(f"{folder} holds no <layer>/filter-<n>.png.", "Give the folder in which the layers' folders are.")

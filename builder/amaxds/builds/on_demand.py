@@ -103,7 +103,7 @@ def make_objective_images(
 
 def _plan(network: Network, of: NetworkChoice, wanted: ImageChoice, seed: int, workers: int | None) -> Plan:
     if wanted.frames < 0:
-        raise UsageError(f"frames={wanted.frames} is out of range.", "Give the number of images to keep on the way.")
+        raise UsageError(f"frames {wanted.frames} is out of range.", "Give the number of images to keep on the way.")
     options = (seed, wanted.layers, wanted.filters, wanted.steps, wanted.batch_size, workers, of.precision)
     return make_plan(network, wanted.recipes, *options)
 

@@ -21,7 +21,9 @@ def own_weights(info: BuildInfo, choice: str | None = None) -> Weights:
         return load_weights(info.network, choice or "pretrained", 0, Path(choice or ""))
     from_file = info.network.from_file
     if choice is None and (from_file or said.weights not in ("pretrained", "random")):
-        raise UsageError(f"the dataset was built with a weights file, {said.weights}.", "Give it with --weights FILE.")
+        raise UsageError(
+            f"the dataset was built with a weights file, {said.weights}.", "Give that file as weights (--weights FILE)."
+        )
     if from_file:
         kind = "random" if said.weights == "random" else "pretrained"
         weights = load_weights(info.network, kind, info.seed or 0, Path(str(choice)))
@@ -30,7 +32,7 @@ def own_weights(info: BuildInfo, choice: str | None = None) -> Weights:
     if weights.digest != said.weights_sha256:
         raise UsageError(
             f"{weights.source}: these weights have the digest {weights.digest}, the build's {said.weights_sha256}.",
-            "Give the file that the dataset was built with: --weights FILE.",
+            "Give the file that the dataset was built with (--weights FILE).",
         )
     return weights
 

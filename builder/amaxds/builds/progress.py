@@ -143,7 +143,12 @@ def screen() -> Screen:
         return Notebook()
     if sys.stderr is None:
         return Silent()
-    return Terminal() if sys.stderr.isatty() else Plain()
+    return Terminal() if has_bars() else Plain()
+
+
+def has_bars() -> bool:
+    """Whether this process can show a bar, which moves: on a terminal or in a notebook."""
+    return _in_notebook() or (sys.stderr is not None and sys.stderr.isatty())
 
 
 def _in_notebook() -> bool:

@@ -89,6 +89,7 @@ def of_pixels(image: Pixels) -> Row:
 
 def watched_steps(steps: int, frames: int) -> list[int]:
     """After which of so many steps an image is kept, from 0 for the start to the last: `frames` of them, or all."""
+    frames = min(frames, steps + 1)
     return sorted({int(step) for step in np.linspace(0, steps, frames).round()} if frames > 1 else {steps} if frames else set())
 
 

@@ -144,7 +144,7 @@ def audit(dataset: DatasetReader, count: int, seed: int, weights: str | None = N
             "these images were made elsewhere, in a way that is not known.", "Only a built dataset can be audited."
         )
     if count < 1:
-        raise UsageError(f"--sample {count} is out of range.", "Give the number of images to make again, from 1.")
+        raise UsageError(f"sample {count} is out of range.", "Give the number of images to make again, from 1.")
     loaded = own_weights(info, weights)
     _prefer(info.software.backend)
     workers = workers or cores()

@@ -61,6 +61,7 @@ def metadata(
 ) -> None:
     """Write the published contract: JSON Schemas, the rules of validation, layer tables, examples."""
     from amaxds.checks.contract import write_contract
+    from amaxds.storage.location import local_path
 
-    for path in write_contract(out):
+    for path in write_contract(local_path(out)):
         print(path)

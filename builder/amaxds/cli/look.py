@@ -50,7 +50,7 @@ def classify(
     if found.no_linear:
         print(f"amaxds: the linear model is left out: {found.no_linear}", file=sys.stderr)
     if as_json:
-        print((out / "classification.json").read_text(encoding="utf-8"), end="")
+        print((found.folder / "classification.json").read_text(encoding="utf-8"), end="")
         return
     print_results(found.results)
-    print(f"{out}: look at {out / 'confusion.png'}")
+    print(f"{out}: look at {found.folder / 'confusion.png'}")

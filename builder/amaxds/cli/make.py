@@ -92,9 +92,9 @@ def sweep(
 ) -> None:
     """Make the datasets of many networks, recipes and seeds, one after the other. The same command goes on where it was."""
     from amaxds.builds.sweep import describe_sweep, read_sweep
-    from amaxds.storage.location import parse_location
+    from amaxds.storage.location import local_path, parse_location
 
-    builds = read_sweep(file, parse_location(out or file.stem))
+    builds = read_sweep(local_path(file), parse_location(out or file.stem))
     if plan:
         print_lines(list(describe_sweep(builds, tflops, hours)))
         return

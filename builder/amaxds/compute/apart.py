@@ -165,13 +165,27 @@ def close_kept() -> None:
         _kept = None
 
 
+def release() -> None:
+    """End the process that `synthesise` keeps for the next call, and free its memory, that of the GPU, too.
+
+    The next call starts another one. A call that runs in another thread is waited for.
+
+    Examples:
+        >>> images = amaxds.synthesise("demo", "block3_conv1", 5)
+        >>> amaxds.release()
+    """
+    with _lock:
+        close_kept()
+
+
 def _forget_kept() -> None:
-    global _kept
-    _kept = None
+    """In the child of a fork: the process is the parent's, and the lock may be held by a thread that is not there any more."""
+    global _kept, _lock
+    _kept, _lock = None, threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_kept)  # It is the parent's.
+    os.register_at_fork(after_in_child=_forget_kept)
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from amaxds.compute import backend
-from amaxds.compute.forward import ForwardPass, OwnFilters, Params
+from amaxds.compute.forward import DenseForward, ForwardPass, OwnFilters, Params
 from amaxds.spec.network import Layer, Network
 from amaxds.spec.recipes import AscentRecipe
 from amaxds.spec.recipes.base import State
@@ -19,9 +19,10 @@ StepParams = tuple[Params, OwnFilters]
 """The network's weights, and kernel and bias of each image's own filter."""
 Value = Callable[[Any, Tensor], Tensor]
 """(params, network input for n images) -> what each of them climbs, (n,)."""
-ObjectiveTerm = tuple[Layer | str, tuple[int, int] | None, float]
-"""A term's convolution, or the name of its dense layer; its place there if it is not averaged over the recipe's window; and its
-weight."""
+ObjectiveTerm = tuple[Layer | str, tuple[int, int] | None]
+"""A term's convolution, or the name of its dense layer, and its place there if it is not averaged over the recipe's window."""
+ObjectiveParams = tuple[list[StepParams], Tensor, Tensor]
+"""The params of each term, the weights of the terms (terms,), and the objective's diversity."""
 
 
 def make_render(network: Network, recipe: AscentRecipe) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
@@ -48,29 +49,33 @@ def make_value(forward: ForwardPass, recipe: AscentRecipe, layer: Layer) -> Valu
 
 
 def make_objective_value(
-    forward: ForwardPass, recipe: AscentRecipe, terms: Sequence[ObjectiveTerm], diversity: float = 0.0
+    forward: ForwardPass, recipe: AscentRecipe, terms: Sequence[ObjectiveTerm], diverse: bool = False
 ) -> Value:
-    """The same for an objective of several terms, whose params are a list, one of each term.
+    """The same for an objective of several terms. Which filters they are of, and their weights, are in the params, so that one
+    program does for all objectives with these terms.
 
-    diversity: the share of each image's value that is given up where all have the same texture in the first term's layer, where
-    that is a convolution.
+    diverse: whether each image gives up a share of its value, the diversity, where all have the same texture in the first
+    term's layer, where that is a convolution.
     """
     import keras
 
     ops = keras.ops
 
-    def value(params: Sequence[StepParams], x: Tensor) -> Tensor:
+    def value(params: ObjectiveParams, x: Tensor) -> Tensor:
+        of_terms, factors, diversity = params
         total = 0.0
-        for (layer, place, weight), (weights, own) in zip(terms, params, strict=True):
+        for number, ((layer, place), (weights, own)) in enumerate(zip(terms, of_terms, strict=True)):
             if isinstance(layer, str):
-                total += weight * ops.cast(forward.dense_output(weights, own, layer, x), x.dtype)
-                continue
-            maps = recipe.averaged(ops.cast(forward.response(weights, own, layer, x), x.dtype))
-            total += weight * (_window_mean(maps, recipe.window_margin) if place is None else maps[:, place[0], place[1]])
+                assert isinstance(forward, DenseForward)
+                output = ops.cast(forward.dense_output(weights, own, layer, x), x.dtype)
+            else:
+                maps = recipe.averaged(ops.cast(forward.response(weights, own, layer, x), x.dtype))
+                output = _window_mean(maps, recipe.window_margin) if place is None else maps[:, place[0], place[1]]
+            total += factors[number] * output
         first = terms[0][0]
-        if not diversity or isinstance(first, str):
+        if not diverse or isinstance(first, str):
             return total
-        maps = ops.cast(forward.activated(params[0][0], first, x), x.dtype)
+        maps = ops.cast(forward.activated(of_terms[0][0], first, x), x.dtype)
         images, channels = maps.shape[0], maps.shape[-1]
         outputs = ops.reshape(maps, (images, -1, channels))
         grams = ops.reshape(ops.matmul(ops.transpose(outputs, (0, 2, 1)), outputs), (images, -1))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,12 +43,6 @@ class ForwardPass(Protocol):
         """Kernel and bias of a weighted sum of the layer's filters, the same for so many images, as `response` takes them.
         vector: the weights, (filters,)."""
 
-    def dense_params(self, name: str, unit: int) -> tuple[Params, OwnFilters]:
-        """The weights for `dense_output` of one unit of a Dense layer; UsageError where the network has none such."""
-
-    def dense_output(self, params: Params, own: OwnFilters, name: str, x: Tensor) -> Tensor:
-        """The output before any activation of that unit, for network input x (n, h, w, 3): (n,)."""
-
     def response(self, params: Params, own: OwnFilters, layer: Layer, x: Tensor) -> Tensor:
         """The output before ReLU of each image's own filter, for network input x (n, h, w, 3): (n, height, width)."""
 
@@ -57,3 +51,14 @@ class ForwardPass(Protocol):
 
     def all_activated(self, params: Params, x: Tensor) -> Iterator[Tensor]:
         """The output after ReLU of every usable layer, in network order."""
+
+
+@runtime_checkable
+class DenseForward(Protocol):
+    """What the forward pass of a network with Dense layers has besides."""
+
+    def dense_params(self, name: str, unit: int) -> tuple[Params, OwnFilters]:
+        """The weights for `dense_output` of one unit of a Dense layer; UsageError where the network has none such."""
+
+    def dense_output(self, params: Params, own: OwnFilters, name: str, x: Tensor) -> Tensor:
+        """The output before any activation of that unit, for network input x (n, h, w, 3): (n,)."""

@@ -95,7 +95,7 @@ def find_convolutions(model: Model, canvas: int) -> tuple[Any, list[Convolution]
         if any(isinstance(each, keras.layers.Conv2D) and each.name not in convolutions for each in all_layers(model)):
             raise UsageError(
                 f"{model.name} does not take a canvas of {canvas}: {in_words(error)}.",
-                f"Give another --canvas; its own input is {model.input_shape[1:]}.",
+                f"Give another canvas (--canvas); its own input is {model.input_shape[1:]}.",
             ) from error
     return x, list(convolutions.values()), dense
 
@@ -168,6 +168,6 @@ def describe_model(model: Model, name: str, origin: str, canvas: int, preprocess
     if not found.usable:
         raise UsageError(
             f"{name} has no Conv2D layer with an output of {LEAST_SIDE} or more on a canvas of {canvas}.",
-            "Give a larger --canvas, or another network.",
+            "Give a larger canvas (--canvas), or another network.",
         )
     return found

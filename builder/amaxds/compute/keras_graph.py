@@ -32,7 +32,7 @@ class KerasForward:
         import keras
 
         if precision != "float32":
-            raise UsageError(f"{network.name} cannot be computed in {precision}.", "Leave out --precision.")
+            raise UsageError(f"{network.name} cannot be computed in {precision}.", "Leave out the precision (--precision).")
         model = keras.models.model_from_json(weights.model or "")
         self._x, found, self._dense = find_convolutions(model, network.canvas)
         self._convolutions = {each.layer.name: each for each in found}

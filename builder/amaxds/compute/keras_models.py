@@ -47,7 +47,7 @@ def application(builder: str, canvas: int, pretrained: bool = False) -> Model:
     except Exception as error:  # Keras raises bare Exception for any download that fails.
         raise NotFoundOnline(
             f"{builder}'s ImageNet weights could not be downloaded: {in_words(error)}.",
-            f"Put Keras's file into {backend.keras_home() / 'models'}, or choose --weights FILE or --weights random.",
+            f"Put Keras's file into {backend.keras_home() / 'models'}, or choose others (--weights FILE or --weights random).",
         ) from error
     finally:
         socket.setdefaulttimeout(before)
@@ -119,7 +119,7 @@ def read_tensors_for(model: Model, path: Path, network: Network) -> dict[str, ND
     due = {name: tuple(each.shape) for name, each in variables_of(model).items()}
     problem = f"{path} does not fit {network.name}"
     if not path.is_file():
-        raise WeightsError(f"no weights file {str(path)!r}.", f"--weights takes {KERAS_WEIGHTS_CHOICES}.")
+        raise WeightsError(f"no weights file {str(path)!r}.", f"Weights (--weights) are {KERAS_WEIGHTS_CHOICES}.")
     if path.suffix == ".safetensors":
         found: Mapping[str, NDArray[Any]] = read_tensors(path)
     else:
@@ -129,10 +129,10 @@ def read_tensors_for(model: Model, path: Path, network: Network) -> dict[str, ND
             else:
                 model.load_weights(path)
         except (OSError, ValueError, KeyError, AttributeError, IndexError) as error:
-            raise WeightsError(f"{problem}: {in_words(error)}.", f"--weights takes {KERAS_WEIGHTS_CHOICES}.") from error
+            raise WeightsError(f"{problem}: {in_words(error)}.", f"Weights (--weights) are {KERAS_WEIGHTS_CHOICES}.") from error
         found = {name: np.asarray(each, np.float32) for name, each in variables_of(model).items()}
     for name, shape in due.items():
         if name not in found or found[name].shape != shape:
             has = f"{name} is {found[name].shape}" if name in found else f"it has no {name}"
-            raise WeightsError(f"{problem}: {has}, expected {shape}.", f"--weights takes {KERAS_WEIGHTS_CHOICES}.")
+            raise WeightsError(f"{problem}: {has}, expected {shape}.", f"Weights (--weights) are {KERAS_WEIGHTS_CHOICES}.")
     return {name: np.ascontiguousarray(found[name], np.float32) for name in due}

@@ -58,8 +58,8 @@ def memory_errors(batch_size: int, workers: int) -> Iterator[None]:
 
 def out_of_memory(what: str, batch_size: int, workers: int) -> OutOfMemory:
     """The exception to raise, which says that this batch size on these workers needs `what`, and what to do."""
-    fewer = "with --workers 1 to go on, or " if workers > 1 else ""
+    fewer = "with one worker (--workers 1) to go on, or " if workers > 1 else ""
     return OutOfMemory(
-        f"out of memory: --batch-size {batch_size} on {workers} {'workers' if workers > 1 else 'worker'} {what}.",
-        f"Run the same command {fewer}with a smaller --batch-size in a new OUT.",
+        f"out of memory: a batch size of {batch_size} on {workers} {'workers' if workers > 1 else 'worker'} {what}.",
+        f"Run the same {fewer}with a smaller batch size (--batch-size) in a new OUT.",
     )

@@ -19,6 +19,7 @@ from amaxds.compute.weights import Weights, fitted, random_tensors, read_tensors
 from amaxds.errors import UsageError, WeightsError, nearest
 from amaxds.spec.applications import APPLICATIONS
 from amaxds.spec.network import KERAS_WEIGHTS_CHOICES, NETWORKS, PREPROCESSING, Network, get_network
+from amaxds.storage.files import given_path
 
 DEFAULT_CANVAS = 224
 """For a model file that does not say for which size its model is."""
@@ -44,17 +45,17 @@ def find_network(choice: str, canvas: int | None = None, preprocessing: str | No
         if canvas is not None or preprocessing is not None:
             raise UsageError(
                 f"{choice} has a canvas of {NETWORKS[choice].canvas} and a preprocessing of its own.",
-                "Leave out --canvas and --preprocessing, or choose another --network.",
+                "Leave out canvas and preprocessing (--canvas, --preprocessing), or choose another network (--network).",
             )
         return get_network(choice)
     if canvas is not None and not 32 <= canvas <= 4096:
-        raise UsageError(f"--canvas {canvas} is out of range.", "Give a number from 32 to 4096.")
+        raise UsageError(f"canvas {canvas} is out of range.", "Give a number from 32 to 4096.")
     if choice in APPLICATIONS:
         if preprocessing is not None:
-            raise UsageError(f"{choice} has a preprocessing of its own.", "Leave out --preprocessing.")
+            raise UsageError(f"{choice} has a preprocessing of its own.", "Leave out the preprocessing (--preprocessing).")
         known = APPLICATIONS[choice]
         return describe_application(choice, known.builder, canvas or known.canvas)
-    path = Path(os.path.expanduser(choice))
+    path = Path(given_path(choice))
     if not path.is_file():
         raise UsageError(
             f"unknown network {choice!r}.",
@@ -98,11 +99,12 @@ def _load_keras_weights(network: Network, choice: str, seed: int, file: Path | N
     elif choice == "pretrained":
         tensors = {name: np.asarray(each, np.float32) for name, each in variables_of(model).items()}
     else:
-        source, tensors = Path(choice).name, read_tensors_for(model, Path(os.path.expanduser(choice)), network)
+        source, tensors = Path(choice).name, read_tensors_for(model, Path(given_path(choice)), network)
     for name, tensor in tensors.items():
         if not np.isfinite(tensor).all():
             raise WeightsError(
-                f"{source} is damaged: {name} has values that are not finite.", f"--weights takes {KERAS_WEIGHTS_CHOICES}."
+                f"{source} is damaged: {name} has values that are not finite.",
+                f"Weights (--weights) are {KERAS_WEIGHTS_CHOICES}.",
             )
     return Weights(source, tensors, model.to_json())
 
@@ -116,14 +118,14 @@ def load_weights(network: Network, choice: str, seed: int, file: Path | None = N
     this machine and cannot be downloaded.
     """
     if network.has_keras_model:
-        return _load_keras_weights(network, choice, seed, file)
+        return _load_keras_weights(network, choice, seed, None if file is None else Path(given_path(file)))
     if choice == "random":
         return Weights("random", random_tensors(network, seed))
     if choice == "pretrained":
         return Weights("pretrained", fitted(network, read_pretrained(network), "the pretrained weights"))
-    path = Path(os.path.expanduser(choice))
+    path = Path(given_path(choice))
     if not os.path.isfile(path):
-        raise WeightsError(f"no weights file {choice!r}.", f"--weights takes {network.weights_choices}.")
+        raise WeightsError(f"no weights file {choice!r}.", f"Weights (--weights) are {network.weights_choices}.")
     name = os.fsencode(path.name).decode("utf-8", "replace")
     weights = Weights(name, fitted(network, read_tensors(path), str(path)))
     if weights.digest == network.pretrained_sha256:

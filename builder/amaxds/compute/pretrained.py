@@ -80,7 +80,7 @@ def _download(path: Path) -> None:
 def _not_found(path: Path) -> NotFoundOnline:
     return NotFoundOnline(
         f"VGG16's ImageNet weights {_VGG16_FILE} could not be downloaded.",
-        f"Put the file at {path}, or choose --weights FILE, --weights random, or --network demo.",
+        f"Put the file at {path}, or choose others (--weights FILE or --weights random) or demo (--network demo).",
     )
 
 

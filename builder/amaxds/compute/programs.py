@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from amaxds.compute import backend, environment
 from amaxds.compute.ascent import (
+    ObjectiveParams,
+    ObjectiveTerm,
     StepParams,
     Value,
     make_climb,
@@ -24,7 +26,7 @@ from amaxds.compute.ascent import (
     make_step,
     make_value,
 )
-from amaxds.compute.forward import ForwardPass, Params
+from amaxds.compute.forward import DenseForward, ForwardPass, Params
 from amaxds.compute.networks import forward_pass
 from amaxds.compute.weights import Weights
 from amaxds.spec.network import Layer, Network
@@ -64,7 +66,10 @@ class _Key:
     """Of the images, or of their parameters."""
     recipe: AscentRecipe | None = None
     layer: Layer | None = None
-    objective: Objective | None = None
+    terms: tuple[ObjectiveTerm, ...] = ()
+    """Those of an objective, whatever their filters and weights."""
+    diverse: bool = False
+    """Whether the images of the objective are kept apart."""
 
 
 @dataclass
@@ -136,22 +141,26 @@ class Programs:
         """As `ascend`, with the same objective for all images, whose own value stands for the filter's output."""
         import keras
 
-        resolved = [(*term.resolved(self.network), term.weight) for term in objective.terms]
-        key = _Key("", start.shape, recipe, objective=objective)
+        terms = tuple(term.resolved(self.network) for term in objective.terms)
+        diverse = objective.diversity > 0
+        key = _Key("", start.shape, recipe, terms=terms, diverse=diverse)
 
-        def params_of(forward: ForwardPass) -> list[StepParams]:
-            found = []
-            for term, (layer, _, _) in zip(objective.terms, resolved, strict=True):
+        def params_of(forward: ForwardPass) -> ObjectiveParams:
+            found: list[StepParams] = []
+            for term, (layer, _) in zip(objective.terms, terms, strict=True):
                 if isinstance(layer, str):
+                    assert isinstance(forward, DenseForward)
                     found.append(forward.dense_params(layer, term.leading))
                 else:
                     found.append((forward.params(layer), forward.own_direction(layer, term.vector(layer), len(start))))
-            return found
+            numbers = np.asarray([term.weight for term in objective.terms], start.dtype), start.dtype.type(objective.diversity)
+            weights, diversity = (keras.ops.convert_to_tensor(each) for each in numbers)
+            return found, weights, diversity
 
         exact = params_of(self._forward)
-        value = make_objective_value(self._forward_in_steps, recipe, resolved, objective.diversity)
-        shape, of_terms = (len(start), *(self.network.canvas,) * 2, 3), make_objective_value(self._forward, recipe, resolved)
-        of_value = dataclasses.replace(key, kind="value")
+        value = make_objective_value(self._forward_in_steps, recipe, terms, diverse)
+        shape, of_terms = (len(start), *(self.network.canvas,) * 2, 3), make_objective_value(self._forward, recipe, terms)
+        of_value = dataclasses.replace(key, kind="value", diverse=False)
         score = self._compile(of_value, of_terms, lambda: (exact, keras.ops.zeros(shape, str(start.dtype))))
 
         def measure(x: Tensor) -> NDArray[np.float32]:

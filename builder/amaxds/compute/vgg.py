@@ -16,7 +16,6 @@ from amaxds.compute.convolution import DIRECT, WINOGRAD, Form, choose, convolve_
 from amaxds.compute.forward import OwnFilters
 from amaxds.compute.pooling import pool_2x2
 from amaxds.compute.weights import Weights
-from amaxds.errors import UsageError
 from amaxds.spec.network import Layer, Network
 
 Tensor = Any
@@ -69,14 +68,6 @@ class VggForward:
         kernel, bias = self._tensors[f"{layer.name}/kernel"] @ vector, self._tensors[f"{layer.name}/bias"] @ vector
         kernels = np.repeat(kernel.reshape(1, 9, layer.channels), images, axis=0)
         return keras.ops.convert_to_tensor(kernels, self._dtype), keras.ops.convert_to_tensor([bias] * images, self._dtype)
-
-    def dense_params(self, name: str, unit: int) -> tuple[Params, OwnFilters]:
-        """UsageError: these networks are without their dense layers."""
-        raise UsageError(f"there is no dense layer {name!r}, only convolutions.", "Give a Keras model with a head of its own.")
-
-    def dense_output(self, params: Params, own: OwnFilters, name: str, x: Tensor) -> Tensor:
-        """UsageError, as `dense_params`, without which it is not called."""
-        raise UsageError(f"there is no dense layer {name!r}, only convolutions.", "Give a Keras model with a head of its own.")
 
     def response(self, params: Params, own: OwnFilters, layer: Layer, x: Tensor) -> Tensor:
         """The output before ReLU of each image's own filter: (n, height, width)."""

@@ -79,7 +79,7 @@ def read_tensors(path: Path) -> dict[str, NDArray[Any]]:
     except Exception as error:  # Parsers of foreign bytes fail in many ways; each of them means the same here.
         raise WeightsError(
             f"{path} cannot be read as weights: {' '.join(str(error).split())[:200] or type(error).__name__}.",
-            "It may be truncated or of another format; fetch it again, or choose another with --weights.",
+            "It may be truncated or of another format; fetch it again, or choose others (--weights).",
         ) from error
     raise WeightsError(f"{path} has an unknown ending.", "Weights are read from .safetensors, .weights.h5 and .h5 files.")
 
@@ -106,7 +106,7 @@ def _read_hdf5(path: Path) -> dict[str, NDArray[Any]]:
 def fitted(network: Network, tensors: Mapping[str, NDArray[Any]], source: str) -> dict[str, NDArray[np.float32]]:
     """The tensors in network order as float32; WeightsError, which names the first tensor that does not fit the network.
     source: where they are from, for its message."""
-    choose = f"--weights takes {network.weights_choices}."
+    choose = f"Weights (--weights) are {network.weights_choices}."
     found = {}
     for name, shape in tensor_shapes(network).items():
         if name not in tensors:

@@ -11,8 +11,6 @@ with its layers, the recipes, the filters asked for) is a property of the same o
 from __future__ import annotations
 
 import functools
-import hashlib
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from importlib.metadata import version
@@ -26,7 +24,7 @@ from amaxds.spec.network import LAYER_NAME, Network, description, network_of
 from amaxds.spec.plan import Plan
 from amaxds.spec.recipes import DESCRIBED, AscentRecipe, Recipe, read_recipe
 from amaxds.spec.selection import Scope, make_scope, write_filters
-from amaxds.storage.values import abbreviate
+from amaxds.storage.values import abbreviate, digest_of
 
 BUILD_FILE = "build.json"
 FORMAT = 1
@@ -282,11 +280,6 @@ def _request(asked: dict[str, Any], network: Network) -> BuildRequest:
             f"{network.name} cannot be described in build.json: {at} is {abbreviate(first['input'])}: {first['msg']}.",
             "Choose another network.",
         ) from error
-
-
-def digest_of(identity: Mapping[str, Any]) -> str:
-    """SHA-256 of an identity as JSON, whatever the order of its keys, in hexadecimal."""
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
 def _network_entry(

@@ -66,4 +66,4 @@ _REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0
 def require_repo(repo: str) -> None:
     """UsageError for what is no `owner/name`."""
     if not _REPO.fullmatch(repo):
-        raise UsageError(f"--repo {repo!r} is no repository.", "Write it as owner/name: letters, digits, '.', '_' and '-'.")
+        raise UsageError(f"{repo!r} is no repository.", "Write it (--repo) as owner/name: letters, digits, '.', '_' and '-'.")

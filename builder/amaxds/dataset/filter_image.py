@@ -9,15 +9,15 @@ import os
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Self, overload
 
 from PIL import Image
 
 from amaxds.dataset.record import Row
-from amaxds.errors import UsageError
+from amaxds.errors import UsageError, whole_number
 from amaxds.image import Pixels, decode_png
 from amaxds.storage.files import disk_errors
+from amaxds.storage.location import local_path
 
 if TYPE_CHECKING:
     import pandas
@@ -99,30 +99,37 @@ class FilterImage:
         """Save the image as PNG, the same bytes as in a dataset.
 
         Args:
-            path: The file to write; one that is there is replaced.
+            path: The file to write, which ends with .png; one that is there is replaced.
 
         Raises:
+            UsageError: If the ending is another.
             DiskError: If the file cannot be written.
         """
-        with disk_errors(Path(path)):
-            Path(path).write_bytes(self.png)
+        file = local_path(path)
+        if file.suffix.lower() != ".png":
+            raise UsageError(
+                f"{file} is no PNG file by its ending.",
+                "Give a name that ends with .png; `image.image` is Pillow's for others.",
+            )
+        with disk_errors(file):
+            file.write_bytes(self.png)
 
     def save_animation(self, path: str | os.PathLike[str], milliseconds: int = 80) -> None:
         """Save the frames as an animation that repeats for ever and rests on the last one.
 
         Args:
             path: A file that ends with .gif, .webp or .png (animated PNG). GIF has 256 colours; the others lose nothing.
-            milliseconds: How long each frame is seen; the last one ten times as long.
+            milliseconds: How long each frame is seen, up to 6000; the last one ten times as long.
 
         Raises:
-            UsageError: If the image has no frames, or the ending is another.
+            UsageError: If the image has no frames, or the ending or the time is not possible.
             DiskError: If the file cannot be written.
 
         Examples:
             >>> (image,) = amaxds.synthesise("demo", "block3_conv1", 5, frames=12)
             >>> image.save_animation("filter-5.gif")
         """
-        file = Path(path)
+        file, milliseconds = local_path(path), whole_number(milliseconds, "milliseconds", 1, 6000)
         kind = _ANIMATIONS.get(file.suffix.lower())
         if kind is None:
             raise UsageError(f"{file} is no animation by its ending.", f"Choose from {', '.join(_ANIMATIONS)}.")
@@ -200,7 +207,7 @@ class FilterImages(Sequence[FilterImage]):
         """
         if not self._images:
             raise UsageError("there are no images to show.", "Choose others.")
-        columns = columns or min(_PER_ROW, len(self))
+        columns = min(_PER_ROW, len(self)) if columns is None else whole_number(columns, "columns", 1, 4096)
         sides = [each.pixels.shape[:2] for each in self._images]
         height, width = (max(side[axis] for side in sides) + _GAP for axis in (0, 1))
         sheet = Image.new("RGB", (columns * width + _GAP, -(-len(self) // columns) * height + _GAP), "white")

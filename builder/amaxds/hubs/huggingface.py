@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from amaxds.builds.progress import has_bars
 from amaxds.dataset.build_info import BuildInfo
 from amaxds.errors import HubError, UsageError, in_words
 from amaxds.hubs.base import Changes
@@ -160,11 +160,12 @@ def _without_bars() -> Iterator[None]:
 def _hub_errors(repo: str) -> Iterator[None]:
     """Turn what the client raises into a HubError that says what happened and what to do."""
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-    from huggingface_hub.utils.tqdm import disable_progress_bars
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     # The base of its HTTP library's errors, whichever library that is.
     of_the_library: type[Exception] = HfHubHTTPError.__bases__[0]
-    if not sys.stderr.isatty():
+    hide = not has_bars() and not are_progress_bars_disabled()
+    if hide:
         disable_progress_bars()
     try:
         yield
@@ -177,6 +178,9 @@ def _hub_errors(repo: str) -> Iterator[None]:
         raise HubError(f"Hugging Face could not be reached for {repo}: {type(answered).__name__}.", _AGAIN) from error
     except json.JSONDecodeError as error:
         raise HubError(f"Hugging Face answered for {repo} with something that is no JSON.", _AGAIN) from error
+    finally:
+        if hide:
+            enable_progress_bars()
 
 
 def _refusal(error: Any, repo: str) -> HubError:
@@ -186,7 +190,7 @@ def _refusal(error: Any, repo: str) -> HubError:
         401: "The token is not valid: make one at https://huggingface.co/settings/tokens, and set HF_TOKEN.",
         403: "The token may not write there: check owner/name, and the token's permissions.",
         404: "Check owner/name, and that the token may read it.",
-        409: "The name is taken: choose another --repo.",
+        409: "The name is taken: choose another (--repo).",
         429: "Too many requests: wait some minutes, then run the same command again.",
     }
     return HubError(f"Hugging Face answered {status} for {repo}: {said or 'no reason given'}.", remedies.get(status, _AGAIN))

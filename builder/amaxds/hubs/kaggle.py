@@ -12,12 +12,12 @@ import io
 import json
 import os
 import re
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from amaxds.builds.progress import has_bars
 from amaxds.dataset.build_info import BuildInfo
 from amaxds.dataset.bundle import bundle
 from amaxds.dataset.bundle_files import KAGGLE_FILE
@@ -70,7 +70,7 @@ class Kaggle:
 
     def send(self, source: Path, repo: str, changes: Changes, private: bool | None, message: str) -> str:
         with _kaggle_errors(repo) as api:
-            before, quiet = 0 if changes.creates else self._version(api, repo), not sys.stderr.isatty()
+            before, quiet = 0 if changes.creates else self._version(api, repo), not has_bars()
             if changes.creates:
                 answer = api.dataset_create_new(str(source), public=private is False, quiet=quiet, dir_mode="zip")
             elif not changes.nothing:
@@ -80,7 +80,7 @@ class Kaggle:
             if answer is not None and (answer.error or str(answer.status).lower() == "error"):
                 raise HubError(
                     f"Kaggle refused {repo}: {str(answer.error or answer.status).rstrip('.')}.",
-                    "Choose another --repo, or mend that.",
+                    "Choose another name (--repo), or mend that.",
                 )
             if private is not None and not changes.creates:
                 self._set_visibility(api, source, repo, private)
@@ -180,7 +180,7 @@ def _kaggle_errors(repo: str) -> Iterator[Any]:
             401: f"The token is not valid: make one at {_SETTINGS}.",
             403: "The token may not write there: check owner/name.",
             404: "Check owner/name.",
-            409: "The name is taken: choose another --repo.",
+            409: "The name is taken: choose another (--repo).",
             429: "Too many requests: wait some minutes, then run the same command again.",
         }
         raise HubError(f"Kaggle answered {status} for {repo}.", remedies.get(status, _AGAIN)) from error

@@ -14,10 +14,11 @@ from amaxds.dataset.filter_image import FilterImage, FilterImages
 from amaxds.dataset.reader import DatasetReader, open_dataset
 from amaxds.dataset.record import stored_types
 from amaxds.dataset.summary import LayerSummary, summarise
-from amaxds.errors import UsageError, nearest
+from amaxds.errors import UsageError, nearest, whole_number
 from amaxds.hubs.locate import fetched
 from amaxds.spec.network import Layer
 from amaxds.spec.recipes import Recipe
+from amaxds.storage.files import given_path
 
 if TYPE_CHECKING:
     import pandas
@@ -31,12 +32,16 @@ class _Source:
     """Where the records are read from: the dataset is fetched when the first is asked for, and what was fetched is deleted
     when it is closed, or nobody has it any more."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, place: str | None = None) -> None:
         self._name, self._held = name, contextlib.ExitStack()
         # Where it is now, as it is read later, when the program may be in another folder.
-        self._place = os.path.abspath(name) if os.path.exists(name) else name
+        self._place = place or (os.path.abspath(name) if os.path.exists(name) else name)
         self.close = weakref.finalize(self, self._held.close)
         self.layer = functools.lru_cache(_LAYERS_IN_MEMORY)(functools.partial(_read_layer, weakref.proxy(self)))
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str]]:
+        """Pickled by its name: whoever has it then opens it again."""
+        return type(self), (self._name, self._place)
 
     @functools.cached_property
     def reader(self) -> DatasetReader:
@@ -57,7 +62,7 @@ class Dataset:
     `dataset.recipe("clear")["block5_conv3", 5]`. Nothing is validated here: see `amaxds.validate`.
 
     Images are read when they are asked for, a layer at a time. What had to be fetched for that is deleted when the dataset is
-    closed: by `close`, at the end of a `with` block, or when it is no longer used.
+    closed: by `close`, at the end of a `with` block, or when it is no longer used. Pickled, it is opened again by its name.
 
     Examples:
         >>> with amaxds.open_dataset("demo-filter-activations") as dataset:
@@ -77,7 +82,7 @@ class Dataset:
         report: ValidationReport | None = None,
     ) -> None:
         """recipe: of which one it is a part. report: what validation has found, where it was validated just now."""
-        self._name, self._chosen, self._report = os.fspath(name), recipe, report
+        self._name, self._chosen, self._report = given_path(name, "dataset"), recipe, report
         self._source = source or _Source(self._name)
 
     def __enter__(self) -> Self:
@@ -141,21 +146,27 @@ class Dataset:
             for layer in self.layers:
                 yield from self._source.layer(recipe, self._layer(layer))
 
+    def __reversed__(self) -> Iterator[FilterImage]:
+        for recipe in reversed(list(self._recipes())):
+            for layer in reversed(self.layers):
+                yield from reversed(self._source.layer(recipe, self._layer(layer)))
+
     def __contains__(self, key: object) -> bool:
         """Whether there is an image of (layer, filter)."""
         match key:
             case (str() as name, filter):
-                return filter in self.info.scope.get(name, ())
+                with contextlib.suppress(UsageError):
+                    return whole_number(filter, "filter") in self.info.scope.get(name, ())
         return False
 
     def __getitem__(self, key: tuple[str, int]) -> FilterImage:
         """The image of (layer, filter); UsageError where there is none, or where several recipes made one."""
         if not (isinstance(key, tuple) and len(key) == 2 and isinstance(key[0], str)):
             raise UsageError(f"{key!r} is no layer and filter.", 'Write dataset["block5_conv3", 5].')
-        name, filter = key
+        name, filter = key[0], whole_number(key[1], "filter")
         layer, filters = self._layer(name), self.info.scope[name]
         if filter not in filters:
-            close = min(filters, key=lambda each: abs(each - filter)) if hasattr(filter, "__index__") else filters[0]
+            close = min(filters, key=lambda each: abs(each - filter))
             raise UsageError(
                 f"{self.name} has no image of filter {filter!r} of {name}.",
                 f"It has those of {len(filters)} filters; the nearest is {close}.",

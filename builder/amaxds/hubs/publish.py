@@ -45,7 +45,9 @@ def publish(
     is not what was sent.
     """
     if not info.scope_entry.complete and not allow_partial:
-        raise UsageError(f"{origin} is a partial build.", "Build all filters, or publish it as it is with --allow-partial.")
+        raise UsageError(
+            f"{origin} is a partial build.", "Build all filters, or allow to publish it as it is (--allow-partial)."
+        )
     require_repo(repo)
     for hub in hubs:
         licence_of(info.recipes).on(hub.licence_platform)

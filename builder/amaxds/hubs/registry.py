@@ -30,5 +30,8 @@ def get_gallery(hubs: Sequence[str], dry_run: bool) -> Hub:
     from amaxds.hubs.gallery_space import GallerySpace
 
     if HuggingFace.name not in hubs:
-        raise UsageError("--gallery makes a Space on Hugging Face.", "Add --to huggingface, or leave --gallery out.")
+        raise UsageError(
+            "the gallery is a Space on Hugging Face.",
+            "Publish there, too (--to huggingface), or leave out the gallery (--gallery).",
+        )
     return GallerySpace(offline=dry_run)

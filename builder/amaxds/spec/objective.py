@@ -1,19 +1,20 @@
 """Objectives beyond one filter: what an image on demand is to excite. A dataset stays with one filter an image.
 
-They are made by the functions of `amaxds.objectives`, and may be added, subtracted, and multiplied by numbers.
+They are made by the functions of `amaxds.objectives`, and may be added, subtracted, and multiplied or divided by numbers.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from amaxds.errors import UsageError
+from amaxds.errors import LARGEST, UsageError, real_number, whole_number
 from amaxds.spec.network import LEAST_SIDE, Layer, Network
 
 MOST_IMAGES = 64
@@ -35,9 +36,14 @@ class Term:
     """Whether the layer is a Dense layer of the model, and the only channel one of its units."""
 
     def resolved(self, network: Network) -> tuple[Layer | str, tuple[int, int] | None]:
-        """The layer, of a Dense layer only the name, and the place in it; UsageError where the network has none such. Dense
-        layers are known only to the network's model."""
+        """The layer, of a Dense layer only the name, and the place in it; UsageError where the network has none such. Which
+        Dense layers there are is known only to the network's model."""
         if self.dense:
+            if not network.has_keras_model:
+                raise UsageError(
+                    f"there is no dense layer {self.layer!r} in {network.name}, only convolutions.",
+                    "Give a Keras model with a head of its own.",
+                )
             return self.layer, None
         layer = network.layer(self.layer)
         if not layer.usable:
@@ -102,24 +108,37 @@ class Objective:
     """How many images are made for it together; more than one only for `diversity`."""
     diversity: float = 0.0
     """How much the images are kept apart: the share of the objective that is given up where two are of the same texture."""
+    __array_ufunc__: ClassVar[None] = None
+    """NumPy's numbers leave it to this class to multiply with it."""
 
     def __add__(self, other: Objective) -> Objective:
-        if not isinstance(other, Objective):
-            return NotImplemented
-        images, diversity = max(self.images, other.images), max(self.diversity, other.diversity)
-        return Objective(self.terms + other.terms, images, diversity)
+        added = _require_objective(other)
+        images, diversity = max(self.images, added.images), max(self.diversity, added.diversity)
+        return Objective(self.terms + added.terms, images, diversity)
+
+    def __radd__(self, other: object) -> Objective:
+        """Nothing but the 0 that `sum` begins with."""
+        return self if type(other) is int and other == 0 else _require_objective(other)
 
     def __mul__(self, factor: float) -> Objective:
-        terms = tuple(dataclasses.replace(each, weight=float(factor) * each.weight) for each in self.terms)
+        number = real_number(factor, "factor")
+        terms = tuple(dataclasses.replace(each, weight=real_number(number * each.weight, "weight")) for each in self.terms)
         return dataclasses.replace(self, terms=terms)
 
     __rmul__ = __mul__
+
+    def __truediv__(self, divisor: float) -> Objective:
+        number = real_number(divisor, "divisor")
+        if not number:
+            raise UsageError(f"{self} cannot be divided by {divisor!r}.", "Divide by another number.")
+        terms = tuple(dataclasses.replace(each, weight=real_number(each.weight / number, "weight")) for each in self.terms)
+        return dataclasses.replace(self, terms=terms)
 
     def __neg__(self) -> Objective:
         return -1.0 * self
 
     def __sub__(self, other: Objective) -> Objective:
-        return self + -other if isinstance(other, Objective) else NotImplemented
+        return self + -_require_objective(other)
 
     def __str__(self) -> str:
         return " + ".join(map(str, self.terms)).replace("+ -1 × ", "- ").replace("+ -", "- ")
@@ -135,7 +154,7 @@ def channel(layer: str, filter: int) -> Objective:
     Examples:
         >>> amaxds.synthesise("vgg16", objective=channel("block4_conv1", 3) - channel("block4_conv1", 8))
     """
-    return Objective((Term(layer, _number(filter)),))
+    return Objective((Term(_name(layer), whole_number(filter, "filter")),))
 
 
 def neuron(layer: str, filter: int, row: int | None = None, column: int | None = None) -> Objective:
@@ -150,8 +169,8 @@ def neuron(layer: str, filter: int, row: int | None = None, column: int | None =
     Examples:
         >>> amaxds.synthesise("vgg16", objective=neuron("block4_conv1", 3))
     """
-    place = None if row is None else _number(row), None if column is None else _number(column)
-    return Objective((Term(layer, _number(filter), place),))
+    place = None if row is None else whole_number(row, "row"), None if column is None else whole_number(column, "column")
+    return Objective((Term(_name(layer), whole_number(filter, "filter"), place),))
 
 
 def direction(layer: str, vector: Sequence[float] | NDArray[Any]) -> Objective:
@@ -165,10 +184,16 @@ def direction(layer: str, vector: Sequence[float] | NDArray[Any]) -> Objective:
         >>> vector = numpy.random.default_rng(0).normal(size=512)
         >>> amaxds.synthesise("vgg16", objective=direction("block4_conv1", vector))
     """
-    numbers = np.asarray(vector, np.float64)
-    if numbers.ndim != 1 or not np.isfinite(numbers).all() or not numbers.any():
-        raise UsageError(f"a direction is a vector, not {numbers.shape}, of finite numbers, not all 0.", "Give one of those.")
-    return Objective((Term(layer, tuple(numbers.tolist())),))
+    try:
+        numbers = np.asarray(vector, np.float64)
+    except (TypeError, ValueError):
+        raise UsageError(f"{reprlib.repr(vector)} is no direction.", "Give a number for each filter of the layer.") from None
+    if numbers.ndim != 1 or not (np.abs(numbers) <= LARGEST).all() or not numbers.any():
+        raise UsageError(
+            f"a direction is a vector, not {numbers.shape}, of finite numbers, not all 0.",
+            "Give a number for each filter of the layer.",
+        )
+    return Objective((Term(_name(layer), tuple(numbers.tolist())),))
 
 
 def unit(layer: str, number: int) -> Objective:
@@ -182,7 +207,7 @@ def unit(layer: str, number: int) -> Objective:
     Examples:
         >>> amaxds.synthesise(model, objective=unit("predictions", 281))
     """
-    return Objective((Term(layer, _number(number), dense=True),))
+    return Objective((Term(_name(layer), whole_number(number, "unit"), dense=True),))
 
 
 def diversity(layer: str, filter: int, images: int = 4, strength: float = 1.0) -> Objective:
@@ -200,13 +225,21 @@ def diversity(layer: str, filter: int, images: int = 4, strength: float = 1.0) -
     Examples:
         >>> amaxds.synthesise("vgg16", objective=diversity("block4_conv1", 3, images=4))
     """
-    if not 2 <= _number(images) <= MOST_IMAGES:
-        raise UsageError(f"{images} images are no diversity.", f"Give a number from 2 to {MOST_IMAGES}.")
-    return dataclasses.replace(channel(layer, filter), images=_number(images), diversity=float(strength))
+    count = whole_number(images, "images")
+    if not 2 <= count <= MOST_IMAGES:
+        raise UsageError(f"{count} images are no diversity.", f"Give a number from 2 to {MOST_IMAGES}.")
+    return dataclasses.replace(channel(layer, filter), images=count, diversity=real_number(strength, "strength", least=0.0))
 
 
-def _number(value: int) -> int:
-    try:
-        return int(value.__index__())
-    except (AttributeError, TypeError):
-        raise UsageError(f"{value!r} is no whole number.", "Give a number such as 5.") from None
+def _name(layer: Any) -> str:
+    if not isinstance(layer, str):
+        raise UsageError(f"{reprlib.repr(layer)} is no name of a layer.", "Give one such as 'block5_conv3'.")
+    return layer
+
+
+def _require_objective(other: Any) -> Objective:
+    if not isinstance(other, Objective):
+        raise UsageError(
+            f"{reprlib.repr(other)} is no objective.", "Add or subtract what the functions of amaxds.objectives make."
+        )
+    return other

@@ -102,11 +102,11 @@ def make_plan(
 ) -> Plan:
     """The plan that the options of `amaxds build` describe; UsageError for any that cannot be carried out."""
     if not 0 <= seed < 2**63:
-        raise UsageError(f"--seed {seed} is out of range.", "Give a number from 0 to 2^63 - 1.")
+        raise UsageError(f"seed {seed} is out of range.", "Give a number from 0 to 2^63 - 1.")
     size = default_batch_size(network) if batch_size is None else batch_size
-    for option, value in (("--batch-size", size), ("--workers", 1 if workers is None else workers)):
+    for name, value in (("batch size", size), ("workers", 1 if workers is None else workers)):
         if not 1 <= value <= 4096:
-            raise UsageError(f"{option} {value} is out of range.", "Give a number from 1 to 4096.")
+            raise UsageError(f"{name} {value} is out of range.", "Give a number from 1 to 4096.")
     if precision not in PRECISIONS:
         raise UsageError(f"unknown precision {precision!r}.", f"Choose from {', '.join(PRECISIONS)}.")
     chosen = {name: get_recipe(name, steps) for name in recipes}

@@ -11,6 +11,8 @@ from amaxds.spec.network import LEAST_SIDE, Layer, Network
 
 Scope = Mapping[str, tuple[int, ...]]
 """Layer name -> filters asked for, both in network order."""
+MOST_FILTERS = 10**6
+"""No layer has as many."""
 
 
 def make_scope(network: Network, layers: str | None = None, filters: str | None = None) -> dict[str, tuple[int, ...]]:
@@ -26,7 +28,7 @@ def make_scope(network: Network, layers: str | None = None, filters: str | None 
         if numbers[-1] >= layer.filters:
             raise UsageError(
                 f"filter {numbers[-1]} is out of range for {layer.name} of {network.name}.",
-                f"It has filters 0 to {layer.filters - 1}; choose others, or fewer layers with --layers.",
+                f"It has filters 0 to {layer.filters - 1}; choose others, or fewer layers (--layers).",
             )
     return {layer.name: numbers for layer in chosen}
 
@@ -39,7 +41,7 @@ def _match_layers(network: Network, patterns: str) -> list[Layer]:
             raise UsageError(
                 f"the canvas of {network.canvas} is too small for layer {pattern} of {network.name}: "
                 f"it gives {network.layer(pattern).side} places a side, {LEAST_SIDE} are needed.",
-                "Choose other layers, or a larger --canvas.",
+                "Choose other layers, or a larger canvas (--canvas).",
             )
         hits = fnmatch.filter(names, pattern)
         if not hits:
@@ -57,7 +59,7 @@ def _parse_filters(text: str) -> tuple[int, ...]:
     for part in text.split(","):
         found = re.fullmatch(r"\s*(\d{1,6})(?:-(\d{1,6}))?\s*", part, re.ASCII)
         if not found or int(found[2] or found[1]) < int(found[1]):
-            raise UsageError(f"--filters {text!r} cannot be read at {part!r}.", "Write numbers and ranges: 0-15,40.")
+            raise UsageError(f"filters {text!r} cannot be read at {part!r}.", "Write numbers and ranges: 0-15,40.")
         numbers.update(range(int(found[1]), int(found[2] or found[1]) + 1))
     return tuple(sorted(numbers))
 

@@ -1,17 +1,32 @@
-"""Files that appear in full or not at all: written under a temporary name, flushed to disk, then renamed."""
+"""Files that appear in full or not at all: written under a temporary name, flushed to disk, then renamed; and paths as users
+give them."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+import reprlib
 import stat
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from amaxds.errors import AmaxdsError, DiskError
+from amaxds.errors import AmaxdsError, DiskError, UsageError
+
+
+def given_path(path: Any, name: str = "path") -> str:
+    """A path or URL as a user gives it, with the home folder for `~`; UsageError for what is none. All paths of users come
+    through here, those of the command line, too."""
+    try:
+        text = os.fspath(path)
+        os.fsencode(text)
+    except (TypeError, UnicodeEncodeError):
+        text = None
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise UsageError(f"{name} {reprlib.repr(path)} is no path.", "Give a string or a pathlib.Path.")
+    return os.path.expanduser(text)
 
 
 def write_whole(path: Path, data: bytes, new: bool = False) -> None:

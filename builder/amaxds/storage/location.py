@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from typing import Any, Protocol, Self
 import filelock
 
 from amaxds.errors import UsageError
-from amaxds.storage.files import disk_errors, move_whole, read_bounded, write_whole
+from amaxds.storage.files import disk_errors, given_path, move_whole, read_bounded, write_whole
 from amaxds.storage.store import Remote
 
 _URL = re.compile(r"([A-Za-z][\w+.-]*)://(.*)", re.ASCII | re.DOTALL)
@@ -154,7 +155,7 @@ def parse_location(text: str) -> Location:
     """The location that a path or a URL means; `file://` is this machine. UsageError for a URL that names no file or folder."""
     url = _URL.fullmatch(text)
     if url is None:
-        return LocalPath(Path(text))
+        return LocalPath(Path(given_path(text)))
     protocol, rest = url[1], url[2].rstrip("/")
     if protocol in ("file", "local"):
         return LocalPath(Path(url[2]))
@@ -165,3 +166,11 @@ def parse_location(text: str) -> Location:
     if not text.isprintable() or rest.rpartition("/")[2] in ("", ".", "..") or not _WILD.isdisjoint(rest):
         raise UsageError(f"{text!r} names no folder and no file.", "Give a URL such as s3://bucket/name, without * ? [ ].")
     return Remote(f"{protocol}://{rest}")
+
+
+def local_path(path: str | os.PathLike[str], name: str = "path") -> Path:
+    """The path of this machine that a user gives; UsageError for the URL of a store."""
+    place = parse_location(given_path(path, name))
+    if not isinstance(place, LocalPath):
+        raise UsageError(f"{name} {place} is in a store.", "Give a path of this machine.")
+    return place.path

@@ -60,7 +60,7 @@ class Cluster:
 
     def __init__(self, address: str | None, threads: int | None, patience: Patience) -> None:
         if address is not None and not re.fullmatch(r"auto|[^/\s]+:\d{1,5}", address):
-            raise UsageError(f"--address {address!r} is not that of a cluster.", "On a node of it, give auto or ip:port.")
+            raise UsageError(f"address {address!r} is not that of a cluster.", "On a node of it, give auto or ip:port.")
         self._address, self._threads, self._patience = address, threads, patience
         self.ray = _import_ray()
         self._silenced = contextlib.ExitStack()
@@ -87,7 +87,7 @@ class Cluster:
         except (OSError, RuntimeError, ValueError) as error:
             raise AmaxdsError(
                 f"Ray cannot be started, or joined at {self._address!r}: {in_words(error)}.",
-                "Start a cluster with `ray start --head`, or leave --address out to use this machine alone.",
+                "Start a cluster with `ray start --head`, or leave out the address (--address) to use this machine alone.",
             ) from error
         self._head = self.ray.get_runtime_context().gcs_address
 
@@ -150,7 +150,7 @@ def _import_ray() -> Any:
             import ray
     except ImportError:
         raise UsageError(
-            "--engine ray needs Ray, which is not installed.", "Install it with `python -m pip install 'amaxds[ray]'`."
+            "engine 'ray' needs Ray, which is not installed.", "Install it with `python -m pip install 'amaxds[ray]'`."
         ) from None
     return ray
 

@@ -30,6 +30,8 @@ def open_executor(
         with RayExecutor(address, workers, patience) as executor:
             yield executor
     elif address is not None:
-        raise UsageError(f"--address {address!r} is of a Ray cluster.", "Say --engine ray too, or leave it out.")
+        raise UsageError(
+            f"address {address!r} is of a Ray cluster.", "Choose the engine ray, too (--engine ray), or leave it out."
+        )
     else:
         yield LocalExecutor(workers or cores())

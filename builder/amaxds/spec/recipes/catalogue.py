@@ -30,7 +30,7 @@ def get_recipe(name: str, steps: int | None = None) -> AscentRecipe:
     if steps is None:
         return RECIPES[name]
     if not 1 <= steps <= MAX_STEPS:
-        raise UsageError(f"--steps {steps} is out of range.", f"Give a number from 1 to {MAX_STEPS}.")
+        raise UsageError(f"steps {steps} is out of range.", f"Give a number from 1 to {MAX_STEPS}.")
     return dataclasses.replace(RECIPES[name], steps=steps)
 
 
