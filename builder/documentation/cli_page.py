@@ -18,8 +18,8 @@ HEAD = """\
 
 Exit codes: 0, done; 1, the data is not valid, or it differs; 2, the request is wrong; 3, something outside failed: a
 network, a hub, a disk. After Ctrl-C it is 130, and the same command goes on where it was. An error is two lines on
-standard error: what was wrong, and what to do. `amaxds --debug COMMAND ...` shows a traceback with it, and
-`amaxds --version` the version.
+standard error: what was wrong, and what to do. `amaxds --debug COMMAND ...` shows a traceback with it.
+`amaxds --version` prints the version.
 
 | command | what it does |
 |---|---|

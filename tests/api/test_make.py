@@ -117,6 +117,9 @@ def call(function: str, *args: object, **options: object) -> Callable[[], object
 
 REFUSED_BY_OTHERS = {
     "out of build": (call("build", "demo", 5), "out 5 is no path"),
+    "out in no characters": (call("build", "demo", "\ud800"), "out '\\ud800' is no path"),
+    "empty dataset": (call("validate", ""), "path '' is no path"),
+    "empty weights": (call("audit", "demo", weights=""), "file of weights '' is no path"),
     "out in bytes": (call("build", "demo", b"out"), "out b'out' is no path"),
     "recipes of build": (call("build", "demo", recipes=None), "recipes None is no name"),
     "seed of build": (call("build", "demo", seed=True), "seed True is no whole number"),
@@ -143,6 +146,7 @@ REFUSED_BY_OTHERS = {
     "workers of report": (call("report", "demo", workers="2"), "workers '2' is no whole number"),
     "out of classify": (call("classify", "demo", 5), "out 5 is no path"),
     "models": (call("classify", "demo", models=None), "models None is no name"),
+    "models in an array": (call("classify", "demo", models=np.array([1, 2])), "is no name"),
     "models in a number": (call("classify", "demo", models=[5]), "models 5 is no name"),
     "seed of classify": (call("classify", "demo", seed=2**32), "seed 4294967296 is out of range"),
     "no seed of classify": (call("classify", "demo", seed=None), "seed None is no whole number"),

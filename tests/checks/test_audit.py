@@ -11,7 +11,9 @@ from operator import add, mul
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from amaxds.checks.audit import AuditReport, Remade, audit, draw_sample
 from amaxds.dataset.build_info import BuildInfo
@@ -21,11 +23,14 @@ from amaxds.dataset.reader import DatasetReader, open_dataset
 from amaxds.spec.network import Layer
 from amaxds.spec.recipes import RECIPES, Recipe
 from support.commands import ROOT, amaxds
+from support.folders import files_of
 from support.forge import forge, set_image, sorted_rows
 from support.shared import made_once
 
 Row = dict[str, Any]
 Check = Callable[..., None]
+DEMO_WEIGHTS = ROOT / "builder" / "amaxds" / "data" / "demo.safetensors"
+ONE = ("--network", "demo", "--layers", "block1_conv1", "--filters", "2", "--steps", "1")
 TINY = ("--network", "demo", "--layers", "block1_conv2,block2_conv2", "--filters", "0-3", "--steps", "4")
 ALL = ("--sample", "99", "--seed", "1")
 
@@ -286,13 +291,29 @@ def test_what_validation_finds_ends_the_audit(both: Path, tmp_path: Path) -> Non
 
 
 def test_a_dataset_of_a_weights_file_is_audited_with_that_file_only(tmp_path: Path, assert_error: Check) -> None:
-    weights = shutil.copy(ROOT / "builder" / "amaxds" / "data" / "demo.safetensors", tmp_path / "mine.safetensors")
-    folder = tmp_path / "out"
-    few = ("--network", "demo", "--layers", "block1_conv1", "--filters", "2", "--steps", "1")
-    assert amaxds("build", folder, *few, "--weights", weights).returncode == 0
+    tensors = {name: tensor * np.float32(1.25) for name, tensor in load_file(DEMO_WEIGHTS).items()}
+    weights, folder = tmp_path / "mine.safetensors", tmp_path / "out"
+    save_file(tensors, weights)
+    assert amaxds("build", folder, *ONE, "--weights", weights).returncode == 0
+    assert json.loads((folder / "build.json").read_text("utf-8"))["network"]["weights"] == "mine.safetensors"
     assert_error(amaxds("audit", folder), 2, "built with a weights file, mine.safetensors", "--weights FILE")
     assert amaxds("audit", folder, "--weights", weights).returncode == 0
     assert_error(amaxds("audit", folder, "--weights", "random"), 2, "these weights have the digest", "--weights FILE")
+
+
+def test_a_file_of_the_pretrained_tensors_is_recorded_as_these_and_audited_without_it(tmp_path: Path) -> None:
+    weights, folder = shutil.copy(DEMO_WEIGHTS, tmp_path / "mine.safetensors"), tmp_path / "out"
+    assert amaxds("build", folder, *ONE, "--weights", weights).returncode == 0
+    stored = json.loads((folder / "build.json").read_text("utf-8"))
+    assert (stored["network"]["weights"], stored["network"]["weights_file"]) == ("pretrained", "mine.safetensors")
+    assert "--weights pretrained" in stored["command"]
+    before = files_of(folder)
+    assert amaxds("audit", folder).returncode == 0
+    assert amaxds("build", folder, *ONE).returncode == 0  # The same build, whose files stay as they are.
+    assert files_of(folder) == before
+    forged = (folder / "build.json").read_text("utf-8").replace('"weights": "pretrained"', '"weights": "random"')
+    (folder / "build.json").write_text(forged, "utf-8")
+    assert 'network.weights_file is "mine.safetensors", expected nothing' in amaxds("validate", folder).stdout
 
 
 def test_what_cannot_be_audited_is_refused(both: Path, tmp_path: Path, assert_error: Check) -> None:

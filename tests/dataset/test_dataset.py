@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
-from amaxds.dataset.build_info import described_request, digest_of
+from amaxds.dataset.build_info import described_request
 from amaxds.dataset.build_reader import require_build_info
 from amaxds.dataset.hf_builder import FilterActivations
 from amaxds.dataset.parquet import dataset_info, read_records, split_writer
@@ -23,6 +23,7 @@ from amaxds.errors import DamagedShard, UsageError
 from amaxds.spec.network import DEMO
 from amaxds.spec.recipes import DESCRIBED
 from amaxds.spec.splits import SPLITS, split_of
+from amaxds.storage.values import digest_of
 from support.commands import run_program
 from support.folders import read_rows
 

@@ -1,11 +1,13 @@
 """Every code block of README.md and of `docs/` does what its page says: run in the page's order, in one folder.
 
-Blocks are run as they stand, but for what the tables below say. In the folder lies `demo-filter-activations`, a small build of
-the demo network in place of the tutorial's, unless the page makes it.
+Blocks are run as they stand, but for what the tables below say. Those that are not run are read: the program's own parser takes
+the arguments of a command; Python is compiled, and what it gives to functions of `amaxds` fits them. In the folder lies
+`demo-filter-activations`, a small build of the demo network in place of the tutorial's, unless the page makes it.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shlex
 import shutil
@@ -14,11 +16,23 @@ from pathlib import Path
 import pytest
 
 from support.commands import ROOT, SMALL, amaxds
-from support.examples import LANGUAGES, PAGES, Block, Line, PythonSession, blocks_of, lines_of, parse, shell_lines
+from support.examples import (
+    LANGUAGES,
+    PAGES,
+    Block,
+    Line,
+    PythonSession,
+    blocks_of,
+    lines_of,
+    parse,
+    parse_python,
+    shell_lines,
+)
 
 DRY_RUN = "amaxds publish demo-filter-activations --to huggingface --to kaggle --repo owner/demo-filter-activations --dry-run"
 VGG16 = "hours of work, and ImageNet weights from the network"
 HUB = "needs an account on a hub; tests/hubs/ publishes to stand-ins"
+CLUSTER = "needs a running cluster; tests/system/test_cluster.py has one"
 STORE = "needs a bucket; tests/system/test_stores.py builds in one"
 NOT_RUN = {
     "amaxds build --network vgg16": VGG16,
@@ -34,16 +48,21 @@ NOT_RUN = {
     "amaxds diff demo-filter-activations owner/name": HUB,
     "amaxds build s3://bucket/demo-filter-activations --network demo": STORE,
     "amaxds validate s3://bucket/demo-filter-activations": STORE,
-    "amaxds build --network demo --engine ray --address auto": "needs a running cluster; tests/system/test_cluster.py has one",
+    "amaxds build --network demo --engine ray --address auto": CLUSTER,
+    'amaxds.build("demo", engine="ray", address="auto")': CLUSTER,
+    'amaxds.build("resnet50", layers="conv3_*")': "needs pretrained weights from the network",
+    'amaxds.build(network, f"ten/{network}-{seed}", recipes=["clear", "original"], seed=seed)': VGG16,
+    'amaxds.publish("demo-filter-activations", ["huggingface", "kaggle"], repo, dry_run=True)': "needs a whole build",
+    'dataset = amaxds.build("demo", "s3://bucket/demo-filter-activations")': STORE,
 }
-"""Commands that are not run, and why. Their arguments are parsed all the same, so every option that they name is there."""
+"""Commands that are not run, and blocks of Python with one of these lines, and why. They are read: options are parsed, and
+arguments of functions held against their signatures."""
 
 PART = " ".join(SMALL[2:])
 SHORTENED = {
     "amaxds build --network demo": PART,
     "amaxds build --network demo --engine ray": f"ray-filter-activations {PART}",
     "KERAS_BACKEND=jax amaxds build --network demo": f"jax-filter-activations {PART}",
-    "amaxds build both --network demo --recipe clear --recipe original --layers 'block*_conv2' --filters 0-7": "--steps 2",
     "amaxds build --network mine.keras --layers corners": "--steps 2",
     DRY_RUN: "--allow-partial",
 }
@@ -54,6 +73,11 @@ VARIABLES = {DRY_RUN: {"HF_TOKEN": "hf_of_nobody", "KAGGLE_API_TOKEN": "of-nobod
 
 IN_SYSTEM = {
     'amaxds.synthesise("demo", "block3_conv1", filters=[5, 6])',
+    'amaxds.synthesise("demo", "block3_conv1", 5, seed=range(4)).grid().save("four-seeds.png")',
+    'both = amaxds.build("demo", "both", recipes=["clear", "original"], layers="block*_conv2", filters=range(8))',
+    'print(amaxds.audit("demo-filter-activations", sample=26).passed)',
+    'amaxds.report("demo-filter-activations")',
+    'found = amaxds.classify("demo-filter-activations")',
     DRY_RUN,
     "amaxds audit demo-filter-activations --seed 1",
     "amaxds audit demo-filter-activations --sample 26",
@@ -98,8 +122,12 @@ def _run_page(page: str, folder: Path, system: bool) -> None:
             if block.title:
                 (folder / block.title).write_text(block.text)
             printed = "".join([_run(line, folder, system) for line in lines_of(block)])
-            if block.language == "python" and (system or not IN_SYSTEM & set(block.text.splitlines())):
-                printed = session.run(block)
+            if block.language == "python":
+                lines = {line.strip() for line in block.text.splitlines()}
+                if lines & NOT_RUN.keys() or (lines & IN_SYSTEM and not system):
+                    session.run(dataclasses.replace(block, text=parse_python(block)))
+                else:
+                    printed = session.run(block)
             if printed and following and following.language == "text":
                 assert _without_numbers(printed) == _without_numbers(following.text), f"{page}, line {following.line}"
 
@@ -133,7 +161,7 @@ def test_blocks_are_read(page: str) -> None:
             for part in line.parts:
                 parse(part)
         if block.language == "python":
-            compile(block.text, page, "exec")
+            parse_python(block)
 
 
 @pytest.mark.system
@@ -154,7 +182,7 @@ def test_no_block_escapes(page: str) -> None:
 
 def test_exceptions_are_of_lines_that_are_there() -> None:
     there = {*PAGES, *(part.text for page in PAGES for line in shell_lines(page) for part in line.parts)}
-    there |= {line for page in PAGES for block in blocks_of(page) for line in block.text.splitlines()}
+    there |= {line.strip() for page in PAGES for block in blocks_of(page) for line in block.text.splitlines()}
     assert {*NOT_RUN, *SHORTENED, *IN_SYSTEM} - there == set()
     assert all(NOT_RUN.values())
 
@@ -166,6 +194,15 @@ def test_a_wrong_option_is_found() -> None:
         parse(Line("python -m pip install '.[nonsense]'"))
     with pytest.raises(AssertionError, match=r"no\.py"):
         parse(Line("python benchmarks/no.py"))
+
+
+def test_a_wrong_argument_is_found() -> None:
+    good = Block("page.md", 1, "python", None, 'import amaxds\n\namaxds.audit("folder", sample=5)')
+    assert parse_python(good) == "import amaxds"
+    with pytest.raises(AssertionError, match=r"page\.md, line 1: audit: .*'samples'"):
+        parse_python(dataclasses.replace(good, text='amaxds.audit("folder", samples=5)'))
+    with pytest.raises(AssertionError, match=r"page\.md, line 1: amaxds has no plan"):
+        parse_python(dataclasses.replace(good, text='amaxds.plan("demo")'))
 
 
 def test_a_block_that_fails_is_found(tmp_path: Path) -> None:

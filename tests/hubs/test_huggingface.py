@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
+from amaxds.hubs.huggingface import _hub_errors
 from support.commands import amaxds, run_program
 from support.folders import hashes
 from support.huggingface_server import HuggingFaceServer
@@ -230,3 +232,13 @@ def test_a_wrong_token_and_no_network_change_nothing(hub: HuggingFaceServer, pub
     assert_error(publish(HF_TOKEN="hf_wrong"), 3, "answered 401", "settings/tokens")
     assert hub.repos == {}
     assert_error(publish(HF_ENDPOINT="http://127.0.0.1:9"), 3, "could not be reached", "run the same command again")
+
+
+def test_the_bars_of_the_client_are_hidden_where_nobody_sees_them_and_only_for_the_call() -> None:
+    for before in (enable_progress_bars, disable_progress_bars):
+        before()
+        was = are_progress_bars_disabled()
+        with _hub_errors("owner/name"):
+            assert are_progress_bars_disabled()
+        assert are_progress_bars_disabled() == was
+    enable_progress_bars()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import functools
+import inspect
 import io
 import os
 import re
@@ -19,6 +21,7 @@ from typing import Any, Self
 
 import typer
 
+import amaxds
 from amaxds.cli.main import app
 from support.commands import FORKED, ROOT, prepare_to_fork
 
@@ -76,7 +79,7 @@ def lines_of(block: Block) -> list[Line]:
     """The commands of a block; none unless it is `sh`."""
     if block.language != "sh":
         return []
-    found = (re.fullmatch(r"(.*?)(?:\s*#(.*))?", line) for line in block.text.replace("\\\n", " ").splitlines())
+    found = (re.fullmatch(r"(.*?)(?:\s*#(.*))?", line) for line in re.sub(r"\s*\\\n\s*", " ", block.text).splitlines())
     codes = ((each[1].strip(), re.search(r"exit code (\d+)", each[2] or "")) for each in found if each)
     return [Line(text, int(code[1]) if code else 0) for text, code in codes if text]
 
@@ -103,6 +106,24 @@ def parse(line: Line) -> None:
             assert (ROOT / program).is_file(), line.text
         case _:
             raise AssertionError(f"not a command that pages may have: {line.text}")
+
+
+def parse_python(block: Block) -> str:
+    """Check a block of Python that is not run: it compiles, and the functions of `amaxds` that it calls take these arguments.
+
+    Returns its imports, which the blocks after it may need.
+    """
+    body = compile(block.text, block.page, "exec", ast.PyCF_ONLY_AST).body
+    for each in (node for statement in body for node in ast.walk(statement)):
+        match each:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="amaxds"), attr=name), args=args, keywords=keywords):
+                place = f"{block.page}, line {block.line}"
+                assert name in amaxds.__all__, f"{place}: amaxds has no {name}"
+                try:
+                    inspect.signature(getattr(amaxds, name)).bind(*args, **{str(keyword.arg): keyword for keyword in keywords})
+                except TypeError as error:
+                    raise AssertionError(f"{place}: {name}: {error}") from None
+    return "\n".join(ast.unparse(each) for each in body if isinstance(each, ast.Import | ast.ImportFrom))
 
 
 def _extras() -> set[str]:

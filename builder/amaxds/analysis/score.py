@@ -18,7 +18,9 @@ class Score:
     """How well a classifier does on some images of the test split."""
 
     images: int
+    """How many images were judged."""
     correct: int
+    """For how many of them the answer was right."""
     interval: tuple[float, float]
     """95% confidence interval of the accuracy, by Wilson's score (J. Am. Stat. Assoc. 22, 209, 1927)."""
     chance: float
@@ -30,9 +32,11 @@ class Score:
 
     @property
     def accuracy(self) -> float:
+        """The share of right answers, from 0 to 1."""
         return self.correct / self.images
 
     def as_json(self) -> dict[str, Any]:
+        """The score as it is in `classification.json`."""
         return {"accuracy": self.accuracy} | dataclasses.asdict(self)
 
 
@@ -41,17 +45,21 @@ class Result:
     """One model, trained once on the images of one recipe."""
 
     recipe: str
+    """The recipe's name."""
     model: str
+    """`cnn`, the small CNN on pixels, or `linear`, the linear model on the network's features."""
     trained_on: str
     """`all` images of the train split, or its `living` ones only."""
     images: int
     """How many images it was trained on."""
     settings: dict[str, Any]
+    """The settings of the training."""
     scores: dict[str, Score]
-    """By images of the test split: the `living` ones, and where there are dead ones, `all` and the `dead` ones too. A model
-    trained on living images is judged on living images only."""
+    """Which images of the test split -> the score on them: the `living` ones, and where there are dead ones, `all` and the
+    `dead` ones too. A model trained on living images is judged on living images only."""
 
     def as_json(self) -> dict[str, Any]:
+        """The result as it is in `classification.json`, with its scores."""
         return {**vars(self), "scores": {name: each.as_json() for name, each in self.scores.items()}}
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import keras
 
     from amaxds.builds.on_demand import ImageChoice, NetworkChoice
+    from amaxds.checks.rules import ValidationReport
     from amaxds.hubs.opened import Dataset
     from amaxds.spec.objective import Objective
 
@@ -54,9 +55,14 @@ def require_valid(found: Path, name: str) -> None:
     """InvalidDataset where validation finds something."""
     from amaxds.checks.validate import validate as check
 
-    checked = check(found, name)
-    if not checked.valid:
-        raise InvalidDataset(checked)
+    required(check(found, name))
+
+
+def required(found: ValidationReport) -> ValidationReport:
+    """InvalidDataset where there are findings."""
+    if not found.valid:
+        raise InvalidDataset(found)
+    return found
 
 
 def dataset_name(dataset: DatasetLike) -> str:

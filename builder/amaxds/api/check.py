@@ -27,7 +27,8 @@ def validate(path: DatasetLike) -> ValidationReport:
 
     Raises:
         UsageError: If nothing is there.
-        HubError: If it cannot be fetched from a hub. StoreError: the same from a store.
+        HubError: If it cannot be fetched from a hub.
+        StoreError: If it cannot be fetched from a store.
 
     Examples:
         >>> amaxds.validate("demo-filter-activations").valid

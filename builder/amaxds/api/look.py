@@ -19,12 +19,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class WrittenReport:
-    """A report of a dataset that was written."""
+    """Where a report was written.
+
+    Examples:
+        >>> written = amaxds.report("demo-filter-activations")
+        >>> written.page
+        PosixPath('report/index.html')
+        >>> summary = json.loads((written.folder / "summary.json").read_text())
+    """
 
     folder: Path
-    """It has the page, the figures as PNG and SVG, `summary.csv` and `summary.json`."""
+    """The folder with the page, the figures as PNG and SVG, and their numbers in `summary.csv` and `summary.json`."""
     no_neighbours: str | None
-    """Why the page does not show which images are most alike, if it does not."""
+    """Why the page does not show which images are most alike; None where it does."""
 
     @property
     def page(self) -> Path:
@@ -34,14 +41,23 @@ class WrittenReport:
 
 @dataclass(frozen=True)
 class Classification:
-    """What models can tell of the layers of a dataset's images."""
+    """How well models tell the layer of a dataset's images.
+
+    Examples:
+        >>> found = amaxds.classify("demo-filter-activations")
+        >>> for result in found.results:
+        ...     score = result.scores["living"]
+        ...     print(result.recipe, result.model, f"{score.accuracy:.3f}, by chance {score.chance:.3f}")
+        clear cnn 0.184, by chance 0.118
+        clear linear 0.353, by chance 0.118
+    """
 
     folder: Path
-    """It has `classification.json` and the confusion matrices, `confusion.png`."""
+    """The folder with the scores in `classification.json` and the confusion matrices in `confusion.png`."""
     results: list[Result]
-    """Each with recipe, model and `scores`: accuracy with a 95% interval, chance, F1, confusion matrix."""
+    """One for each recipe and model, and for what it was trained on, with its scores."""
     no_linear: str | None
-    """Why the linear model was left out, if it was."""
+    """Why the linear model was left out; None where it was not."""
 
 
 def report(
@@ -128,7 +144,7 @@ def classify(
         True
     """
     folder, workers = local_path(out, "out"), worker_count(workers)
-    chosen = () if models == () else names(models, "models")
+    chosen = () if isinstance(models, tuple) and not models else names(models, "models")
     with weights_file(weights) as file:
         options = dataset_name(path), folder, chosen, file, whole_number(seed, "seed", 0, 2**32 - 1), workers
         results, reason = run_apart(_classify, progress, None, *options)

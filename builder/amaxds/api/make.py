@@ -18,12 +18,13 @@ from amaxds.api.arguments import (
     names,
     network_choice,
     optional,
+    required,
     run_apart,
     several,
     text,
     worker_count,
 )
-from amaxds.errors import InvalidDataset, whole_number
+from amaxds.errors import whole_number
 from amaxds.storage.files import given_path
 from amaxds.storage.location import local_path
 
@@ -88,7 +89,8 @@ def synthesise(
             filter, and its value for the activation.
 
     Raises:
-        UsageError: If a name or number is not possible. WeightsError: the same of a weights file.
+        UsageError: If a name or number is not possible.
+        WeightsError: If a weights file is missing, or does not fit the network.
         NotFoundOnline: If pretrained weights cannot be downloaded.
         OutOfMemory: If the machine has too little memory.
 
@@ -169,7 +171,8 @@ def build(
         UsageError: If a name or number is not possible, or `out` is in use or holds something else.
         InvalidDataset: If validation finds something in the finished dataset; `error.report` has it.
         NotFoundOnline: If pretrained weights cannot be downloaded.
-        DiskError: If `out` cannot be written. StoreError: the same of a store.
+        DiskError: If `out` is a folder and cannot be written.
+        StoreError: If `out` is in a store and cannot be written.
         OutOfMemory: If the machine has too little memory.
         KeyboardInterrupt: If it is interrupted. What is finished is kept.
 
@@ -187,7 +190,7 @@ def build(
     with model_file(network) as model, model_file(weights, WEIGHTS) as file:
         chosen = network_choice(model, file, canvas, preprocessing, precision)
         name, found = run_apart(_build, progress, None, place, chosen, wanted, *how)
-    return Dataset(name, report=_required(found))
+    return Dataset(name, report=required(found))
 
 
 def plan(of: NetworkChoice, wanted: ImageChoice, workers: int | None = None) -> Plan:
@@ -254,7 +257,7 @@ def describe(
     images, place = local_path(folder, "folder"), local_path(out, "out")
     with model_file(network) as model:
         found = run_apart(_describe, progress, None, images, place, model)
-    return Dataset(place, report=_required(found))
+    return Dataset(place, report=required(found))
 
 
 def _describe(folder: Path, out: Path, network: str) -> ValidationReport:
@@ -278,7 +281,8 @@ def open_dataset(path: DatasetLike) -> Dataset:
 
     Raises:
         UsageError: If nothing is there, or it is no dataset.
-        HubError: If it cannot be fetched from a hub. StoreError: the same from a store.
+        HubError: If it cannot be fetched from a hub.
+        StoreError: If it cannot be fetched from a store.
 
     Examples:
         >>> with amaxds.open_dataset("demo-filter-activations") as dataset:
@@ -290,10 +294,3 @@ def open_dataset(path: DatasetLike) -> Dataset:
     dataset = path if isinstance(path, Dataset) else Dataset(dataset_name(path))
     _ = dataset.info
     return dataset
-
-
-def _required(found: ValidationReport) -> ValidationReport:
-    """InvalidDataset where there are findings."""
-    if not found.valid:
-        raise InvalidDataset(found)
-    return found

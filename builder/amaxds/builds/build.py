@@ -44,7 +44,7 @@ def build(out: Location, plan: Plan, weights: Weights, executor: Executor) -> No
     in use, is not writable, holds something else, or holds another build; DiskError or StoreError where writing fails;
     OutOfMemory; and what the executor raises when it cannot go on.
     """
-    begun, asked = Begun(), BuildRequest.of_plan(plan, weights.source, weights.digest)
+    begun, asked = Begun(), BuildRequest.of_plan(plan, weights.source, weights.digest, weights.file)
     require_usable(out)
     finished, work = out / "build.json", out / WORK
     if not finished.exists():

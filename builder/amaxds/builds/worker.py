@@ -20,13 +20,14 @@ from amaxds.compute.memory import memory_errors, require_memory
 from amaxds.compute.networks import has_loops
 from amaxds.compute.programs import Programs
 from amaxds.compute.weights import Weights
-from amaxds.dataset.build_info import BuildIdentity, digest_of
+from amaxds.dataset.build_info import BuildIdentity
 from amaxds.dataset.build_reader import require_same
 from amaxds.errors import AmaxdsError
 from amaxds.image import decode_png
 from amaxds.spec.network import Network
 from amaxds.spec.plan import Plan, Unit
 from amaxds.storage.location import Location
+from amaxds.storage.values import digest_of
 
 Ranks = dict[int, tuple[int, int]]
 """For each filter of a layer, the rank of its image, and the filter whose image excites it most."""

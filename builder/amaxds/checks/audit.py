@@ -59,38 +59,55 @@ class Remade:
     """One image as it is stored and as it was made again."""
 
     recipe: str
+    """The recipe's name."""
     layer: str
+    """The layer's name."""
     filter: int
+    """The filter's number, from 0."""
     psnr: float | None
-    """Of the two images in dB; None where they are the same, bit for bit."""
+    """Peak signal-to-noise ratio of the two images in dB; None where they are the same, bit for bit."""
     stored: Mapping[str, Any]
+    """Column -> value in the dataset: status, activation_start, activation, activation_rank, uniformity_index."""
     made: Mapping[str, Any]
-    """status, activation_start, activation, activation_rank, uniformity_index. The rank made is that of the stored images."""
+    """The same columns of the image made again. Its rank is that of the stored image, computed again from the stored images of
+    the layer."""
     seen: float
-    """What the stored image itself excites in its filter, fed back with the network's own preprocessing."""
+    """The filter's mean output after ReLU for the stored 8-bit image, fed with the network's own preprocessing."""
     problems: tuple[str, ...]
-    """What lies beyond the tolerances, a sentence each."""
+    """What differs, or lies beyond the tolerances, a sentence each; empty where the image passes."""
 
 
 @dataclass(frozen=True)
 class AuditReport:
-    """What an audit found."""
+    """What an audit found in the sample of images that it made again.
+
+    Examples:
+        >>> report = amaxds.audit("demo-filter-activations", sample=2, seed=1)
+        >>> report.passed, len(report.images)
+        (True, 2)
+        >>> [(each.layer, each.filter, each.psnr) for each in report.images]  # None: the same bits
+        [('block1_conv2', 1, None), ('block5_conv1', 15, None)]
+    """
 
     seed: int
-    """What the sample was drawn with."""
+    """The seed that the sample was drawn with: the same seed draws the same sample."""
     differs: tuple[str, ...]
-    """In what software and device are not those of the build; empty where bits must match."""
+    """In what this machine's software and device are not those of the build. Empty where they are the same and bits must match;
+    otherwise images are compared within tolerances."""
     images: list[Remade]
+    """The images of the sample, in the order of recipe, layer and filter."""
 
     @property
     def passed(self) -> bool:
+        """Whether no image has problems."""
         return not any(each.problems for each in self.images)
 
     def as_json(self) -> dict[str, Any]:
+        """What `amaxds audit --json` prints: passed, seed, differs and images."""
         return {"passed": self.passed} | dataclasses.asdict(self)
 
     def lines(self) -> list[str]:
-        """The same for a person."""
+        """The lines that `amaxds audit` prints: one or more for each image, and the result."""
         found = [line for each in self.images for line in _lines_of(each)]
         if self.differs:
             found.append(f"other software or device than the build's ({', '.join(self.differs)}): compared within tolerances")

@@ -47,7 +47,7 @@ def build_schema() -> dict[str, Any]:
 
 def rules_page() -> str:
     """rules.md: what validation looks for, a section for each rule."""
-    sections = [f"## {code}\n\nWhere nothing is found: {rule.sentence}.\n\n{rule.meaning}\n" for code, rule in RULES.items()]
+    sections = [f"## {code}\n\nIn a valid dataset: {rule.sentence}.\n\n{rule.meaning}\n" for code, rule in RULES.items()]
     head = (
         "# What `amaxds validate` looks for\n\n"
         "It takes a dataset folder, a bundle for Kaggle as folder or zip, or the name of a dataset on a hub, and lists all "

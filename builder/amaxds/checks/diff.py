@@ -26,7 +26,7 @@ class ImageChange:
     psnr: float | None
     """Peak signal-to-noise ratio in dB; None where the pixels are the same or the sizes differ."""
     index: float
-    """Uniformity index of the second minus that of the first, as stored."""
+    """Uniformity index of the second image minus that of the first, as stored."""
     note: str
     """Why there is no PSNR; empty where there is one."""
 
@@ -36,30 +36,49 @@ class Change:
     """What differs between the two records of one filter under one recipe, or which of them is missing."""
 
     kind: str
-    """`added`, `removed` or `changed`"""
+    """`added`, `removed` or `changed`."""
     recipe: str
+    """The recipe's name."""
     layer: str
+    """The layer's name."""
     filter: int
+    """The filter's number, from 0."""
     columns: Mapping[str, tuple[Any, Any]] = dataclasses.field(default_factory=dict)
-    """Column -> its values before and after."""
+    """Column -> its values before and after, for the columns that changed."""
     image: ImageChange | None = None
+    """How the images differ; None where they are the same, or one is missing."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """All differences between two datasets."""
+    """All differences between two datasets.
+
+    Examples:
+        >>> for seed in (0, 1):
+        ...     amaxds.build("demo", f"seed-{seed}", layers="block3_conv1", filters=range(8), seed=seed)
+        >>> difference = amaxds.diff("seed-0", "seed-1")
+        >>> difference.nothing, difference.same, len(difference.changes)
+        (False, 0, 8)
+        >>> difference.settings["seed"]
+        (0, 1)
+        >>> round(difference.changes[0].image.psnr)
+        9
+    """
 
     settings: Mapping[str, tuple[Any, Any]]
     """Setting in build.json, by its path there -> its values before and after."""
     changes: list[Change]
+    """The records that differ or are in one dataset only, in the order of recipe, layer and filter."""
     same: int
     """How many records are in both datasets and equal, including their images."""
 
     @property
     def nothing(self) -> bool:
+        """Whether there are no differences."""
         return not self.settings and not self.changes
 
     def as_json(self) -> dict[str, Any]:
+        """What `amaxds diff --json` prints: settings, same and changes."""
         return {
             "settings": dict(self.settings),
             "same": self.same,
@@ -67,7 +86,7 @@ class Difference:
         }
 
     def lines(self) -> list[str]:
-        """The differences as lines of text."""
+        """The lines that `amaxds diff` prints: one for each setting and record that differs, and their numbers."""
         lines = [
             f"build.json {at}: {abbreviate(before)} -> {abbreviate(after)}" for at, (before, after) in self.settings.items()
         ]

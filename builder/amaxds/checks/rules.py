@@ -102,24 +102,38 @@ class Finding:
     """One place where a rule is broken."""
 
     rule: str
-    """A key of RULES."""
+    """The rule's code, such as `hash`: one of those in `metadata/rules.md`."""
     place: str
-    """File and record, as exactly as known."""
+    """File and record, as exactly as known: `README.md`, or `clear block3_conv1/5`."""
     problem: str
+    """What is wrong there, as a sentence without a full stop."""
 
 
 @dataclass
 class ValidationReport:
-    """All findings in a dataset, and a summary of the records that could be read."""
+    """What validation finds in a dataset: all findings, and a summary of the records that could be read.
+
+    Examples:
+        >>> report = amaxds.validate("edited")
+        >>> report.valid, report.images
+        (False, 528)
+        >>> for finding in report.findings:
+        ...     print(finding.rule, finding.place, finding.problem, sep=": ")
+        card: README.md: line 200 is "edited", expected nothing
+    """
 
     name: str
     """The dataset's name, as the caller gave it."""
     findings: list[Finding] = field(default_factory=list)
+    """Where rules are broken, in the order of the rules; empty for a valid dataset."""
     images: int = 0
+    """How many images could be read."""
     summaries: list[LayerSummary] = field(default_factory=list)
+    """One for each recipe and layer, of the records that could be read."""
 
     @property
     def valid(self) -> bool:
+        """Whether there are no findings."""
         return not self.findings
 
     def add(self, rule: str, place: str, problem: str) -> None:
@@ -134,5 +148,6 @@ class ValidationReport:
         self.findings.sort(key=lambda each: (order.index(each.rule), each.place, each.problem))
 
     def as_json(self) -> dict[str, Any]:
+        """What `amaxds validate --json` prints: path, valid, images and findings."""
         found = [{"rule": each.rule, "place": each.place, "problem": each.problem} for each in self.findings]
         return {"path": self.name, "valid": self.valid, "images": self.images, "findings": found}

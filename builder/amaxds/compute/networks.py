@@ -110,8 +110,9 @@ def _load_keras_weights(network: Network, choice: str, seed: int, file: Path | N
 
 
 def load_weights(network: Network, choice: str, seed: int, file: Path | None = None) -> Weights:
-    """The weights that `--weights` names: `pretrained`, `random` (drawn from the build's seed), or a file. `file` is the
-    network's model file, for a network that is from one.
+    """The weights that `--weights` names: `pretrained`, `random` (drawn from the build's seed), or a file, which counts as
+    `pretrained` where it holds the pretrained tensors of vgg16 or demo. `file` is the network's model file, for a network that
+    is from one.
 
     WeightsError for a file that is missing, unreadable or of another network; NotFoundOnline where a pretrained file is not on
     this machine and cannot be downloaded.
@@ -126,4 +127,7 @@ def load_weights(network: Network, choice: str, seed: int, file: Path | None = N
     if not os.path.isfile(path):
         raise WeightsError(f"no weights file {choice!r}.", f"Weights (--weights) are {network.weights_choices}.")
     name = os.fsencode(path.name).decode("utf-8", "replace")
-    return Weights(name, fitted(network, read_tensors(path), str(path)))
+    weights = Weights(name, fitted(network, read_tensors(path), str(path)))
+    if weights.digest == network.pretrained_sha256:
+        return Weights("pretrained", weights.tensors, file=name)
+    return weights

@@ -5,6 +5,7 @@ Files are read without Keras and without pickle: HDF5 with h5py in a process of 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import subprocess
 import sys
@@ -34,8 +35,10 @@ class Weights:
     `<layer>/kernel` (3, 3, in, out) and `<layer>/bias` (out,) for every layer."""
     model: str | None = None
     """The Keras model that they belong to, in Keras's JSON; None for a network without one."""
+    file: str | None = None
+    """The name of the file, where pretrained weights were read from one that the user chose."""
 
-    @property
+    @functools.cached_property
     def digest(self) -> str:
         """SHA-256 of names, shapes and values, in hexadecimal: the same whatever kind of file they were read from."""
         digest = hashlib.sha256()

@@ -102,4 +102,15 @@ def _of_tiles(x: Tensor, kernel: Tensor) -> Tensor:
 
 def _mixed(parts: Sequence[Tensor], matrix: Matrix) -> list[Tensor]:
     """The product of the matrix with a vector of parts: for each row the sum of the parts, each times its factor."""
-    return [sum(float(factor) * part for factor, part in zip(row, parts, strict=True) if factor) for row in matrix]
+    return [_sum_of([(factor, part) for factor, part in zip(row, parts, strict=True) if factor]) for row in matrix]
+
+
+def _sum_of(terms: Sequence[tuple[float, Tensor]]) -> Tensor:
+    """The sum of factor times part. Nothing is multiplied by 1, as that would be most operations of a program to compile."""
+    (first, total), *others = terms
+    total = total if first == 1 else -total if first == -1 else float(first) * total
+    for factor, part in others:
+        size = abs(float(factor))
+        term = part if size == 1 else size * part
+        total = total + term if factor > 0 else total - term
+    return total

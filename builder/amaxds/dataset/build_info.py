@@ -11,8 +11,6 @@ with its layers, the recipes, the filters asked for) is a property of the same o
 from __future__ import annotations
 
 import functools
-import hashlib
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from importlib.metadata import version
@@ -26,7 +24,7 @@ from amaxds.spec.network import LAYER_NAME, Network, description, network_of
 from amaxds.spec.plan import Plan
 from amaxds.spec.recipes import DESCRIBED, AscentRecipe, Recipe, read_recipe
 from amaxds.spec.selection import Scope, make_scope, write_filters
-from amaxds.storage.values import abbreviate
+from amaxds.storage.values import abbreviate, digest_of
 
 BUILD_FILE = "build.json"
 FORMAT = 1
@@ -88,6 +86,8 @@ class NetworkEntry(_Part):
     canvas: Annotated[int, Field(ge=1, le=4096)]
     weights: _Words
     weights_sha256: _Sha256 | None
+    weights_file: _Words | None = None
+    """The name of the file that pretrained weights were read from, where the user gave one."""
     described: DescribedNetwork | None = None
 
 
@@ -151,14 +151,15 @@ class BuildRequest(_Part):
     precision: Literal["float32", "bfloat16"] | None
 
     @classmethod
-    def of_plan(cls, plan: Plan, weights: str, weights_sha256: str) -> BuildRequest:
-        """What a plan asks for; weights: where they come from, and the SHA-256 of their tensors.
+    def of_plan(cls, plan: Plan, weights: str, weights_sha256: str, weights_file: str | None = None) -> BuildRequest:
+        """What a plan asks for; weights: where they come from, the SHA-256 of their tensors, and the name of the file that
+        pretrained ones were read from.
 
         UsageError for a network beyond the bounds of what build.json describes.
         """
         asked = {
             "seed": plan.seed,
-            "network": _network_entry(plan.network, weights, weights_sha256),
+            "network": _network_entry(plan.network, weights, weights_sha256, weights_file),
             "recipes": [_recipe_entry(recipe, plan.network) for recipe in plan.recipes],
             "scope": _scope_entry(plan.network, plan.scope),
             "batch_size": plan.batch_size,
@@ -281,14 +282,12 @@ def _request(asked: dict[str, Any], network: Network) -> BuildRequest:
         ) from error
 
 
-def digest_of(identity: Mapping[str, Any]) -> str:
-    """SHA-256 of an identity as JSON, whatever the order of its keys, in hexadecimal."""
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-
-
-def _network_entry(network: Network, weights: str, weights_sha256: str | None) -> dict[str, Any]:
+def _network_entry(
+    network: Network, weights: str, weights_sha256: str | None, weights_file: str | None = None
+) -> dict[str, Any]:
     known = {"name": network.name, "canvas": network.canvas, "weights": weights, "weights_sha256": weights_sha256}
-    return known | description(network)
+    file = {"weights_file": weights_file} if weights_file and weights == "pretrained" else {}
+    return known | file | description(network)
 
 
 def _recipe_entry(recipe: Recipe, network: Network) -> dict[str, Any]:

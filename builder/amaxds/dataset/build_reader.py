@@ -69,7 +69,9 @@ def require_same(folder: object, stored: Mapping[str, Any], wanted: BuildRequest
     """
     due, network = wanted.as_json(), stored.get("network")
     if isinstance(network, Mapping) and network.get("weights_sha256") == wanted.network_entry.weights_sha256:
-        due["network"] = {**due["network"], "weights": network.get("weights")}
+        origin = ("weights", "weights_file")
+        due["network"] = {key: each for key, each in due["network"].items() if key not in origin}
+        due["network"] |= {key: network[key] for key in origin if key in network}
     for path, before, now in _differing(stored, due):
         raise UsageError(
             f"{folder} holds a build with {path} {abbreviate(before)}, not {abbreviate(now)}.",
@@ -94,7 +96,8 @@ def _not_as_due(info: BuildInfo, stored: Mapping[str, Any]) -> Iterator[tuple[st
 def _request_due(identity: BuildIdentity) -> dict[str, Any]:
     """The request that such an identity comes from, made anew from the plan that it means, as JSON."""
     entry = identity.network_entry
-    due = BuildRequest.of_plan(identity.plan, entry.weights, entry.weights_sha256 or "0" * 64).as_json()
+    digest = entry.weights_sha256 or "0" * 64
+    due = BuildRequest.of_plan(identity.plan, entry.weights, digest, entry.weights_file).as_json()
     if entry.weights_sha256 is None:
         due["network"]["weights_sha256"] = "a digest"
     return due

@@ -28,30 +28,45 @@ _ANIMATIONS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG"}
 
 @dataclass(frozen=True, repr=False)
 class FilterImage:
-    """The image of one filter, and the evidence for it. A notebook shows it as a picture.
+    """The image of one filter with all that is known about it, the columns of a record. A notebook shows it as a picture.
 
-    Equal images have equal fields, pixels included.
+    Two of them are equal where all their fields are, pixels included.
+
+    Examples:
+        >>> image = amaxds.open_dataset("demo-filter-activations")["block3_conv1", 5]
+        >>> image
+        <FilterImage demo block3_conv1/5: clear, seed 0, alive, activation 0.3587 -> 3.169>
+        >>> image.pixels.shape, image.image.size, image.activation_rank
+        ((112, 112, 3), (112, 112), 1)
+        >>> image.save("filter-5.png")
     """
 
     png: bytes
     """The image as PNG, 8-bit RGB, as a dataset stores it."""
     network: str
+    """The network's name."""
     layer: str
+    """The layer's name; the objective in words for an image of another objective than one filter."""
     filter: int | None
     """The layer's output channel, from 0; None for an image of another objective than one filter."""
     recipe: str
+    """The recipe's name."""
     seed: int | None
+    """The seed; None where the image was described and not made."""
     status: str
     """`alive`, or `dead`: the ascent never saw a gradient, and the image is its own starting noise."""
     activation_start: float | None
-    """The filter's mean output after ReLU over the recipe's window, for the starting noise."""
+    """The filter's mean output after ReLU over the recipe's window, for the starting noise; of another objective its value.
+    None where the image was described and not made."""
     activation: float | None
     """The same for the final image, before it is made 8 bit."""
     uniformity_index: float
     """How far the colour histograms are from uniform: 0 perfectly uniform, 1 a constant image."""
     pixels_sha256: str
+    """SHA-256 of the RGB bytes, row by row, in hexadecimal."""
     activation_rank: int | None = None
-    """The image's place among its layer's images by its own filter's output; None where it is not in a dataset."""
+    """The image's place among its layer's images by its own filter's output, from 1, the best; None where it is not in a
+    dataset, or was described and not made."""
     split: str | None = None
     """`train`, `validation` or `test`; None where it is not in a dataset."""
     frame_pngs: tuple[bytes, ...] = field(default=(), hash=False)
@@ -84,7 +99,7 @@ class FilterImage:
         """Save the image as PNG, the same bytes as in a dataset.
 
         Args:
-            path: A file that ends with .png.
+            path: The file to write, which ends with .png; one that is there is replaced.
 
         Raises:
             UsageError: If the ending is another.
@@ -109,6 +124,10 @@ class FilterImage:
         Raises:
             UsageError: If the image has no frames, or the ending or the time is not possible.
             DiskError: If the file cannot be written.
+
+        Examples:
+            >>> (image,) = amaxds.synthesise("demo", "block3_conv1", 5, frames=12)
+            >>> image.save_animation("filter-5.gif")
         """
         file, milliseconds = local_path(path), whole_number(milliseconds, "milliseconds", 1, 6000)
         kind = _ANIMATIONS.get(file.suffix.lower())
@@ -138,7 +157,16 @@ class FilterImage:
 
 
 class FilterImages(Sequence[FilterImage]):
-    """Several images of filters. A notebook shows the first 64 of them in a grid."""
+    """Several images of filters: a sequence of `FilterImage`. A notebook shows the first 64 of them in a grid.
+
+    Examples:
+        >>> images = amaxds.synthesise("demo", "block3_conv1", filters=range(8))
+        >>> len(images), images[0].title, len(images[2:4])
+        (8, 'block3_conv1/0', 2)
+        >>> images.grid(columns=4).save("eight.png")
+        >>> round(images.to_pandas().activation.mean(), 1)
+        2.8
+    """
 
     def __init__(self, images: Sequence[FilterImage]) -> None:
         self._images = tuple(images)
@@ -166,9 +194,16 @@ class FilterImages(Sequence[FilterImage]):
         return f"<FilterImages: {len(self)}>\n" + "\n".join(f"  {each!r}" for each in self._images[:_PER_ROW])
 
     def grid(self, columns: int | None = None) -> Image.Image:
-        """All images in one PIL image, row by row with white gaps; columns: 8, or as many as there are images, if not given.
+        """All images in one PIL image, row by row with white gaps.
 
-        UsageError where there is no image.
+        Args:
+            columns: How many images side by side. By default 8, or fewer where there are not as many.
+
+        Returns:
+            The image, of mode RGB.
+
+        Raises:
+            UsageError: If there is no image.
         """
         if not self._images:
             raise UsageError("there are no images to show.", "Choose others.")
@@ -181,7 +216,7 @@ class FilterImages(Sequence[FilterImage]):
         return sheet
 
     def to_pandas(self) -> pandas.DataFrame:
-        """What is known of each image as a row, without the images themselves."""
+        """A table of what is known of each image, a row each, without the images themselves."""
         import pandas
 
         columns = [each.name for each in fields(FilterImage) if each.name not in ("png", "frame_pngs")]

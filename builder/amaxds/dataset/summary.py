@@ -15,10 +15,15 @@ class LayerSummary:
     """The summary of one layer under one recipe."""
 
     recipe: str
+    """The recipe's name."""
     layer: str
+    """The layer's name."""
     images: int
+    """How many images there are."""
     dead: int
+    """How many of them are dead."""
     mean_index: float
+    """Mean uniformity index of all of them."""
     median_gain: float | None
     """Final minus starting activation, median over the living images; None where all are dead or activations not known."""
     ranked_first: int | None

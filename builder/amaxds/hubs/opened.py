@@ -63,6 +63,15 @@ class Dataset:
 
     Images are read when they are asked for, a layer at a time. What had to be fetched for that is deleted when the dataset is
     closed: by `close`, at the end of a `with` block, or when it is no longer used. Pickled, it is opened again by its name.
+
+    Examples:
+        >>> with amaxds.open_dataset("demo-filter-activations") as dataset:
+        ...     print(dataset)
+        ...     print(("block3_conv1", 5) in dataset, dataset["block3_conv1", 5].status)
+        ...     dead = [image.title for image in dataset if image.status == "dead"]
+        ...     table = dataset.to_pandas()
+        <Dataset demo-filter-activations: 528 images of demo, clear>
+        True alive
     """
 
     def __init__(
@@ -93,11 +102,13 @@ class Dataset:
 
     @property
     def info(self) -> BuildInfo:
-        """What build.json says: how the images were made."""
+        """What build.json says of how the images were made: network, weights digest, recipes in full, seed, software, device.
+        `info.as_json()` is a dict of it."""
         return self._source.reader.info
 
     @property
     def network(self) -> str:
+        """The network's name."""
         return self.info.network.name
 
     @property
@@ -169,7 +180,7 @@ class Dataset:
 
     @property
     def summary(self) -> list[LayerSummary]:
-        """Of each recipe and layer: how many images, how many dead, mean index, how many rank first."""
+        """One `LayerSummary` for each recipe and layer, in that order: the table that `amaxds build` prints."""
         if self._report is not None:
             return self._report.summaries
         return summarise(self._rows(), self.info.network)

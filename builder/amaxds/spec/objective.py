@@ -89,10 +89,23 @@ class Term:
 
 @dataclass(frozen=True)
 class Objective:
-    """A sum of terms, and how many images are made for it at a time."""
+    """What an image is to maximize: a weighted sum of outputs of the network. The functions of `amaxds.objectives` make them.
+
+    Two of them may be added and subtracted, and one multiplied by a number. The outputs of filters are taken as the recipe
+    takes them: before ReLU under `clear`, after it under `original`.
+
+    Examples:
+        >>> from amaxds.objectives import channel
+        >>> objective = channel("block3_conv1", 5) - 0.5 * channel("block3_conv1", 2)
+        >>> print(objective)
+        block3_conv1/5 - 0.5 × block3_conv1/2
+        >>> (image,) = amaxds.synthesise("demo", objective=objective)
+    """
 
     terms: tuple[Term, ...]
+    """What is added up: each a filter, a neuron, a direction or a unit, with its weight."""
     images: int = 1
+    """How many images are made for it together; more than one only for `diversity`."""
     diversity: float = 0.0
     """How much the images are kept apart: the share of the objective that is given up where two are of the same texture."""
     __array_ufunc__: ClassVar[None] = None
@@ -168,7 +181,8 @@ def direction(layer: str, vector: Sequence[float] | NDArray[Any]) -> Objective:
         vector: The weight of each filter, (filters,).
 
     Examples:
-        >>> amaxds.synthesise("vgg16", objective=direction("block4_conv1", numpy.random.default_rng(0).normal(size=512)))
+        >>> vector = numpy.random.default_rng(0).normal(size=512)
+        >>> amaxds.synthesise("vgg16", objective=direction("block4_conv1", vector))
     """
     try:
         numbers = np.asarray(vector, np.float64)

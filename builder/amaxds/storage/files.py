@@ -21,9 +21,10 @@ def given_path(path: Any, name: str = "path") -> str:
     through here, those of the command line, too."""
     try:
         text = os.fspath(path)
-    except TypeError:
+        os.fsencode(text)
+    except (TypeError, UnicodeEncodeError):
         text = None
-    if not isinstance(text, str) or "\0" in text:
+    if not isinstance(text, str) or not text or "\0" in text:
         raise UsageError(f"{name} {reprlib.repr(path)} is no path.", "Give a string or a pathlib.Path.")
     return os.path.expanduser(text)
 

@@ -1,7 +1,8 @@
-"""JSON values from outside: parsed strictly, compared with what is expected, and shortened for messages."""
+"""JSON values from outside: parsed strictly, compared with what is expected, hashed, and shortened for messages."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import reprlib
 from collections.abc import Iterator, Mapping
@@ -43,3 +44,8 @@ def abbreviate(value: Any) -> str:
         except ValueError:
             text = f"a {type(value).__name__} too long to print"
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def digest_of(value: Mapping[str, Any]) -> str:
+    """SHA-256 of an object as JSON, whatever the order of its keys, in hexadecimal."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
