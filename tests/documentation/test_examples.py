@@ -29,9 +29,9 @@ from support.examples import (
     shell_lines,
 )
 
-DRY_RUN = "amaxds publish demo-filter-activations --to huggingface --to kaggle --repo owner/demo-filter-activations --dry-run"
+DRY_RUN = "amaxds publish --to kaggle --dry-run"
 VGG16 = "hours of work, and ImageNet weights from the network"
-HUB = "needs an account on a hub; tests/hubs/ publishes to stand-ins"
+HUB = "needs an account on a hub; tests/system/test_literal_commands.py publishes to stand-ins"
 CLUSTER = "needs a running cluster; tests/system/test_cluster.py has one"
 STORE = "needs a bucket; tests/system/test_stores.py builds in one"
 NOT_RUN = {
@@ -43,8 +43,8 @@ NOT_RUN = {
     "amaxds sweep ten.toml": "hours of work, and pretrained weights from the network",
     "amaxds describe filterActivations described": "needs the study's own download; guides/describing.md has a bundle",
     "amaxds report described described-report": "needs the study's own download",
-    DRY_RUN.replace("demo", "vgg16"): VGG16,
     DRY_RUN.removesuffix(" --dry-run"): HUB,
+    "amaxds publish --to hf": HUB,
     "amaxds diff demo-filter-activations owner/name": HUB,
     "amaxds build s3://bucket/demo-filter-activations --network demo": STORE,
     "amaxds validate s3://bucket/demo-filter-activations": STORE,
@@ -52,7 +52,7 @@ NOT_RUN = {
     'amaxds.build("demo", engine="ray", address="auto")': CLUSTER,
     'amaxds.build("resnet50", layers="conv3_*")': "needs pretrained weights from the network",
     'amaxds.build(network, f"ten/{network}-{seed}", recipes=["clear", "original"], seed=seed)': VGG16,
-    'amaxds.publish("demo-filter-activations", ["huggingface", "kaggle"], repo, dry_run=True)': "needs a whole build",
+    'amaxds.publish("demo-filter-activations", "kaggle", dry_run=True)': "needs a whole build",
     'dataset = amaxds.build("demo", "s3://bucket/demo-filter-activations")': STORE,
 }
 """Commands that are not run, and blocks of Python with one of these lines, and why. They are read: options are parsed, and
@@ -67,9 +67,6 @@ SHORTENED = {
     DRY_RUN: "--allow-partial",
 }
 """Commands to which something is added: most would take a minute or more, and the build that lies there is a partial one."""
-
-VARIABLES = {DRY_RUN: {"HF_TOKEN": "hf_of_nobody", "KAGGLE_API_TOKEN": "of-nobody"}}
-"""What is set for a command: a dry run touches no network, but a token has to be there."""
 
 IN_SYSTEM = {
     'amaxds.synthesise("demo", "block3_conv1", filters=[5, 6])',
@@ -108,7 +105,7 @@ def _run(line: Line, folder: Path, system: bool) -> str:
             continue
         assert part.words[0] == "amaxds", text
         more = shlex.split(SHORTENED.get(text, ""))
-        ended = amaxds(*part.words[1:], *more, cwd=folder, **part.variables, **VARIABLES.get(text, {}))
+        ended = amaxds(*part.words[1:], *more, cwd=folder, **part.variables)
         assert ended.returncode == part.exit_code, f"{text}\n{ended.stdout}\n{ended.stderr}"
         printed = ended.stdout if part.words[1] == "validate" else ""
     return printed
