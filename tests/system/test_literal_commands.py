@@ -10,9 +10,7 @@ from support.huggingface_server import HuggingFaceServer
 from support.kaggle_server import KaggleServer
 
 NAME = "demo-filter-activations"
-COMMANDS = [
-    line.split()[1:] for line in re.findall("^amaxds publish .*$", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE)
-]
+LINES = re.findall("^amaxds publish .*$", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE)
 
 
 def test_a_dataset_is_published_by_the_commands_of_the_readme(tmp_path: Path) -> None:
