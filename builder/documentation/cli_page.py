@@ -19,7 +19,7 @@ HEAD = """\
 Exit codes: 0, done; 1, the data is not valid, or it differs; 2, the request is wrong; 3, something outside failed: a
 network, a hub, a disk. After Ctrl-C it is 130, and the same command goes on where it was. An error is two lines on
 standard error: what was wrong, and what to do. `amaxds --debug COMMAND ...` shows a traceback with it.
-`amaxds --version` prints the version.
+`amaxds --version` prints the version, `amaxds --install-completion` has the shell complete commands and options.
 
 | command | what it does |
 |---|---|
@@ -30,10 +30,7 @@ def cli_page() -> str:
     """The page as Markdown: a table of the commands, then a section each with its arguments and options."""
     group: Any = typer.main.get_command(app)
     commands = group.commands
-    rows = [
-        f"| [`{name}`](#amaxds-{name}) | {_cell(re.split(r'(?<=[.?]) ', _help(command))[0])} |"
-        for name, command in commands.items()
-    ]
+    rows = [f"| [`{name}`](#amaxds-{name}) | {_cell(_help(command).splitlines()[0])} |" for name, command in commands.items()]
     return HEAD + "\n".join(rows) + "\n" + "".join(_section(name, command) for name, command in commands.items())
 
 
@@ -47,7 +44,8 @@ def _section(name: str, command: Any) -> str:
 
 
 def _help(command: Any) -> str:
-    return " ".join(command.help.split())
+    """The command's help, its paragraphs each on a line, with an empty one between them."""
+    return "\n\n".join(" ".join(each.split()) for each in re.split(r"\n\s*\n", command.help.strip()))
 
 
 def _cell(text: str) -> str:

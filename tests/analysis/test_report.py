@@ -186,7 +186,8 @@ def test_a_report_is_put_in_the_place_of_nothing_else(small: Path, report: Path,
     (tmp_path / "file").write_text("")
     (tmp_path / "link").symlink_to(report)
     assert_error(amaxds("report", small, tmp_path / "mine"), 2, "mine is already there and is no report", "another OUT")
-    for taken in (tmp_path / "file", tmp_path / "link", small):
+    assert_error(amaxds("report", small, small), 2, "is the dataset itself.\nChoose another OUT.")
+    for taken in (tmp_path / "file", tmp_path / "link"):
         with pytest.raises(UsageError, match=f"{taken.name} is already there and is no report"):
             write_report(small, "small", taken)
     with pytest.raises(UsageError, match="is inside the dataset"):

@@ -32,13 +32,13 @@ def test_an_unfinished_build_goes_on_to_the_same_bytes(unfinished: Path, tmp_pat
 
 
 CHANGES = {
-    "seed": (("--seed", "9"), "seed 0, not 9"),
-    "steps": (("--steps", "4"), "recipes[0].steps 3, not 4"),
-    "seed of random weights": (("--weights", "random", "--seed", "9"), "seed 0, not 9"),
-    "weights": (("--weights", "random"), 'network.weights "pretrained", not "random"'),
-    "batch size": (("--batch-size", "16"), "batch_size 8, not 16"),
-    "precision": (("--precision", "bfloat16"), 'precision "float32", not "bfloat16"'),
-    "scope": (("--filters", "0-6"), 'scope.layers.block1_conv1 "0-7", not "0-6"'),
+    "seed": (("--seed", "9"), "seed 0, not 9 (--seed)"),
+    "steps": (("--steps", "4"), "recipes[0].steps 3, not 4 (--steps)"),
+    "seed of random weights": (("--weights", "random", "--seed", "9"), "seed 0, not 9 (--seed)"),
+    "weights": (("--weights", "random"), 'network.weights "pretrained", not "random" (--weights)'),
+    "batch size": (("--batch-size", "16"), "batch_size 8, not 16 (--batch-size)"),
+    "precision": (("--precision", "bfloat16"), 'precision "float32", not "bfloat16" (--precision)'),
+    "scope": (("--filters", "0-6"), 'scope.layers.block1_conv1 "0-7", not "0-6" (--layers or --filters)'),
 }
 
 
@@ -56,7 +56,7 @@ def test_another_build_in_the_same_folder_is_refused_by_what_differs(
 
 def test_another_network_in_the_same_folder_is_refused(small: Path, assert_error: Check) -> None:
     ended = amaxds("build", small, *SMALL, "--network", "vgg16", "--weights", "random")
-    assert_error(ended, 2, 'network.name "demo", not "vgg16"')
+    assert_error(ended, 2, 'network.name "demo", not "vgg16" (--network)')
 
 
 @pytest.mark.system

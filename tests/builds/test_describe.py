@@ -123,6 +123,7 @@ def test_folders_that_cannot_be_described_are_refused(tmp_path: Path, assert_err
         assert not (tmp_path / "out").exists()
 
     attempt({}, "is not a folder")
+    assert_error(amaxds("describe", tmp_path, tmp_path), 2, "has the images themselves.\nChoose another OUT.")
     attempt({"notes.txt": b"hello"}, "holds no <layer>/filter-<n>.png")
     attempt({"conv9/filter-0.png": image}, "has no layer 'conv9'", "block1_conv1")
     attempt({"block1_conv1/filter-8.png": image}, "has filters 0 to 7")

@@ -31,8 +31,10 @@ OPTIONS = {
 
 
 def test_help_names_every_command() -> None:
-    text = amaxds("--help").stdout
-    assert re.findall(r"^  ([a-z]+)  ", text.partition("Commands:")[2], re.MULTILINE) == list(OPTIONS)
+    text = amaxds("-h", COLUMNS="80").stdout
+    assert re.findall(r"^╭─ (\w+) ─", text, re.MULTILINE) == ["Options", "Make", "Look", "Check", "Share"]
+    commands = re.findall(r"^│ (\w+) +[A-Z].*[.?] +│$", text, re.MULTILINE)  # Each is summed up in one line.
+    assert sorted(commands) == sorted(OPTIONS)
 
 
 @pytest.mark.parametrize("command", OPTIONS)
@@ -55,8 +57,9 @@ def test_plan_prints_costs_and_runs_nothing(tmp_path: Path) -> None:
 
 
 BAD_INPUT = {
+    "model file": (("--network", "mine.keras"), 2, ("there is no model file 'mine.keras'", "path")),
     "network": (("--network", "vgg61"), 2, ("'vgg61'", "vgg16, demo")),
-    "recipe": (("--network", "demo", "--recipe", "blurry"), 2, ("'blurry'", "clear, original")),
+    "recipe": (("--network", "demo", "--recipe", "blurry"), 2, ("'blurry'", "clear and original")),
     "layer": (("--network", "demo", "--layers", "conv*"), 2, ("'conv*'", "block1_conv1")),
     "filter": (("--network", "demo", "--layers", "block1_conv1", "--filters", "8"), 2, ("filter 8", "0 to 7")),
     "weights": (("--network", "demo", "--weights", "here.h5"), 2, ("'here.h5'", "random")),

@@ -78,7 +78,7 @@ def test_its_exceptions_are_raised_here_in_the_same_words_and_it_goes_on() -> No
     here = run(os.getpid, keep="a")
     with pytest.raises(UsageError) as raised:
         run(get_recipe, "cleer", keep="a")
-    assert str(raised.value) == "unknown recipe 'cleer'.\nDid you mean 'clear'? There is clear, original."
+    assert str(raised.value) == "unknown recipe 'cleer'.\nDid you mean 'clear'? There is clear and original."
     with pytest.raises(ZeroDivisionError) as other:
         run(operator.truediv, 1, 0, keep="a")
     assert "Traceback" in other.value.__notes__[0]

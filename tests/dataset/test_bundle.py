@@ -77,8 +77,10 @@ def test_a_bundle_is_made_whole_of_valid_data_only(
     assert_error(amaxds("bundle", small, bundled), 2, "is already there")
     assert {path: path.stat().st_mtime_ns for path in bundled.rglob("*")} == before
     assert_error(amaxds("bundle", small, tmp_path / "out", "--recipe", "clear"), 2, "has no recipe 'clear'", "original")
-    assert_error(amaxds("bundle", small, small / "bundle"), 2, "is inside the dataset folder")
-    assert_error(amaxds("bundle", small, tmp_path / "out", "--repo", "not a name"), 2, "--repo 'not a name'")
+    assert_error(amaxds("bundle", small, small / "bundle"), 2, "is inside the dataset")
+    assert_error(amaxds("bundle", small, small), 2, "is the dataset itself", "another OUT")
+    assert_error(amaxds("bundle", small, small.parent), 2, "holds the dataset itself", "another OUT")
+    assert_error(amaxds("bundle", small, tmp_path / "out", "--repo", "not a name"), 2, "'not a name' is no repository")
     assert_error(amaxds("bundle", small, "/proc/out"), 3, "cannot write /proc/out")
     (tmp_path / "broken").mkdir()
     ended = amaxds("bundle", tmp_path / "broken", tmp_path / "out")

@@ -14,12 +14,21 @@ from collections.abc import Iterator
 import pytest
 
 from support.commands import ROOT
+from support.examples import Line, parse
 
 
 def test_the_page_of_commands_is_what_the_program_says() -> None:
     """Run `python builder/documentation/cli_page.py` after changing a command."""
     program = runpy.run_path(str(ROOT / "builder" / "documentation" / "cli_page.py"))
     assert (ROOT / "docs" / "cli.md").read_text() == program["cli_page"]()
+
+
+def test_the_help_of_each_command_has_an_example_that_the_program_takes() -> None:
+    page = (ROOT / "docs" / "cli.md").read_text()
+    examples = re.findall(r"^Example: `(amaxds (\w+).*)`$", page, re.MULTILINE)
+    assert [name for _, name in examples] == re.findall(r"^## amaxds (\w+)$", page, re.MULTILINE)
+    for text, _ in examples:
+        parse(Line(text))
 
 
 def test_docstrings_have_examples_by_the_name_that_the_page_knows() -> None:

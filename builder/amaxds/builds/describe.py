@@ -43,6 +43,8 @@ def describe(folder: Path, out: Path, network: Network) -> None:
     RGB PNG, and images of different sizes.
     """
     begun = Begun()
+    if folder.resolve().is_relative_to(out.resolve()):
+        raise UsageError(f"{out} has the images themselves.", "Choose another OUT.")
     require_absent(out)
     images = _find(folder, network)
     with ThreadPoolExecutor(cores()) as pool:

@@ -15,7 +15,7 @@ from amaxds.image import Pixels, decode_png, psnr
 from amaxds.spec.network import Layer
 from amaxds.storage.values import abbreviate, differences
 
-_NOT_SETTINGS = ("times", "outranked", "command", "images", "dead")
+_NOT_SETTINGS = ("dataset", "times", "outranked", "command", "images", "dead")
 _COLUMNS = ("split", "network", "seed", "status", "activation_start", "activation", "activation_rank", "uniformity_index")
 
 

@@ -16,7 +16,12 @@ def validate(
     path: AnyPath = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check every claim that a dataset makes. Exit code 0: nothing found, 1: findings."""
+    """Check every claim that a dataset makes.
+
+    Exit code 0: nothing found, 1: findings.
+
+    Example: `amaxds validate kaggle:owner/name`
+    """
     from amaxds import api
 
     path = chosen(path)
@@ -36,7 +41,12 @@ def audit(
     workers: Workers = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a sample of a dataset's images again and compare. Exit code 0: it is what it says, 1: it is not."""
+    """Make a sample of a dataset's images again, and compare.
+
+    Exit code 0: it is what it says, 1: it is not.
+
+    Example: `amaxds audit demo-filter-activations --sample 26`
+    """
     from amaxds import api
 
     path = chosen(path)
@@ -50,7 +60,12 @@ def diff(
     after: Annotated[str, typer.Argument(help="The same, to compare with")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the differences as JSON")] = False,
 ) -> None:
-    """Compare two datasets record by record and image by image. Exit code 0: nothing differs, 1: something does."""
+    """Compare two datasets record by record and image by image.
+
+    Exit code 0: nothing differs, 1: something does.
+
+    Example: `amaxds diff demo-filter-activations owner/name`
+    """
     from amaxds import api
 
     difference = api.diff(before, after)
@@ -61,7 +76,10 @@ def diff(
 def metadata(
     out: Annotated[Path, typer.Argument(help="Folder to write to")] = Path("metadata"),
 ) -> None:
-    """Write the published contract: JSON Schemas, the rules of validation, layer tables, examples."""
+    """Write the published contract: schemas, rules, layer tables.
+
+    Example: `amaxds metadata metadata`
+    """
     from amaxds.checks.contract import write_contract
     from amaxds.storage.location import local_path
 

@@ -21,7 +21,12 @@ def report(
     weights: WeightsFile = None,
     workers: Workers = None,
 ) -> None:
-    """Write a page with every image, and figures: index, gain, ranks, dead filters, histograms and spectra by layer."""
+    """Write a page with every image, and figures.
+
+    The figures show index, gain, ranks, dead filters, histograms and spectra by layer.
+
+    Example: `amaxds report demo-filter-activations`
+    """
     from amaxds import api
 
     path = chosen(path)
@@ -44,7 +49,12 @@ def classify(
     workers: Workers = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print classification.json instead of a table")] = False,
 ) -> None:
-    """Can a model tell which layer an image came from? Two baselines, trained and judged on the dataset's splits."""
+    """Can a model tell which layer an image came from?
+
+    Two baselines are trained and judged on the dataset's splits.
+
+    Example: `amaxds classify demo-filter-activations`
+    """
     from amaxds import api
 
     path = chosen(path)

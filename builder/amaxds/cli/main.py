@@ -14,15 +14,19 @@ from amaxds.cli import check, exits, look, make, share
 
 app = typer.Typer(
     help="Make, prove and publish datasets of what the filters of a convolutional network look for.",
-    add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (
-    *(make.build, make.sweep, check.validate, check.audit, check.diff, look.report, look.classify),
-    *(share.bundle, make.describe, share.publish, make.networks, check.metadata),
-):
-    app.command(command.__name__)(command)
+GROUPS = {
+    "Make": (make.build, make.sweep, make.describe, make.networks),
+    "Look": (look.report, look.classify),
+    "Check": (check.validate, check.audit, check.diff, check.metadata),
+    "Share": (share.publish, share.bundle),
+}
+for group, commands in GROUPS.items():
+    for command in commands:
+        app.command(command.__name__, rich_help_panel=group)(command)
 
 
 @app.callback(invoke_without_command=True)

@@ -10,40 +10,56 @@ from typing import Annotated
 import typer
 
 from amaxds.cli.exits import Signalled
-from amaxds.cli.options import Address, Engine, Workers
+from amaxds.cli.options import RARER, Address, Engine, Workers
 from amaxds.cli.output import print_lines, print_plan, print_summary
 
 
 def build(
     out: Annotated[
         str | None,
-        typer.Argument(help="Dataset folder, or a URL such as s3://bucket/name. Default: <network>-filter-activations"),
+        typer.Argument(help="Dataset folder, or a URL such as s3://bucket/name. Default: NETWORK-filter-activations"),
     ] = None,
     network: Annotated[
         str, typer.Option(help="vgg16, demo, another that `amaxds networks` lists, or a Keras model file")
     ] = "vgg16",
     weights: Annotated[str, typer.Option(help="pretrained, random, or a .safetensors, .weights.h5 or .h5 file")] = "pretrained",
     canvas: Annotated[
-        int | None, typer.Option(help="Side of the images that are optimised, for networks with no canvas of their own")
+        int | None,
+        typer.Option(
+            help="Side of the images that are optimised, for networks with no canvas of their own", rich_help_panel=RARER
+        ),
     ] = None,
     preprocessing: Annotated[
-        str | None, typer.Option(help="How a model file is fed: none (default: the model does it), tf, torch or caffe")
+        str | None,
+        typer.Option(
+            help="How a model file is fed: none (default: the model does it), tf, torch or caffe", rich_help_panel=RARER
+        ),
     ] = None,
     recipe: Annotated[list[str] | None, typer.Option(help="Recipe; may be given again. Default: clear")] = None,
     layers: Annotated[str | None, typer.Option(help="Layers as names or patterns: block5_conv3,block1_*")] = None,
     filters: Annotated[str | None, typer.Option(help="Filters as numbers and ranges: 0-15,40")] = None,
     seed: Annotated[int, typer.Option(help="Seed of all randomness")] = 0,
-    steps: Annotated[int | None, typer.Option(help="Steps of the ascent instead of the recipe's own")] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Steps of the ascent instead of the recipe's own", rich_help_panel=RARER)
+    ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(help="Images in one program. Default: 8 for demo, 4 for vgg16, more on a GPU")
+        int | None,
+        typer.Option(help="Images in one program. Default: 8 for demo, 4 for vgg16, more on a GPU", rich_help_panel=RARER),
     ] = None,
     workers: Workers = None,
     engine: Engine = "local",
     address: Address = None,
-    precision: Annotated[str, typer.Option(help="float32, or bfloat16 for the steps of the ascent, for a GPU")] = "float32",
+    precision: Annotated[
+        str, typer.Option(help="float32, or bfloat16 for the steps of the ascent, for a GPU", rich_help_panel=RARER)
+    ] = "float32",
     plan: Annotated[bool, typer.Option("--plan", help="Print images, units, work, disk and time; run nothing")] = False,
 ) -> None:
-    """Make a dataset. Stopped at any moment, the same command goes on where it was."""
+    """Make a dataset.
+
+    Stopped at any moment, the same command goes on where it was.
+
+    Example: `amaxds build --network demo --layers 'block3_*'`
+    """
     from amaxds import api
     from amaxds.builds.on_demand import ImageChoice, NetworkChoice
     from amaxds.spec.recipes import DEFAULT_RECIPE
@@ -90,7 +106,12 @@ def sweep(
     ] = 100.0,
     hours: Annotated[float | None, typer.Option(min=0.001, help="With --plan: for how many machines in this time")] = None,
 ) -> None:
-    """Make the datasets of many networks, recipes and seeds, one after the other. The same command goes on where it was."""
+    """Make the datasets of many networks, recipes and seeds.
+
+    They are made one after the other. Stopped at any moment, the same command goes on where it was.
+
+    Example: `amaxds sweep ten.toml --plan --hours 2`
+    """
     from amaxds.builds.sweep import describe_sweep, read_sweep
     from amaxds.storage.location import local_path, parse_location
 
@@ -127,11 +148,16 @@ def _run_build(arguments: list[str]) -> int:
 
 
 def describe(
-    folder: Annotated[Path, typer.Argument(help="Folder with <layer>/filter-<n>.png")],
+    folder: Annotated[Path, typer.Argument(help="Folder with LAYER/filter-N.png")],
     out: Annotated[Path, typer.Argument(help="Dataset folder to write, which must not be there yet")],
     network: Annotated[str, typer.Option(help="Whose layers they are: as for `amaxds build`")] = "vgg16",
 ) -> None:
-    """Make a dataset folder of images that were made elsewhere: index, hash, and status judged from the pixels."""
+    """Make a dataset folder of images that were made elsewhere.
+
+    Each gets its index, its hash, and a status judged from its pixels.
+
+    Example: `amaxds describe filterActivations described`
+    """
     from amaxds import api
 
     print_summary(api.describe(folder, out, network).summary)
@@ -142,7 +168,10 @@ def networks(
     name: Annotated[str | None, typer.Argument(help="A network or a Keras model file, whose layers to list")] = None,
     canvas: Annotated[int | None, typer.Option(help="Side of the images that would be optimised")] = None,
 ) -> None:
-    """List the networks that a dataset can be made of; with a name, its layers and what they see, as CSV."""
+    """List the networks, or the layers of one, as CSV.
+
+    Example: `amaxds networks resnet50`
+    """
     from amaxds.spec.tables import layer_table, network_table
 
     if name is None:

@@ -16,12 +16,24 @@ FolderPath = Annotated[
     str | None, typer.Argument(help=f"Dataset folder, or URL of one such as s3://bucket/name. {_HERE}", show_default=False)
 ]
 AnyPath = Annotated[str | None, typer.Argument(help=f"{ANY_FORM}. {_HERE}", show_default=False)]
-Workers = Annotated[int | None, typer.Option(help="Programs side by side, in each process. Default: one for each core")]
-Engine = Annotated[str, typer.Option(help="Where they run: local, or ray for the nodes of a Ray cluster")]
-Address = Annotated[
-    str | None, typer.Option(help="The running Ray cluster: auto or ip:port. Default: one is started on this machine")
+RARER = "Options for special cases"
+"""The heading of options that most users never need."""
+Workers = Annotated[
+    int | None,
+    typer.Option(help="Programs side by side, in each process. Default: one for each core", rich_help_panel=RARER),
 ]
-WeightsFile = Annotated[str | None, typer.Option(help="The weights file, where the dataset was built with one")]
+Engine = Annotated[
+    str, typer.Option(help="Where programs run: local, or ray for the nodes of a Ray cluster", rich_help_panel=RARER)
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        help="The running Ray cluster: auto or ip:port. Default: one is started on this machine", rich_help_panel=RARER
+    ),
+]
+WeightsFile = Annotated[
+    str | None, typer.Option(help="The weights file, where the dataset was built with one", rich_help_panel=RARER)
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the report as JSON")]
 
 

@@ -30,7 +30,8 @@ def print_plan(plan: Plan) -> None:
 
 
 def _duration(seconds: float) -> str:
-    unit, name = (1, "s") if seconds < 120 else (60, "min") if seconds < 7200 else (3600, "h")
+    units = ((86400, "days"), (3600, "h"), (60, "min"))
+    unit, name = next((each for each in units if seconds >= 2 * each[0]), (1, "s"))
     return f"{seconds / unit:.{0 if seconds >= 10 * unit else 1}f} {name}"
 
 
@@ -42,8 +43,10 @@ def print_findings(report: ValidationReport) -> None:
 
     for finding in report.findings:
         print(f"{finding.rule:9} {finding.place}: {finding.problem}")
-    print(f"{report.name}: {report.images} images, {len(report.findings)} findings against these rules:")
-    for rule in dict.fromkeys(finding.rule for finding in report.findings):
+    rules, found = dict.fromkeys(finding.rule for finding in report.findings), len(report.findings)
+    these = f"{found} {'finding' if found == 1 else 'findings'} against {'this rule' if len(rules) == 1 else 'these rules'}"
+    print(f"{report.name}: {report.images} images, {these}:")
+    for rule in rules:
         print(f"{rule:9} {RULES[rule].sentence}")
     raise typer.Exit(InvalidDataset.exit_code)
 

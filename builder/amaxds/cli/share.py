@@ -18,7 +18,12 @@ def bundle(
     recipe: Annotated[str | None, typer.Option(help="Recipe; by default the dataset's default config")] = None,
     repo: Annotated[str | None, typer.Option(help="owner/name on Kaggle, for dataset-metadata.json")] = None,
 ) -> None:
-    """Write one recipe of a dataset as a Kaggle dataset: PNG files, metadata.csv, croissant.json, dataset-metadata.json."""
+    """Write a dataset's images as PNG files, as Kaggle expects them.
+
+    One recipe is written, with metadata.csv, croissant.json and dataset-metadata.json.
+
+    Example: `amaxds bundle demo-filter-activations bundle`
+    """
     from amaxds import api
 
     print(f"{out}: the images of recipe {api.bundle(chosen(path), out, recipe=recipe, repo=repo)}")
@@ -45,7 +50,12 @@ def publish(
         bool, typer.Option("--dry-run", help="Print what would be done; touch no network, need no token")
     ] = False,
 ) -> None:
-    """Publish a dataset: validate, show the plan, send what changed, fetch it back and compare."""
+    """Publish a dataset on Hugging Face or Kaggle.
+
+    It is validated, what changed is sent, and everything is fetched back and compared.
+
+    Example: `amaxds publish --to kaggle --dry-run`
+    """
     from amaxds import api
     from amaxds.api.share import first_publications
 

@@ -57,6 +57,8 @@ def find_network(choice: str, canvas: int | None = None, preprocessing: str | No
         return describe_application(choice, known.builder, canvas or known.canvas)
     path = Path(given_path(choice))
     if not path.is_file():
+        if path.suffix in (".keras", ".h5") or os.sep in choice:
+            raise UsageError(f"there is no model file {choice!r}.", "Check its path, and from which folder it is given.")
         raise UsageError(
             f"unknown network {choice!r}.",
             f"{nearest(choice, [*NETWORKS, *APPLICATIONS])}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,20 @@ def parse_identity(text: str) -> BuildIdentity:
     return identity
 
 
+_OPTIONS = {
+    r"seed": "--seed",
+    r"network\.canvas": "--canvas",
+    r"network\.weights": "--weights",
+    r"network": "--network",
+    r"recipes(\[\d+\]\.steps)": "--steps",
+    r"recipes": "--recipe",
+    r"scope": "--layers or --filters",
+    r"batch_size": "--batch-size",
+    r"precision": "--precision",
+}
+"""Which option of `amaxds build` decides a place in build.json, by how the place begins."""
+
+
 def require_same(folder: object, stored: Mapping[str, Any], wanted: BuildRequest) -> None:
     """UsageError naming the first thing in which the build.json of a folder's build differs from the wanted build.
 
@@ -73,8 +88,9 @@ def require_same(folder: object, stored: Mapping[str, Any], wanted: BuildRequest
         due["network"] = {key: each for key, each in due["network"].items() if key not in origin}
         due["network"] |= {key: network[key] for key in origin if key in network}
     for path, before, now in _differing(stored, due):
+        option = next((f" ({option})" for start, option in _OPTIONS.items() if re.match(start, path)), "")
         raise UsageError(
-            f"{folder} holds a build with {path} {abbreviate(before)}, not {abbreviate(now)}.",
+            f"{folder} holds a build with {path} {abbreviate(before)}, not {abbreviate(now)}{option}.",
             "Choose another OUT, or run the command that the folder was begun with (.amaxds/build.json or build.json).",
         )
 

@@ -27,7 +27,7 @@ from amaxds.dataset.licence import licence_of
 from amaxds.dataset.parquet import read_records
 from amaxds.errors import UsageError
 from amaxds.storage.files import write_json, write_whole
-from amaxds.storage.staging import staged
+from amaxds.storage.staging import require_apart, staged
 
 
 def bundle(folder: Path, info: BuildInfo, out: Path, recipe: str | None = None, repo: str | None = None) -> str:
@@ -42,8 +42,7 @@ def bundle(folder: Path, info: BuildInfo, out: Path, recipe: str | None = None, 
     licence_of([chosen]).on("kaggle")
     if repo is not None:
         require_repo(repo)
-    if out.resolve().is_relative_to(folder.resolve()):
-        raise UsageError(f"{out} is inside the dataset folder.", "Choose another OUT, beside it.")
+    require_apart(out, folder)
     with staged(out) as part:
         (part / IMAGES).mkdir()
         rows = []

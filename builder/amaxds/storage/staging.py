@@ -46,6 +46,15 @@ def require_absent(out: Path) -> None:
         raise UsageError(f"{out} is already there.", "Choose another OUT, or delete it.")
 
 
+def require_apart(out: Path, dataset: Path) -> None:
+    """UsageError where `out` is the dataset, or one of them is inside the other."""
+    there, source = out.resolve(), dataset.resolve()
+    if source in there.parents:
+        raise UsageError(f"{out} is inside the dataset, which has its own files only.", "Choose another OUT.")
+    if source == there or there in source.parents:
+        raise UsageError(f"{out} {'is' if source == there else 'holds'} the dataset itself.", "Choose another OUT.")
+
+
 @contextlib.contextmanager
 def whole_folder(out: Path, dataset: Path, kind: str, mark: str) -> Iterator[Path]:
     """An empty folder to write something about a dataset into, as `staged` gives it; an earlier one of its kind is replaced.
@@ -53,8 +62,7 @@ def whole_folder(out: Path, dataset: Path, kind: str, mark: str) -> Iterator[Pat
     kind: what the folder is, in a word, for the message. mark: the name of the JSON file, with `format` and `dataset` in it,
     that every folder of this kind has. UsageError where `out` is inside the dataset, or is there and is not of this kind.
     """
-    if dataset.resolve() in out.resolve().parents:
-        raise UsageError(f"{out} is inside the dataset, which has its own files only.", "Choose another OUT.")
+    require_apart(out, dataset)
     if os.path.lexists(out) and not _is_ours(out, mark):
         raise UsageError(f"{out} is already there and is no {kind}.", "Choose another OUT, or delete it.")
     with staged(out, replace=True) as part:

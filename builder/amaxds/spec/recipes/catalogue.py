@@ -26,7 +26,7 @@ def get_recipe(name: str, steps: int | None = None) -> AscentRecipe:
     UsageError for an unknown name, and for steps that are not from 1 to MAX_STEPS.
     """
     if name not in RECIPES:
-        raise UsageError(f"unknown recipe {name!r}.", f"{nearest(name, RECIPES)}There is {', '.join(RECIPES)}.")
+        raise UsageError(f"unknown recipe {name!r}.", f"{nearest(name, RECIPES)}There is {' and '.join(RECIPES)}.")
     if steps is None:
         return RECIPES[name]
     if not 1 <= steps <= MAX_STEPS:
