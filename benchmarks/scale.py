@@ -121,7 +121,7 @@ def measure_engine(name: str, workers: int) -> dict[str, float]:
         job = BuildJob(plan, weights, LocalPath(Path(folder)), identity)
         (job.location / WORK / "build.json").write(json_bytes(identity.as_json()))
         executor.open(functools.partial(Worker, job, ()))
-        units = {unit: Load(unit.name, unit.layer.name, plan.operations(unit)) for unit in plan.units()}
+        units = {unit: Load(unit.name, unit.layer.name, unit.operations) for unit in plan.units()}
         work = functools.partial(timed, Worker.make)
         for _ in range(2):  # The first time, some workers compile; the second, hardly any.
             list(executor.run(units, work))
@@ -212,7 +212,7 @@ def simulate(costs: dict[str, dict[str, float]], workers: int, dispatch: float, 
     a step is; compiling and what a unit takes besides stay as measured.
     """
     plan = make_plan(VGG16, ["original"], batch_size=BATCH)
-    tasks = {unit: Load(unit.name, unit.layer.name, plan.operations(unit)) for unit in plan.units()}
+    tasks = {unit: Load(unit.name, unit.layer.name, unit.operations) for unit in plan.units()}
     schedule = Schedule(tasks)
     for worker in range(workers):
         schedule.join(worker, str(worker), set())

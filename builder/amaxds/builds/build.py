@@ -73,11 +73,13 @@ def _run(out: Location, plan: Plan, weights: Weights, asked: BuildRequest, execu
     executor.open(functools.partial(Worker, job, missing))
     _require_writer(identity.software)
 
-    with BuildProgress(plan.images) as progress:
+    kept = plan.images - sum(len(unit.wanted) for unit in missing)
+    with BuildProgress(missing, kept) as progress:
+        progress.say(f"{plan.network.name}, {' and '.join(each.name for each in plan.recipes)}: {plan.images} images in {out}")
+        progress.say("Ctrl-C is safe: the same command goes on.")
         for each in damaged:
             progress.say(f"{each.problem} It is made again.")
-        progress.kept(plan.images - sum(len(unit.wanted) for unit in missing))
-        loads = {unit: Load(f"{unit.recipe.name} {unit.name}", layer_key(unit), plan.operations(unit)) for unit in missing}
+        loads = {unit: Load(f"{unit.recipe.name} {unit.name}", layer_key(unit), unit.operations) for unit in missing}
         for unit, _ in executor.run(loads, Worker.make):
             progress.unit_done(unit)
         progress.stage("ranking")

@@ -40,7 +40,7 @@ class Estimate:
 def estimate(plan: Plan) -> Estimate:
     """What the plan will cost. Takes about half a second, in which this machine is measured."""
     units = list(plan.units())
-    operations = sum(plan.operations(unit) for unit in units)
+    operations = sum(unit.operations for unit in units)
     programs = len({(unit.recipe.name, unit.layer.name) for unit in units})
     values = sum(len(unit.wanted) * 3 * unit.recipe.image_side(plan.network) ** 2 for unit in units)
     efficiency = _EFFICIENCY.get(plan.network.name, _EFFICIENCY_OF_OTHERS)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol
@@ -16,6 +17,7 @@ from amaxds.compute import apart
 from amaxds.spec.plan import Unit
 
 _WINDOW_SECONDS, _WINDOW_UNITS = 30.0, 10
+_WIDTH_OF_TEXT, _WIDTH_OF_RATE, _WIDTH_OF_TIME_LEFT = 21, 14, 13
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class BarState:
     done: int
     total: int
     rate: str = ""
+    left: str = ""
+    """How long it will take yet, such as `12 min left`."""
     line: str | None = None
 
 
@@ -75,15 +79,32 @@ class Terminal:
         self._bar: Any = None
 
     def show(self, state: BarState) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress
 
         if self._bar is None:
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-            rate = TextColumn("{task.fields[rate]}")
-            self._bar = Progress(*columns, rate, TimeRemainingColumn(), console=self._console, transient=True)
+            self._bar = Progress(*self._columns(state.total), console=self._console, transient=True)
             self._bar.start()
-            self._task = self._bar.add_task(state.text, total=state.total, rate=state.rate)
-        self._bar.update(self._task, description=state.text, completed=state.done, total=state.total, rate=state.rate)
+            self._task = self._bar.add_task(state.text, total=state.total, rate="", left="")
+        fields = {"rate": state.rate, "left": state.left}
+        self._bar.update(self._task, description=state.text, completed=state.done, total=state.total, **fields)
+
+    def _columns(self, total: int) -> Iterator[Any]:
+        """What there is room for. On a narrow terminal the bar is left out first, then the rate, then the elapsed time."""
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+        from rich.table import Column
+
+        room = self._console.width - 2 * len(str(total)) - 1 - _WIDTH_OF_TIME_LEFT - 2
+        text = max(10, min(_WIDTH_OF_TEXT, room))
+        yield TextColumn("{task.description}", table_column=Column(width=text, no_wrap=True, overflow="ellipsis"))
+        elapsed, rate, bar = (room >= text + each for each in (8, 8 + _WIDTH_OF_RATE + 1, 8 + _WIDTH_OF_RATE + 1 + 11))
+        if bar:
+            yield BarColumn(None)
+        yield MofNCompleteColumn(table_column=Column(no_wrap=True))
+        if rate:
+            yield TextColumn("{task.fields[rate]}", table_column=Column(width=_WIDTH_OF_RATE, no_wrap=True))
+        if elapsed:
+            yield TimeElapsedColumn(table_column=Column(no_wrap=True))
+        yield TextColumn("{task.fields[left]}", table_column=Column(width=_WIDTH_OF_TIME_LEFT, no_wrap=True))
 
     def hide(self) -> None:
         if self._bar is not None:
@@ -107,6 +128,7 @@ class Notebook:
                 from tqdm.auto import tqdm
             self._bar = tqdm(total=state.total, unit=" images", leave=False)
         self._bar.set_description(state.text, refresh=False)
+        self._bar.set_postfix_str(state.left, refresh=False)
         self._bar.update(state.done - self._bar.n)
         self._bar.refresh()
 
@@ -148,7 +170,8 @@ def screen() -> Screen:
 
 def has_bars() -> bool:
     """Whether this process can show a bar, which moves: on a terminal or in a notebook."""
-    return _in_notebook() or (sys.stderr is not None and sys.stderr.isatty())
+    moves = os.environ.get("TERM") not in ("dumb", "unknown")
+    return _in_notebook() or (sys.stderr is not None and sys.stderr.isatty() and moves)
 
 
 def _in_notebook() -> bool:
@@ -168,41 +191,41 @@ def shown(quiet: bool = False) -> Iterator[Callable[[Any], None]]:
 
 
 class BuildProgress:
-    """Shows the progress of a build of so many images: a bar on a terminal, elsewhere one line for each unit.
+    """Shows how far a build is: a bar on a terminal, elsewhere one line for each unit.
 
-    Use it as a context manager; the bar disappears at its end.
+    Use it as a context manager; the bar disappears at its end. units: those that are still to be made. kept: how many images
+    were finished by an earlier run.
     """
 
-    def __init__(self, images: int) -> None:
-        self._screen = screen()
-        self._images, self._done = images, 0
-        self._recent: deque[tuple[float, int]] = deque([(time.monotonic(), 0)])
+    def __init__(self, units: Iterable[Unit], kept: int = 0) -> None:
+        self._screen, units = screen(), list(units)
+        self._done, self._images = kept, kept + sum(len(unit.wanted) for unit in units)
+        self._work, self._work_done = sum(unit.operations for unit in units), 0.0
+        self._began = time.monotonic()
+        self._recent: deque[tuple[float, int]] = deque([(self._began, 0)])
 
     def __enter__(self) -> BuildProgress:
-        self._screen.show(BarState("starting", 0, self._images))
+        if self._done:
+            self.say(f"{self._done} of {self._images} images are there already")
+        self._screen.show(BarState("starting", self._done, self._images))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._screen.hide()
 
-    def kept(self, images: int) -> None:
-        """So many images were finished by an earlier run."""
-        self._done += images
-        if images:
-            self.say(f"{images} of {self._images} images are there already")
-        self._screen.show(BarState("starting", self._done, self._images))
-
     def unit_done(self, unit: Unit) -> None:
         """The unit was finished just now."""
         self._done += len(unit.wanted)
+        self._work_done += unit.operations
         now = time.monotonic()
         self._recent.append((now, len(unit.wanted)))
         while len(self._recent) > _WINDOW_UNITS and now - self._recent[0][0] > _WINDOW_SECONDS:
             self._recent.popleft()
         rate = sum(images for _, images in list(self._recent)[1:]) / max(now - self._recent[0][0], 1e-3)
-        done = f"filters {unit.wanted[0]}-{unit.wanted[-1]}: {self._done}/{self._images}, {rate:.1f} images/s"
-        line = f"{unit.recipe.name} {unit.layer.name} {done}"
-        self._screen.show(BarState(unit.layer.name, self._done, self._images, f"{rate:.1f} images/s", line))
+        left = f"{duration((now - self._began) * (self._work - self._work_done) / self._work_done)} left"
+        text, per_second = f"{unit.recipe.name} {unit.layer.name}", f"{rate:.1f} images/s"
+        done = f"filters {unit.wanted[0]}-{unit.wanted[-1]}: {self._done}/{self._images}, {per_second}, {left}"
+        self._screen.show(BarState(text, self._done, self._images, per_second, left, f"{text} {done}"))
 
     def stage(self, text: str) -> None:
         """Show what happens after the last unit, such as ranking."""
@@ -211,6 +234,13 @@ class BuildProgress:
     def say(self, text: str) -> None:
         """Print a line that stays."""
         self._screen.say(text)
+
+
+def duration(seconds: float) -> str:
+    """A time in the largest unit of which it has two, such as `95 s`, `12 min` or `2.5 days`."""
+    units = ((86400, "days"), (3600, "h"), (60, "min"))
+    unit, name = next((each for each in units if seconds >= 2 * each[0]), (1, "s"))
+    return f"{seconds / unit:.{0 if seconds >= 10 * unit or name == 's' else 1}f} {name}"
 
 
 @contextlib.contextmanager

@@ -153,10 +153,10 @@ def audit(dataset: DatasetReader, count: int, seed: int, weights: str | None = N
     programs = Programs(info.network, loaded, info.plan.precision)
     sample = draw_sample(info, count, seed)
     images: list[Remade] = []
-    with BuildProgress(sum(map(len, sample.values()))) as progress:
-        for recipe in recipes:
-            scope = {layer: filters for (name, layer), filters in sample.items() if name == recipe.name}
-            plan = dataclasses.replace(info.plan, recipes=(recipe,), scope=scope)
+    scopes = {each: {layer: filters for (name, layer), filters in sample.items() if name == each.name} for each in recipes}
+    plans = [dataclasses.replace(info.plan, recipes=(recipe,), scope=scope) for recipe, scope in scopes.items()]
+    with BuildProgress(unit for plan in plans for unit in plan.units()) as progress:
+        for plan in plans:
             made: dict[tuple[str, int], Row] = {}
 
             def make(unit: Unit, check: Check, plan: Plan = plan) -> list[Row]:
@@ -165,7 +165,7 @@ def audit(dataset: DatasetReader, count: int, seed: int, weights: str | None = N
             for unit, rows in local.run_local(plan.units(), make, workers):
                 made |= {(unit.layer.name, row["filter"]): row for row in rows}
                 progress.unit_done(unit)
-            for name in scope:
+            for name in plan.scope:
                 images += _compare_layer(dataset, programs, plan, info.network.layer(name), made, not differs)
     return AuditReport(seed, differs, images)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +63,7 @@ def build(
     """
     from amaxds import api
     from amaxds.builds.on_demand import ImageChoice, NetworkChoice
+    from amaxds.builds.progress import duration
     from amaxds.spec.recipes import DEFAULT_RECIPE
     from amaxds.storage.location import parse_location
 
@@ -88,8 +90,12 @@ def build(
         address=address,
     )
     print_summary(dataset.summary)
-    sheet = parse_location(dataset.name) / f"contact-sheet-{dataset.summary[0].recipe}.png"
-    print(f"{dataset.name}: look at {sheet}")
+    place, info = parse_location(dataset.name), dataset.info
+    size = sum(file.stat().st_size for file in Path(dataset.name).rglob("*") if file.is_file())
+    print(f"{info.images} images, {info.dead} dead{f', {size / 1e6:.0f} MB' if size else ''}: {dataset.name}")
+    sheet = place / f"contact-sheet-{dataset.summary[0].recipe}.png"
+    print(f"made in {duration(info.times.seconds_of_last_run)}; look at {sheet}")
+    print(f"next: amaxds report {shlex.quote(dataset.name)}")
 
 
 def sweep(

@@ -20,19 +20,14 @@ if TYPE_CHECKING:
 def print_plan(plan: Plan) -> None:
     """Print how many images and units a build has, and what it will cost in work, disk and time."""
     from amaxds.builds.estimate import estimate
+    from amaxds.builds.progress import duration
 
     cost = estimate(plan)
     print(f"images  {cost.images}")
     print(f"units   {cost.units} of up to {plan.batch_size} images")
     print(f"work    {cost.operations:.3g} floating-point operations")
     print(f"disk    {cost.disk_bytes / 1e6:.0f} MB while it runs, about half of it afterwards")
-    print(f"time    {_duration(cost.seconds)} on this machine's CPU (estimated)")
-
-
-def _duration(seconds: float) -> str:
-    units = ((86400, "days"), (3600, "h"), (60, "min"))
-    unit, name = next((each for each in units if seconds >= 2 * each[0]), (1, "s"))
-    return f"{seconds / unit:.{0 if seconds >= 10 * unit else 1}f} {name}"
+    print(f"time    {duration(cost.seconds)} on this machine's CPU (estimated)")
 
 
 def print_findings(report: ValidationReport) -> None:
@@ -61,20 +56,21 @@ def print_summary(summaries: Sequence[LayerSummary]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table()
-    table.add_column("recipe")
-    table.add_column("layer")
-    for heading in ("images", "dead", "mean index", "ranked first"):
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)  # It fits 40 columns.
+    table.add_column("layer", no_wrap=True)
+    for heading in ("images", "dead", "mean\nindex", "ranked\nfirst"):
         table.add_column(heading, justify="right")
-    for each in summaries:
-        table.add_row(
-            each.recipe, each.layer, str(each.images), str(each.dead), f"{each.mean_index:.3f}", _known(each.ranked_first)
-        )
-    table.add_section()
+    recipes = dict.fromkeys(each.recipe for each in summaries)
+    for recipe in recipes:
+        if len(recipes) > 1:
+            table.add_row(f"{recipe}:")
+        for each in (each for each in summaries if each.recipe == recipe):
+            numbers = str(each.images), str(each.dead), f"{each.mean_index:.3f}", _known(each.ranked_first)
+            table.add_row(each.layer, *numbers)
     images, dead = sum(each.images for each in summaries), sum(each.dead for each in summaries)
     firsts = [each.ranked_first for each in summaries if each.ranked_first is not None]
     mean = sum(each.mean_index * each.images for each in summaries) / images
-    table.add_row("", "all", str(images), str(dead), f"{mean:.3f}", _known(sum(firsts) if firsts else None))
+    table.add_row("all", str(images), str(dead), f"{mean:.3f}", _known(sum(firsts) if firsts else None), style="bold")
     Console().print(table)
 
 

@@ -34,6 +34,11 @@ class Unit:
         """The shard's file name without its ending."""
         return f"{self.layer.name}-{self.rows[0]:04d}"
 
+    @property
+    def operations(self) -> float:
+        """Floating-point operations that it takes."""
+        return len(self.rows) * (self.recipe.steps + 1) * operations_per_step(self.layer)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -69,11 +74,6 @@ class Plan:
             if kept:
                 rows = tuple(block) + (first,) * (size - len(block))
                 yield Unit(recipe, layer, rows, kept)
-
-    def operations(self, unit: Unit) -> float:
-        """Floating-point operations of one unit."""
-        evaluations = unit.recipe.steps + 1
-        return len(unit.rows) * evaluations * operations_per_step(unit.layer)
 
 
 def operations_per_step(layer: Layer) -> float:
