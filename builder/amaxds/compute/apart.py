@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
 from amaxds.compute.machine import has_nvidia_gpu
-from amaxds.errors import AmaxdsError, in_words
+from amaxds.errors import AmaxdsError, in_words, without_secrets
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -232,11 +232,11 @@ def _end(number: int, frame: Any) -> NoReturn:
 def _portable(error: Exception) -> Exception:
     """The exception as it can be sent; one that is no AmaxdsError with the traceback as a note."""
     if not isinstance(error, AmaxdsError):
-        error.add_note("".join(traceback.format_exception(error)))
+        error.add_note(without_secrets("".join(traceback.format_exception(error))))
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:
         other = RuntimeError(in_words(error))
-        other.add_note("".join(traceback.format_exception(error)))
+        other.add_note(without_secrets("".join(traceback.format_exception(error))))
         return other
     return error
