@@ -57,7 +57,6 @@ def run(app: typer.Typer) -> NoReturn:
         signal.signal(number, on_signal)
     sys.unraisablehook = _on_unraisable
     apart.claim()
-    os.environ["MPLBACKEND"] = "agg"  # A notebook's kernel names one that works in the kernel alone.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

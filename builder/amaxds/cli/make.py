@@ -12,6 +12,8 @@ import typer
 from amaxds.cli.exits import Signalled
 from amaxds.cli.options import Address, Engine, Workers
 from amaxds.cli.output import print_lines, print_plan, print_summary
+from amaxds.compute.machine import python_command, python_environment
+from amaxds.errors import AmaxdsError
 
 
 def build(
@@ -104,6 +106,8 @@ def sweep(
     for number, build in enumerate(builds, start=1):
         print(f"{build.folder} ({number} of {len(builds)})", flush=True)
         code = _run_build([*build.arguments, *shared])
+        if not code and not (build.folder / "build.json").exists():
+            code = AmaxdsError.exit_code  # Whatever ended it, it made nothing.
         if code:
             failed[build.folder] = code
     print(f"{len(builds) - len(failed)} of {len(builds)} datasets are finished and valid")
@@ -117,7 +121,8 @@ def _run_build(arguments: list[str]) -> int:
 
     A signal is passed on to it, and raised again when it has ended.
     """
-    with subprocess.Popen([sys.executable, "-m", "amaxds", "build", *arguments]) as process:
+    command = python_command("-c", "from amaxds.__main__ import main; main()", "build", *arguments)
+    with subprocess.Popen(command, env=python_environment()) as process:
         try:
             return process.wait()
         except Signalled as stopped:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from amaxds.compute.machine import run_python
 from amaxds.errors import WeightsError
 from amaxds.spec.network import Network, tensor_shapes
 
@@ -85,12 +85,11 @@ def _read_hdf5(path: Path) -> dict[str, NDArray[Any]]:
     """The tensors of an HDF5 file, read in a process of its own, because the library may crash or hang on a damaged file."""
     from safetensors.numpy import load_file
 
-    seconds = 10 + path.stat().st_size / 10e6
+    hdf5_worker, seconds = str(Path(__file__).with_name("hdf5_worker.py")), 10 + path.stat().st_size / 10e6
     with tempfile.TemporaryDirectory(prefix="amaxds-") as folder:
         out = Path(folder) / "weights.safetensors"
-        command = [sys.executable, "-m", "amaxds.compute.hdf5_worker", str(path.resolve()), str(out)]
         try:
-            ended = subprocess.run(command, timeout=seconds, capture_output=True, text=True, errors="replace", check=False)
+            ended = run_python(hdf5_worker, str(path.resolve()), str(out), seconds=seconds)
         except subprocess.TimeoutExpired:
             raise ValueError(f"its reader found no end within {seconds:.0f} s") from None
         if ended.returncode < 0:
