@@ -90,7 +90,7 @@ def start(workers: int, with_loops: bool = False) -> str:
         ) from error
     except (AssertionError, AttributeError, OSError, RuntimeError, TypeError, ValueError) as error:
         raise UsageError(
-            f"Keras cannot be started on {name!r}: {in_words(error)}.",
+            f"Keras cannot be started on {name!r}{_settings_in_words()}: {in_words(error)}.",
             f"Correct {keras_home() / 'keras.json'} and the variables of {name}, or do without them.",
         ) from error
     if keras.backend.backend() != name:
@@ -154,6 +154,13 @@ def _chosen_backend() -> str:
         return "tensorflow"
 
 
+def _settings_in_words() -> str:
+    try:
+        return f" with {' '.join((keras_home() / 'keras.json').read_text('utf-8').split())[:100]}"
+    except (OSError, ValueError):
+        return ""
+
+
 def keras_home() -> Path:
     """The folder of Keras's settings and downloads, by Keras's own rules."""
     home = os.path.expanduser("~")
@@ -185,7 +192,7 @@ def _start_tensorflow(workers: int, pool: int) -> None:
 
 @contextlib.contextmanager
 def _held_back_stderr() -> Iterator[None]:
-    """Hold back what is printed on stderr, also by native code, and print it only with a traceback, where an exception is raised.
+    """Hold back what is printed on stderr, also by native code; with `--debug` print it if an exception is raised.
 
     TensorFlow prints messages as it starts that its log level does not suppress (tensorflow issue 100442).
     """
