@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -57,7 +56,7 @@ def diff(
 
 
 def metadata(
-    out: Annotated[Path, typer.Argument(help="Folder to write to")] = Path("metadata"),
+    out: Annotated[str, typer.Argument(help="Folder to write to")] = "metadata",
 ) -> None:
     """Write the published contract: JSON Schemas, the rules of validation, layer tables, examples."""
     from amaxds.checks.contract import write_contract

@@ -79,7 +79,7 @@ def build(
 
 
 def sweep(
-    file: Annotated[Path, typer.Argument(help="TOML file: networks, recipes, seeds, and options of `amaxds build`")],
+    file: Annotated[str, typer.Argument(help="TOML file: networks, recipes, seeds, and options of `amaxds build`")],
     out: Annotated[
         str | None, typer.Argument(help="Folder of the datasets, or its URL. Default: the file's name without .toml")
     ] = None,
@@ -96,7 +96,8 @@ def sweep(
     from amaxds.builds.sweep import describe_sweep, read_sweep
     from amaxds.storage.location import local_path, parse_location
 
-    builds = read_sweep(local_path(file), parse_location(out or file.stem))
+    path = local_path(file)
+    builds = read_sweep(path, parse_location(out or path.stem))
     if plan:
         print_lines(list(describe_sweep(builds, tflops, hours)))
         return
@@ -132,15 +133,16 @@ def _run_build(arguments: list[str]) -> int:
 
 
 def describe(
-    folder: Annotated[Path, typer.Argument(help="Folder with <layer>/filter-<n>.png")],
-    out: Annotated[Path, typer.Argument(help="Dataset folder to write, which must not be there yet")],
+    folder: Annotated[str, typer.Argument(help="Folder with <layer>/filter-<n>.png")],
+    out: Annotated[str, typer.Argument(help="Dataset folder to write, which must not be there yet")],
     network: Annotated[str, typer.Option(help="Whose layers they are: as for `amaxds build`")] = "vgg16",
 ) -> None:
     """Make a dataset folder of images that were made elsewhere: index, hash, and status judged from the pixels."""
     from amaxds import api
 
-    print_summary(api.describe(folder, out, network).summary)
-    print(f"{out}: look at {out / 'contact-sheet-described.png'}")
+    dataset = api.describe(folder, out, network)
+    print_summary(dataset.summary)
+    print(f"{dataset.name}: look at {Path(dataset.name) / 'contact-sheet-described.png'}")
 
 
 def networks(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,7 +9,7 @@ import typer
 
 def bundle(
     path: Annotated[str, typer.Argument(help="Dataset folder, or URL of one such as s3://bucket/name")],
-    out: Annotated[Path, typer.Argument(help="Folder to write, which must not be there yet")],
+    out: Annotated[str, typer.Argument(help="Folder to write, which must not be there yet")],
     recipe: Annotated[str | None, typer.Option(help="Recipe; by default the dataset's default config")] = None,
     repo: Annotated[str | None, typer.Option(help="owner/name on Kaggle, for dataset-metadata.json")] = None,
 ) -> None:

@@ -20,6 +20,8 @@ from amaxds.compute.machine import run_python
 from amaxds.errors import WeightsError
 from amaxds.spec.network import Network, tensor_shapes
 
+_SAFETENSORS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1"}
+"""NumPy's names of the types of values in safetensors files."""
 Tensors = Mapping[str, NDArray[np.float32]]
 
 
@@ -68,9 +70,7 @@ def read_tensors(path: Path) -> dict[str, NDArray[Any]]:
     WeightsError for anything else."""
     try:
         if path.suffix == ".safetensors":
-            from safetensors.numpy import load_file
-
-            return dict(load_file(path))
+            return _read_safetensors(path)
         if path.suffix == ".h5":
             return _read_hdf5(path)
     except Exception as error:  # Parsers of foreign bytes fail in many ways; each of them means the same here.
@@ -79,6 +79,25 @@ def read_tensors(path: Path) -> dict[str, NDArray[Any]]:
             "It may be truncated or of another format; fetch it again, or choose others (--weights).",
         ) from error
     raise WeightsError(f"{path} has an unknown ending.", "Weights are read from .safetensors, .weights.h5 and .h5 files.")
+
+
+def _read_safetensors(path: Path) -> dict[str, NDArray[Any]]:
+    """The tensors of a safetensors file; those of type bfloat16, which NumPy lacks, as float32."""
+    from safetensors import deserialize
+    from safetensors.numpy import load_file
+
+    with path.open("rb") as file:
+        plain = b'"BF16"' not in file.read(10_000_000)
+    if plain:
+        return dict(load_file(path))
+    found = {}
+    for name, each in deserialize(path.read_bytes()):  # type: ignore[no-untyped-call]  # not in its types
+        if each["dtype"] == "BF16":
+            flat = (np.frombuffer(each["data"], "<u2").astype("<u4") << 16).view("<f4")
+        else:
+            flat = np.frombuffer(each["data"], _SAFETENSORS[each["dtype"]])
+        found[name] = flat.reshape(each["shape"])
+    return found
 
 
 def _read_hdf5(path: Path) -> dict[str, NDArray[Any]]:

@@ -27,6 +27,7 @@ from amaxds.dataset.licence import licence_of
 from amaxds.dataset.parquet import read_records
 from amaxds.errors import UsageError
 from amaxds.storage.files import write_json, write_whole
+from amaxds.storage.location import LocalPath, require_loadable
 from amaxds.storage.staging import staged
 
 
@@ -44,6 +45,7 @@ def bundle(folder: Path, info: BuildInfo, out: Path, recipe: str | None = None, 
         require_repo(repo)
     if out.resolve().is_relative_to(folder.resolve()):
         raise UsageError(f"{out} is inside the dataset folder.", "Choose another OUT, beside it.")
+    require_loadable(LocalPath(out))
     with staged(out) as part:
         (part / IMAGES).mkdir()
         rows = []

@@ -18,7 +18,7 @@ from amaxds.dataset.build_info import BuildInfo
 from amaxds.dataset.build_reader import require_build_info
 from amaxds.dataset.bundle_files import is_bundle
 from amaxds.dataset.bundle_reader import bundle_info, read_image, read_table
-from amaxds.dataset.parquet import named, split_files
+from amaxds.dataset.parquet import named, opened, split_files
 from amaxds.dataset.record import Row, stored_types
 from amaxds.errors import UsageError, in_words
 from amaxds.spec.network import Layer
@@ -75,7 +75,7 @@ def _of_folder(path: Path, info: BuildInfo, recipe: Recipe, layer: Layer, images
     rows: list[Row] = []
     columns = [name for name in stored_types() if images or name != "image"]
     for split, file in split_files(path, recipe.name):
-        table = pq.read_table(file, columns=columns, filters=pc.field("layer") == layer.index)
+        table = pq.read_table(opened(file), columns=columns, filters=pc.field("layer") == layer.index)
         rows += [named(row, info.network) | {"split": split} for row in table.to_pylist()]
     return sorted(rows, key=lambda row: row["filter"])
 
