@@ -40,7 +40,7 @@ def test_metadata_csv_has_every_column_of_every_record(small: Path, bundled: Pat
     names = [layer.name for layer in DEMO.layers]
     for line in lines:
         row = stored[names.index(line["layer"]), int(line["filter"])]
-        assert line["file"] == f"filterActivations/{line['layer']}/filter-{line['filter']}.png"
+        assert line["file_name"] == f"filterActivations/{line['layer']}/filter-{line['filter']}.png"
         assert line["status"] == STATUSES[row["status"]]
         for column in ("activation_start", "activation", "uniformity_index"):
             assert float(line[column]) == row[column]
@@ -78,10 +78,15 @@ def test_a_bundle_is_made_whole_of_valid_data_only(
     assert {path: path.stat().st_mtime_ns for path in bundled.rglob("*")} == before
     assert_error(amaxds("bundle", small, tmp_path / "out", "--recipe", "clear"), 2, "has no recipe 'clear'", "original")
     assert_error(amaxds("bundle", small, small / "bundle"), 2, "is inside the dataset folder")
-    assert_error(amaxds("bundle", small, tmp_path / "out", "--repo", "not a name"), 2, "--repo 'not a name'")
+    assert_error(amaxds("bundle", small, tmp_path / "out", "--repo", "not a name"), 2, "'not a name' is no repository")
     assert_error(amaxds("bundle", small, "/proc/out"), 3, "cannot write /proc/out")
     (tmp_path / "broken").mkdir()
     ended = amaxds("bundle", tmp_path / "broken", tmp_path / "out")
     assert ended.returncode == 1
     assert "build.json: is missing" in ended.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["broken"]
+
+
+def test_load_dataset_opens_a_bundle_with_its_records(bundled: Path, tmp_path: Path) -> None:
+    ended = run_program("load_bundle.py", bundled, tmp_path)
+    assert ended.stdout == "24 24\n", ended.stderr

@@ -64,7 +64,7 @@ def test_a_new_dataset_is_private_and_has_the_images_in_folders(kaggle: KaggleSe
     found = kaggle.datasets[REPO]
     assert (found.private, found.licence, len(found.versions)) == (True, "CC-BY-4.0", 1)
     files = found.versions[0].files
-    table = {line["file"]: line for line in csv.DictReader(io.StringIO(files["metadata.csv"].decode()))}
+    table = {line["file_name"]: line for line in csv.DictReader(io.StringIO(files["metadata.csv"].decode()))}
     assert files.keys() == {"metadata.csv", "croissant.json", "build.json", *table}
     names = [layer.name for layer in DEMO.layers]
     published = {(names.index(line["layer"]), int(line["filter"])): line["pixels_sha256"] for line in table.values()}

@@ -1,9 +1,11 @@
 """The bundle: one recipe of a dataset folder as Kaggle expects a dataset, in the layout of the study's own publication.
 
 filterActivations/<layer>/filter-<n>.png   the PNGs of the dataset folder, byte for byte
-metadata.csv                               every column of the record but the image, with its file and split
+metadata.csv                               every column of the record but the image, with file_name and split
 croissant.json  build.json                 description for machines, provenance
 dataset-metadata.json                      title, licence, and a description of every file and column
+
+`load_dataset("imagefolder", data_dir=...)` opens it, too: `file_name` is the column by which that finds an image's record.
 """
 
 from __future__ import annotations
@@ -50,8 +52,8 @@ def bundle(folder: Path, info: BuildInfo, out: Path, recipe: str | None = None, 
         (part / IMAGES).mkdir()
         rows = []
         for row in read_records(folder, chosen, info.network):
-            row["file"] = image_file(row["layer"], row["filter"])
-            write_whole(part / row["file"], row.pop("image"))
+            row["file_name"] = image_file(row["layer"], row["filter"])
+            write_whole(part / row["file_name"], row.pop("image"))
             rows.append(row)
         rows.sort(key=lambda row: (info.network.layer(row["layer"]).index, row["filter"]))
         table, part_info = render_table(rows), info.of_recipe(chosen)
