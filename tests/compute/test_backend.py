@@ -10,7 +10,7 @@ import pytest
 
 from support.commands import amaxds, run_program
 
-OURS = "1e-07 None float32 float32 1 3 3 2"
+OURS = "float32 channels_last 1e-07 None float32 float32 1 3 3 2"
 ONE = ("--network", "demo", "--layers", "block1_conv1", "--filters", "0", "--steps", "1")
 SETTINGS = {
     "half precision": ({"floatx": "float16"}, {}),
