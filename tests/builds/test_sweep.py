@@ -65,6 +65,12 @@ def test_the_cost_of_a_sweep_is_that_of_its_builds(tmp_path: Path) -> None:
     assert lines["machines"].startswith(f"{-(-operations // (200e12 * 36)):.0f} ")
 
 
+def test_a_sweep_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "marked.toml"
+    file.write_text('networks = ["demo"]', "utf-8-sig")
+    assert [build.folder.name for build in read_sweep(file, LocalPath(tmp_path))] == ["demo-filter-activations"]
+
+
 ERRORS = {
     "networks": ("seeds = [1]", "networks"),
     "no network": ("networks = []", "networks"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -271,3 +272,20 @@ def test_the_report_as_json(copy: Path) -> None:
     assert ended.returncode == 1
     findings = json.loads(ended.stdout)["findings"]
     assert {"rule": "record", "place": f"{TRAIN} block1_conv1/3", "problem": "seed is 5, build.json says 0"} in findings
+
+
+def test_a_snapshot_of_the_hubs_cache_and_pointers_of_git_are_named_as_what_they_are(
+    small: Path, tmp_path: Path, assert_error: Callable[..., None]
+) -> None:
+    blobs, snapshot, clone = tmp_path / "blobs", tmp_path / "snapshots" / "0123", tmp_path / "clone"
+    blobs.mkdir()
+    shutil.copytree(small, snapshot)
+    for number, file in enumerate([path for path in snapshot.rglob("*") if path.is_file()]):
+        file.rename(blobs / str(number))
+        file.symlink_to(os.path.relpath(blobs / str(number), file.parent))
+    shutil.copytree(small, clone)
+    for file in clone.rglob("*.parquet"):
+        file.write_text(f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 9\n")
+    for command in (("validate",), ("diff", small)):
+        assert_error(amaxds(*command, snapshot), 2, "a snapshot in the cache of the Hugging Face Hub", "owner/name")
+        assert_error(amaxds(*command, clone), 2, "is a pointer of Git LFS", "git lfs pull")

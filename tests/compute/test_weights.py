@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import h5py
@@ -138,3 +139,21 @@ def test_a_file_that_says_it_has_any_number_of_zeros_is_refused(tmp_path: Path) 
     assert path.stat().st_size < 100_000
     with pytest.raises(WeightsError, match="more than 300000000 values"):
         load_weights(DEMO, str(path), 0)
+
+
+def test_bfloat16_of_safetensors_is_read_as_float32(tmp_path: Path) -> None:
+    """A file as PyTorch writes it: the upper half of each float32."""
+    values = np.array([[1.0, -2.5], [3.140625, 1e30]], np.float32)
+    halves = (values.view("<u4") >> 16).astype("<u2")
+    plain = np.arange(3, dtype="<f4")
+    header = {
+        "w": {"dtype": "BF16", "shape": [2, 2], "data_offsets": [0, 8]},
+        "b": {"dtype": "F32", "shape": [3], "data_offsets": [8, 20]},
+    }
+    text = json.dumps(header).encode()
+    file = tmp_path / "w.safetensors"
+    file.write_bytes(len(text).to_bytes(8, "little") + text + halves.tobytes() + plain.tobytes())
+    found = read_tensors(file)
+    assert (found["w"].view("<u4") == values.view("<u4") >> 16 << 16).all()
+    assert found["w"].dtype == np.float32
+    assert (found["b"] == plain).all()

@@ -40,7 +40,7 @@ def test_metadata_csv_has_every_column_of_every_record(small: Path, bundled: Pat
     names = [layer.name for layer in DEMO.layers]
     for line in lines:
         row = stored[names.index(line["layer"]), int(line["filter"])]
-        assert line["file"] == f"filterActivations/{line['layer']}/filter-{line['filter']}.png"
+        assert line["file_name"] == f"filterActivations/{line['layer']}/filter-{line['filter']}.png"
         assert line["status"] == STATUSES[row["status"]]
         for column in ("activation_start", "activation", "uniformity_index"):
             assert float(line[column]) == row[column]
@@ -87,3 +87,8 @@ def test_a_bundle_is_made_whole_of_valid_data_only(
     assert ended.returncode == 1
     assert "build.json: is missing" in ended.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["broken"]
+
+
+def test_load_dataset_opens_a_bundle_with_its_records(bundled: Path, tmp_path: Path) -> None:
+    ended = run_program("load_bundle.py", bundled, tmp_path)
+    assert ended.stdout == "24 24\n", ended.stderr

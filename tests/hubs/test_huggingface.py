@@ -214,7 +214,7 @@ def test_names_and_tokens_are_checked_before_anything_is_sent(
     hub: HuggingFaceServer, publish: Publish, assert_error: Check
 ) -> None:
     assert_error(publish(HF_TOKEN=""), 2, "HF_TOKEN", "https://huggingface.co/settings/tokens")
-    for name in ("nobody", "owner/" + "n" * 97, "owner/../x", "owner/a--b", "owner/x.git"):
+    for name in ("/nobody", "owner/" + "n" * 97, "owner/../x", "owner/a--b", "owner/x.git"):
         assert_error(publish("--repo", name), 2, name[:20])
     assert_error(publish("--to", "nowhere"), 2, "unknown hub 'nowhere'", "huggingface")
     assert hub.requests == []
@@ -242,3 +242,36 @@ def test_the_bars_of_the_client_are_hidden_where_nobody_sees_them_and_only_for_t
             assert are_progress_bars_disabled()
         assert are_progress_bars_disabled() == was
     enable_progress_bars()
+
+
+UNFIT = {"not ASCII": ("hf_0123456789ü", "not ASCII"), "of two words": ("hf_0123456789 behind", "several lines or words")}
+
+
+@pytest.mark.parametrize("case", UNFIT)
+def test_a_token_that_cannot_be_sent_is_refused_and_not_shown(
+    case: str, hub: HuggingFaceServer, publish: Publish, tmp_path: Path, assert_error: Check
+) -> None:
+    token, words = UNFIT[case]
+    for ended in (publish(HF_TOKEN=token), amaxds("validate", REPO, cwd=tmp_path, HF_TOKEN=token)):
+        assert_error(ended, 2, "HF_TOKEN", words)
+        assert "hf_0123456789" not in ended.stderr
+    assert hub.requests == []
+
+
+SURROUNDINGS = {
+    "certificates that are not there": ({"SSL_CERT_FILE": "/nowhere/ca.pem"}, 3, ("could not be reached",)),
+    "a proxy of an unknown kind": ({"ALL_PROXY": "ftp://user:word@127.0.0.1:9"}, 3, ("could not be reached", "***@127.0.0.1")),
+    "a socks proxy": ({"ALL_PROXY": "socks5://127.0.0.1:9"}, 3, ("could not be reached",)),
+    "offline": ({"HF_HUB_OFFLINE": "1"}, 3, ("set to stay offline", "Unset HF_HUB_OFFLINE")),
+}
+
+
+@pytest.mark.parametrize("case", SURROUNDINGS)
+def test_settings_with_which_the_hub_cannot_be_reached_are_named(
+    case: str, hub: HuggingFaceServer, dataset: Path, publish: Publish, tmp_path: Path, assert_error: Check
+) -> None:
+    settings, code, words = SURROUNDINGS[case]
+    settings = {"NO_PROXY": "", "no_proxy": ""} | settings
+    for ended in (publish(**settings), amaxds("validate", REPO, cwd=tmp_path, **settings)):
+        assert_error(ended, code, *words)
+    assert hub.requests == []

@@ -64,7 +64,7 @@ def test_a_new_dataset_is_private_and_has_the_images_in_folders(kaggle: KaggleSe
     found = kaggle.datasets[REPO]
     assert (found.private, found.licence, len(found.versions)) == (True, "CC-BY-4.0", 1)
     files = found.versions[0].files
-    table = {line["file"]: line for line in csv.DictReader(io.StringIO(files["metadata.csv"].decode()))}
+    table = {line["file_name"]: line for line in csv.DictReader(io.StringIO(files["metadata.csv"].decode()))}
     assert files.keys() == {"metadata.csv", "croissant.json", "build.json", *table}
     names = [layer.name for layer in DEMO.layers]
     published = {(names.index(line["layer"]), int(line["filter"])): line["pixels_sha256"] for line in table.values()}
@@ -159,6 +159,57 @@ def test_names_logins_and_titles_that_do_not_fit(kaggle: KaggleServer, publish: 
     assert_error(publish(KAGGLE_KEY="wrong"), 3, "answered 401")
     assert publish().returncode == 0
     assert_error(publish("--repo", "owner/another-name"), 3, "already in use", "--repo")
+
+
+SECRET = "KGAT_0123456789abcdef"
+UNFIT = {
+    "of two lines": (f"{SECRET}\nbehind", "several lines"),
+    "with a space": (f"{SECRET} behind", "several lines"),
+    "not ASCII": (f"{SECRET}ü", "not ASCII"),
+    "of spaces": (" \n", "is empty"),
+}
+
+
+@pytest.mark.parametrize("case", UNFIT)
+@pytest.mark.parametrize("place", ["variable", "file", "file that the variable names", "kaggle.json", "key"])
+def test_a_token_that_cannot_be_sent_is_refused_and_not_shown(
+    case: str, place: str, kaggle: KaggleServer, dataset: Path, tmp_path: Path, assert_error: Check
+) -> None:
+    token, words = UNFIT[case]
+    folder, variables = tmp_path / ".kaggle", {"KAGGLE_USERNAME": "", "KAGGLE_KEY": ""}
+    folder.mkdir()
+    match place:
+        case "variable":
+            variables, named = variables | {"KAGGLE_API_TOKEN": token}, "KAGGLE_API_TOKEN"
+        case "file":
+            (folder / "access_token").write_text(token)
+            named = "access_token"
+        case "file that the variable names":
+            (tmp_path / "mine").write_text(token)
+            variables, named = variables | {"KAGGLE_API_TOKEN": str(tmp_path / "mine")}, "mine"
+        case "kaggle.json":
+            (folder / "kaggle.json").write_text(json.dumps({"username": "owner", "key": token}))
+            named = "kaggle.json"
+        case _:
+            variables, named = {"KAGGLE_KEY": token}, "KAGGLE_KEY"
+    for debug in ({}, {"AMAXDS_DEBUG": "1"}):
+        ended = _publish(dataset, tmp_path, **variables, **debug)
+        assert ended.returncode == 2
+        assert SECRET not in ended.stdout + ended.stderr
+    assert_error(_publish(dataset, tmp_path, **variables), 2, f"{named} ", words)
+    assert kaggle.requests == []
+
+
+def test_a_login_with_a_line_break_behind_it_or_a_byte_order_mark_is_taken(
+    kaggle: KaggleServer, dataset: Path, tmp_path: Path
+) -> None:
+    assert _publish(dataset, tmp_path, KAGGLE_KEY=f"{KaggleServer.key}\n").returncode == 0
+    (tmp_path / ".kaggle").mkdir()
+    login = json.dumps({"username": KaggleServer.username, "key": KaggleServer.key})
+    (tmp_path / ".kaggle" / "kaggle.json").write_text(login, "utf-8-sig")
+    ended = _publish(dataset, tmp_path, KAGGLE_USERNAME="", KAGGLE_KEY="")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "27 unchanged" in ended.stdout
 
 
 def test_without_network_nothing_changes(dataset: Path, tmp_path: Path, assert_error: Check) -> None:

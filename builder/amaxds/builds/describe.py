@@ -24,6 +24,7 @@ from amaxds.errors import UsageError, in_words
 from amaxds.image import decode_png, is_stretched_noise, pixels_sha256, uniformity_index
 from amaxds.spec.network import Network
 from amaxds.spec.recipes import DESCRIBED, Described
+from amaxds.storage.location import LocalPath, require_loadable
 from amaxds.storage.staging import require_absent, staged
 
 _NAME = re.compile(r"filter-(\d{1,6})\.png")
@@ -45,6 +46,7 @@ def describe(folder: Path, out: Path, network: Network) -> None:
     begun = Begun()
     if folder.resolve().is_relative_to(out.resolve()):
         raise UsageError(f"{out} has the images themselves.", "Choose another OUT.")
+    require_loadable(LocalPath(out))
     require_absent(out)
     images = _find(folder, network)
     with ThreadPoolExecutor(cores()) as pool:

@@ -21,7 +21,7 @@ from amaxds.compute.networks import find_network
 from amaxds.errors import UsageError, in_words
 from amaxds.spec.plan import Plan, make_plan
 from amaxds.spec.recipes import DEFAULT_RECIPE
-from amaxds.storage.location import Location
+from amaxds.storage.location import Location, require_loadable
 from amaxds.storage.values import abbreviate
 
 
@@ -70,7 +70,7 @@ def read_sweep(file: Path, out: Location) -> list[Build]:
     UsageError for a file that cannot be read, an unknown key, and options that no build could be started with.
     """
     try:
-        said = _File.model_validate(tomllib.loads(file.read_text("utf-8")))
+        said = _File.model_validate(tomllib.loads(file.read_text("utf-8-sig")))
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {in_words(error)}.", "Give a TOML file.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -82,6 +82,7 @@ def read_sweep(file: Path, out: Location) -> list[Build]:
         raise UsageError(problem, f"A sweep has networks, recipes, seeds, and {', '.join(_Options.model_fields)}.") from error
     found = list(_builds(said, file.parent, out))
     for build in found:
+        require_loadable(build.folder)
         if sum(build.folder == each.folder for each in found) > 1:
             raise UsageError(f"{file} comes to {build.folder} twice.", "Name each network and each seed once.")
     return found

@@ -8,14 +8,13 @@ from pathlib import Path
 
 from amaxds.builds.shards import WORK
 from amaxds.errors import DamagedShard, NothingThere, UsageError
-from amaxds.storage.location import Location
+from amaxds.storage.location import Location, require_loadable
 
 
 def require_usable(out: Location) -> None:
-    """UsageError where a build cannot write to `out`: it is a file, holds something else than a build, or has a name that
-    cannot be printed, and so cannot stand on the dataset's card."""
-    if not out.name.isprintable():
-        raise UsageError(f"the name of {str(out)!r} has characters that cannot be printed.", "Choose another OUT.")
+    """UsageError where a build cannot write to `out`: it is a file, holds something else than a build, or is where nobody could
+    load the dataset."""
+    require_loadable(out)
     kind = out.kind()
     if kind is None:
         return

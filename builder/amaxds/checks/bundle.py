@@ -28,16 +28,16 @@ def check_bundle(archive: Archive, info: BuildInfo, report: ValidationReport) ->
     records = read_table(archive, info, report.add)
     while rows := list(itertools.islice(records, 64)):
         for row in rows:
-            named.add(row["file"])
-            if row["file"] != (due := image_file(row["layer"], row["filter"])):
-                report.add("image", row["place"], f"file is {row['file']!r}, expected {due!r}")
+            named.add(row["file_name"])
+            if row["file_name"] != (due := image_file(row["layer"], row["filter"])):
+                report.add("image", row["place"], f"file_name is {row['file_name']!r}, expected {due!r}")
             if (key := (indices.get(row["layer"], len(indices)), row["filter"])) <= before:
                 report.add("order", row["place"], "comes after a later layer or filter")
             before = key
             try:
-                row["image"] = read_image(archive, row["file"], info, recipe)
+                row["image"] = read_image(archive, row["file_name"], info, recipe)
             except KeyError:
-                report.add("files", row["file"], f"is missing, and {TABLE} names it")
+                report.add("files", row["file_name"], f"is missing, and {TABLE} names it")
             except (OSError, ValueError) as error:
                 report.add("image", row["place"], in_words(error))
         yield from check_rows([row for row in rows if row["image"]], info, recipe, report)

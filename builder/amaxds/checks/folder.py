@@ -24,7 +24,7 @@ from amaxds.dataset.build_info import BUILD_FILE, BuildInfo
 from amaxds.dataset.card import card_data, render_card
 from amaxds.dataset.contact_sheet import Tile, contact_sheet
 from amaxds.dataset.croissant import CROISSANT_FILE, render_croissant
-from amaxds.dataset.parquet import dataset_info, image_name, named, row_batches, split_files
+from amaxds.dataset.parquet import dataset_info, image_name, named, opened, row_batches, split_files
 from amaxds.dataset.record import Row
 from amaxds.dataset.summary import summarise
 from amaxds.errors import in_words
@@ -115,7 +115,7 @@ def _check_file(
     report: ValidationReport,
 ) -> Iterator[Row]:
     try:
-        source = pq.ParquetFile(file)
+        source = pq.ParquetFile(opened(file))
         problem = _features_problem(source.schema_arrow, info.network)
         if problem:
             report.add("features", place, problem)

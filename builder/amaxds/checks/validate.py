@@ -23,7 +23,7 @@ from amaxds.dataset.record import Row
 from amaxds.dataset.summary import summarise
 from amaxds.errors import UsageError, in_words
 from amaxds.spec.splits import split_of
-from amaxds.storage.archive import Archive, open_archive
+from amaxds.storage.archive import Archive, open_archive, require_contents
 
 
 def validate(path: Path, name: str | None = None) -> ValidationReport:
@@ -31,6 +31,7 @@ def validate(path: Path, name: str | None = None) -> ValidationReport:
 
     name: what the report calls it, if not by its path. UsageError if the path is neither folder nor file.
     """
+    require_contents(path, name or str(path))
     report = ValidationReport(name or str(path))
     if os.path.isfile(path) or is_bundle(path):
         try:

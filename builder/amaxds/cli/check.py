@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -74,7 +73,7 @@ def diff(
 
 
 def metadata(
-    out: Annotated[Path, typer.Argument(help="Folder to write to")] = Path("metadata"),
+    out: Annotated[str, typer.Argument(help="Folder to write to")] = "metadata",
 ) -> None:
     """Write the published contract: schemas, rules, layer tables.
 

@@ -14,7 +14,7 @@ import typer
 from typer.exceptions import TyperException
 
 from amaxds.compute import apart
-from amaxds.errors import AmaxdsError, InvalidDataset
+from amaxds.errors import AmaxdsError, InvalidDataset, without_secrets
 
 
 class Signalled(BaseException):
@@ -57,7 +57,6 @@ def run(app: typer.Typer) -> NoReturn:
         signal.signal(number, on_signal)
     sys.unraisablehook = _on_unraisable
     apart.claim()
-    os.environ["MPLBACKEND"] = "agg"  # A notebook's kernel names one that works in the kernel alone.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -116,7 +115,7 @@ def _invoke(app: typer.Typer) -> Any:
 
 
 def _print_unexpected(error: Exception) -> int:
-    problem = f"unexpected {type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    problem = f"unexpected {type(error).__name__}: {' '.join(without_secrets(str(error)).split())[:300]}"
     return _print_error(error, f"{problem}\nPlease report it with what `amaxds --debug COMMAND ...` shows.", 3)
 
 
@@ -129,6 +128,6 @@ def _print_error(error: BaseException, message: str, code: int) -> int:
     if os.environ.get("AMAXDS_DEBUG"):
         import traceback
 
-        traceback.print_exception(error)
+        print(without_secrets("".join(traceback.format_exception(error))), end="", file=sys.stderr)
     print(f"amaxds: {message}", file=sys.stderr)
     return code

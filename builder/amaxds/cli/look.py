@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,7 +13,7 @@ from amaxds.cli.output import print_results
 
 def report(
     path: AnyPath = None,
-    out: Annotated[Path, typer.Argument(help="Folder to write; an earlier report there is replaced")] = Path("report"),
+    out: Annotated[str, typer.Argument(help="Folder to write; an earlier report there is replaced")] = "report",
     neighbours: Annotated[
         bool | None, typer.Option(help="Show the images most alike. Default: where the network's weights can be had")
     ] = None,
@@ -33,14 +32,12 @@ def report(
     written = api.report(path, out, neighbours=neighbours, weights=weights, workers=workers)
     if written.no_neighbours:
         print(f"amaxds: images most alike are not shown: {written.no_neighbours}", file=sys.stderr)
-    print(f"{out}: look at {written.page}")
+    print(f"{written.folder}: look at {written.page}")
 
 
 def classify(
     path: AnyPath = None,
-    out: Annotated[Path, typer.Argument(help="Folder to write; an earlier classification there is replaced")] = Path(
-        "classification"
-    ),
+    out: Annotated[str, typer.Argument(help="Folder to write; an earlier classification there is replaced")] = "classification",
     model: Annotated[
         list[str] | None, typer.Option(help="cnn or linear; default: both, linear where the network's weights can be had")
     ] = None,
@@ -65,4 +62,4 @@ def classify(
         print((found.folder / "classification.json").read_text(encoding="utf-8"), end="")
         return
     print_results(found.results)
-    print(f"{out}: look at {found.folder / 'confusion.png'}")
+    print(f"{found.folder}: look at {found.folder / 'confusion.png'}")

@@ -13,6 +13,8 @@ import typer
 from amaxds.cli.exits import Signalled
 from amaxds.cli.options import RARER, Address, Engine, Workers
 from amaxds.cli.output import print_lines, print_plan, print_summary
+from amaxds.compute.machine import python_command, python_environment
+from amaxds.errors import AmaxdsError
 
 
 def build(
@@ -99,7 +101,7 @@ def build(
 
 
 def sweep(
-    file: Annotated[Path, typer.Argument(help="TOML file: networks, recipes, seeds, and options of `amaxds build`")],
+    file: Annotated[str, typer.Argument(help="TOML file: networks, recipes, seeds, and options of `amaxds build`")],
     out: Annotated[
         str | None, typer.Argument(help="Folder of the datasets, or its URL. Default: the file's name without .toml")
     ] = None,
@@ -121,7 +123,8 @@ def sweep(
     from amaxds.builds.sweep import describe_sweep, read_sweep
     from amaxds.storage.location import local_path, parse_location
 
-    builds = read_sweep(local_path(file), parse_location(out or file.stem))
+    path = local_path(file)
+    builds = read_sweep(path, parse_location(out or path.stem))
     if plan:
         print_lines(list(describe_sweep(builds, tflops, hours)))
         return
@@ -131,6 +134,8 @@ def sweep(
     for number, build in enumerate(builds, start=1):
         print(f"{build.folder} ({number} of {len(builds)})", flush=True)
         code = _run_build([*build.arguments, *shared])
+        if not code and not (build.folder / "build.json").exists():
+            code = AmaxdsError.exit_code  # Whatever ended it, it made nothing.
         if code:
             failed[build.folder] = code
     print(f"{len(builds) - len(failed)} of {len(builds)} datasets are finished and valid")
@@ -144,7 +149,8 @@ def _run_build(arguments: list[str]) -> int:
 
     A signal is passed on to it, and raised again when it has ended.
     """
-    with subprocess.Popen([sys.executable, "-m", "amaxds", "build", *arguments]) as process:
+    command = python_command("-c", "from amaxds.__main__ import main; main()", "build", *arguments)
+    with subprocess.Popen(command, env=python_environment()) as process:
         try:
             return process.wait()
         except Signalled as stopped:
@@ -154,8 +160,8 @@ def _run_build(arguments: list[str]) -> int:
 
 
 def describe(
-    folder: Annotated[Path, typer.Argument(help="Folder with LAYER/filter-N.png")],
-    out: Annotated[Path, typer.Argument(help="Dataset folder to write, which must not be there yet")],
+    folder: Annotated[str, typer.Argument(help="Folder with LAYER/filter-N.png")],
+    out: Annotated[str, typer.Argument(help="Dataset folder to write, which must not be there yet")],
     network: Annotated[str, typer.Option(help="Whose layers they are: as for `amaxds build`")] = "vgg16",
 ) -> None:
     """Make a dataset folder of images that were made elsewhere.
@@ -166,8 +172,9 @@ def describe(
     """
     from amaxds import api
 
-    print_summary(api.describe(folder, out, network).summary)
-    print(f"{out}: look at {out / 'contact-sheet-described.png'}")
+    dataset = api.describe(folder, out, network)
+    print_summary(dataset.summary)
+    print(f"{dataset.name}: look at {Path(dataset.name) / 'contact-sheet-described.png'}")
 
 
 def networks(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ import typer
 from amaxds.errors import InvalidDataset
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from amaxds.analysis.score import Result
     from amaxds.checks.rules import ValidationReport
     from amaxds.dataset.summary import LayerSummary
@@ -53,7 +56,6 @@ def print_lines(report: dict[str, Any] | list[str]) -> None:
 
 def print_summary(summaries: Sequence[LayerSummary]) -> None:
     """Print a table with a row per layer: images, dead ones, mean index, and images ranked first by their own filter."""
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)  # It fits 40 columns.
@@ -71,12 +73,11 @@ def print_summary(summaries: Sequence[LayerSummary]) -> None:
     firsts = [each.ranked_first for each in summaries if each.ranked_first is not None]
     mean = sum(each.mean_index * each.images for each in summaries) / images
     table.add_row("all", str(images), str(dead), f"{mean:.3f}", _known(sum(firsts) if firsts else None), style="bold")
-    Console().print(table)
+    _print_table(table)
 
 
 def print_results(results: Sequence[Result]) -> None:
     """Print a table of scores: accuracy with its 95% interval, the accuracy of always answering the same layer, and F1."""
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None)
@@ -93,7 +94,14 @@ def print_results(results: Sequence[Result]) -> None:
                 f"{each.macro_f1:.3f}",
             )
             table.add_row(result.recipe, result.model, result.trained_on, f"{each.images} {judged_on}", *numbers)
-    Console().print(table)
+    _print_table(table)
+
+
+def _print_table(table: Table) -> None:
+    """Print a table; into a pipe or a file as wide as it is, so that nothing in it is cut."""
+    from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else 10_000).print(table)
 
 
 def _known(value: int | None) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,7 +13,7 @@ from amaxds.errors import UsageError
 
 def bundle(
     path: FolderPath = None,
-    out: Annotated[Path, typer.Argument(help="Folder to write, which must not be there yet")] = Path("bundle"),
+    out: Annotated[str, typer.Argument(help="Folder to write, which must not be there yet")] = "bundle",
     recipe: Annotated[str | None, typer.Option(help="Recipe; by default the dataset's default config")] = None,
     repo: Annotated[str | None, typer.Option(help="owner/name on Kaggle, for dataset-metadata.json")] = None,
 ) -> None:

@@ -22,27 +22,37 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Hashable, Iterator
-from pathlib import Path
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
-from amaxds.compute.machine import has_nvidia_gpu
-from amaxds.errors import AmaxdsError, in_words
+from amaxds.compute.machine import has_nvidia_gpu, open_standard_streams, python_command, python_environment
+from amaxds.errors import AmaxdsError, in_words, without_secrets
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 _SECONDS_TO_END = 30.0
 """How long an interrupted function may take to clean up before its process is killed."""
-_CODE = "import sys; sys.path.append(sys.argv[1]); from amaxds.compute.apart import main; main()"
+_CODE = "from amaxds.compute.apart import main; main()"
+
+_NUMBERS = {"HF_HUB_DOWNLOAD_TIMEOUT", "HF_HUB_ETAG_TIMEOUT", "HF_DATASETS_IN_MEMORY_MAX_SIZE"}
+"""Variables that the libraries of Hugging Face read as they load, which fails where one is no number."""
 
 _claimed = False
 _tell_caller: Callable[[Any], None] | None = None
 
 
 def claim() -> None:
-    """Say that this process is the tool's own: `run` then calls functions in it."""
+    """Say that this process is the tool's own: `run` then calls functions in it. What would keep libraries from loading is
+    taken out of its environment."""
     global _claimed
     _claimed = True
+    os.environ["MPLBACKEND"] = "agg"  # A notebook's kernel names one that works in the kernel alone.
+    for name in _NUMBERS & os.environ.keys():
+        try:
+            float(os.environ[name])
+        except ValueError:
+            given = os.environ.pop(name)
+            print(f"amaxds: {name} is {given!r}, which is no number, and is not heeded.", file=sys.stderr)
 
 
 def caller() -> Callable[[Any], None] | None:
@@ -76,11 +86,8 @@ class Process:
     """A process that runs functions for this one, started when it is made."""
 
     def __init__(self) -> None:
-        # A notebook's kernel names a matplotlib backend that only works in the kernel.
-        environment = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
-        # Without the current folder in its path, and in a session of its own, which Ctrl-C does not reach.
-        command = [sys.executable, "-P", "-c", _CODE, str(Path(__file__).parents[2])]
-        pipe = subprocess.PIPE
+        command, environment, pipe = python_command("-c", _CODE), python_environment(), subprocess.PIPE
+        # In a session of its own, which Ctrl-C does not reach.
         self._popen = subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment, start_new_session=True)
         self._busy = False
 
@@ -191,6 +198,7 @@ if hasattr(os, "register_at_fork"):
 def main() -> None:
     """What the other process does."""
     global _tell_caller
+    open_standard_streams()
     incoming, outgoing = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)  # Whatever a library prints must not get in between.
@@ -232,11 +240,11 @@ def _end(number: int, frame: Any) -> NoReturn:
 def _portable(error: Exception) -> Exception:
     """The exception as it can be sent; one that is no AmaxdsError with the traceback as a note."""
     if not isinstance(error, AmaxdsError):
-        error.add_note("".join(traceback.format_exception(error)))
+        error.add_note(without_secrets("".join(traceback.format_exception(error))))
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:
         other = RuntimeError(in_words(error))
-        other.add_note("".join(traceback.format_exception(error)))
+        other.add_note(without_secrets("".join(traceback.format_exception(error))))
         return other
     return error

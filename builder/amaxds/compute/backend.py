@@ -10,6 +10,7 @@ makes the bits of images independent of the number of cores. These settings must
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import re
@@ -21,7 +22,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from amaxds.compute import environment
-from amaxds.errors import UsageError
+from amaxds.compute.machine import run_python
+from amaxds.errors import UsageError, in_words
 
 Tensor = Any
 
@@ -32,6 +34,15 @@ _XLA_FLAGS = (
     "--xla_cpu_prefer_vector_width=512",
     "--xla_gpu_deterministic_ops=true",
 )
+# What a user may set of JAX: where it runs, where it keeps programs, what it logs. The rest would change or stop programs.
+_JAX_VARIABLES = re.compile(
+    r"JAX_(PLATFORM|COMPILATION_CACHE|PERSISTENT_CACHE|ENABLE_COMPILATION_CACHE|ENABLE_X64|CUDA|LOG|TRACE)"
+)
+_TRIAL = {
+    "jax": "import jax; jax.jit(lambda x: x + 1)(1.0)",
+    "tensorflow": "import tensorflow as tf; tf.function(lambda x: x + 1, jit_compile=True)(tf.constant(1.0))",
+}
+"""Programs that end with an error where a flag of XLA's is wrong: it ends the process that it runs in."""
 # TensorFlow has an exception class for it. JAX has one for everything, and says it in the text.
 _NO_MEMORY = re.compile("ResourceExhausted|RESOURCE_EXHAUSTED|out of memory", re.IGNORECASE)
 
@@ -45,29 +56,75 @@ def start(workers: int, with_loops: bool = False) -> str:
     threads for single operations. With one thread in the pool, programs with loops that run side by side would wait for each
     other; programs without loops are faster with one, because each then stays on the thread that called it.
 
-    UsageError where TensorFlow already runs in this process with other settings, or Keras is set to another backend.
+    Settings of Keras and JAX that would change images, in variables or in keras.json, are not heeded.
+
+    UsageError where TensorFlow already runs in this process with other settings, Keras is set to another backend or to one that
+    is not installed, or the settings of one of the libraries cannot be read.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     name = os.environ["KERAS_BACKEND"] = _chosen_backend()
-    flags = os.environ.get("XLA_FLAGS", "").split()
-    os.environ["XLA_FLAGS"] = " ".join([*flags, *(flag for flag in _XLA_FLAGS if flag not in flags)])
-    if name == "jax":
-        os.environ["JAX_DEFAULT_MATMUL_PRECISION"] = "highest"
-        _keep_programs()
-    elif name == "tensorflow":
-        _start_tensorflow(workers, pool=workers if with_loops else 1)
-    else:
+    if name not in _TRIAL:
         raise UsageError(f"Keras is set to run on {name!r}.", "Set KERAS_BACKEND=tensorflow or KERAS_BACKEND=jax.")
-    with _held_back_stderr():
-        import keras
+    _set_flags(name)
+    for variable in ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"):
+        os.environ.pop(variable, None)
+    os.environ["KERAS_NNX_ENABLED"] = "false"
+    try:
+        if name == "jax":
+            for variable in [each for each in os.environ if each.startswith("JAX_") and not _JAX_VARIABLES.match(each)]:
+                del os.environ[variable]
+            os.environ["JAX_DEFAULT_MATMUL_PRECISION"] = "highest"
+            _keep_programs()
+        else:
+            _start_tensorflow(workers, pool=workers if with_loops else 1)
+        with _held_back_stderr():
+            import keras
 
-        environment.device()
+            environment.device()
+    except ImportError as error:
+        raise UsageError(
+            f"Keras cannot run on {name!r}: {in_words(error)}.",
+            "Install it (pip install 'amaxds[jax]'), or set KERAS_BACKEND=tensorflow."
+            if name == "jax"
+            else "Install amaxds again.",
+        ) from error
+    except (AssertionError, AttributeError, OSError, RuntimeError, TypeError, ValueError) as error:
+        raise UsageError(
+            f"Keras cannot be started on {name!r}{_settings_in_words()}: {in_words(error)}.",
+            f"Correct {keras_home() / 'keras.json'} and the variables of {name}, or do without them.",
+        ) from error
     if keras.backend.backend() != name:
         raise UsageError(
             f"Keras already runs on {keras.backend.backend()!r} in this process, not on {name!r}.",
             "Start the build in a fresh process.",
         )
+    keras.config.set_floatx("float32")
+    keras.config.set_epsilon(1e-7)
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_dtype_policy("float32")
     return name
+
+
+def _set_flags(name: str) -> None:
+    """Add our flags to those that the user has set of XLA. UsageError where XLA does not take these."""
+    given = os.environ.get("XLA_FLAGS", "").split()
+    own = [flag for flag in given if flag not in _XLA_FLAGS]
+    os.environ["XLA_FLAGS"] = " ".join([*own, *_XLA_FLAGS])
+    others = os.environ.get("TF_XLA_FLAGS") if name == "tensorflow" else None
+    if own or others:
+        _require_running(name, os.environ["XLA_FLAGS"], others)
+
+
+@functools.cache
+def _require_running(name: str, flags: str, others: str | None) -> None:
+    """UsageError where XLA does not run with these flags. It is tried in another process, as XLA would end this one."""
+    ended = run_python("-c", _TRIAL[name])
+    if ended.returncode:
+        said = [line for line in ended.stderr.splitlines() if "FLAGS" in line] or [f"it ends with {ended.returncode}"]
+        raise UsageError(
+            f"XLA does not run with its flags: {said[0].rpartition('] ')[2]}.",
+            "Correct XLA_FLAGS and TF_XLA_FLAGS, or unset them.",
+        )
 
 
 def _keep_programs() -> None:
@@ -88,13 +145,20 @@ def _keep_programs() -> None:
 
 def _chosen_backend() -> str:
     """The backend that Keras will load: from KERAS_BACKEND, or its settings file, or TensorFlow."""
-    if "KERAS_BACKEND" in os.environ:
+    if os.environ.get("KERAS_BACKEND"):
         return os.environ["KERAS_BACKEND"]
     try:
         settings = json.loads((keras_home() / "keras.json").read_text("utf-8"))
         return str(settings.get("backend", "tensorflow"))
     except (OSError, ValueError, AttributeError):
         return "tensorflow"
+
+
+def _settings_in_words() -> str:
+    try:
+        return f" with {' '.join((keras_home() / 'keras.json').read_text('utf-8').split())[:100]}"
+    except (OSError, ValueError):
+        return ""
 
 
 def keras_home() -> Path:
@@ -128,7 +192,7 @@ def _start_tensorflow(workers: int, pool: int) -> None:
 
 @contextlib.contextmanager
 def _held_back_stderr() -> Iterator[None]:
-    """Hold back what is printed on stderr, also by native code, and print it only if an exception is raised.
+    """Hold back what is printed on stderr, also by native code; with `--debug` print it if an exception is raised.
 
     TensorFlow prints messages as it starts that its log level does not suppress (tensorflow issue 100442).
     """
@@ -139,8 +203,9 @@ def _held_back_stderr() -> Iterator[None]:
         try:
             yield
         except Exception:
-            held.seek(0)
-            os.write(kept, held.read())
+            if os.environ.get("AMAXDS_DEBUG"):
+                held.seek(0)
+                os.write(kept, held.read())
             raise
         finally:
             os.dup2(kept, 2)

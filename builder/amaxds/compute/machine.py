@@ -1,13 +1,59 @@
-"""The machine: the cores of this process, and the memory that it may still take."""
+"""The machine: the cores of this process, the memory that it may still take, and how it starts other processes."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+PACKAGES = Path(__file__).parents[2]
+"""The folder that this package is in."""
+
+
+def python_command(*arguments: str) -> list[str]:
+    """The command that runs Python with these arguments, so that it takes no module from the current folder. `-c` and a
+    program's text come first; the text may import this package."""
+    if arguments[0] == "-c":
+        arguments = "-c", f"import sys; sys.path.append({str(PACKAGES)!r}); {arguments[1]}", *arguments[2:]
+    return [sys.executable, "-P", *arguments]
+
+
+def python_environment() -> dict[str, str]:
+    """The environment variables for `python_command`: an empty part of PYTHONPATH would mean the current folder, and a
+    notebook's kernel names a matplotlib backend that only works in the kernel."""
+    variables = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
+    if "PYTHONPATH" in variables:
+        variables["PYTHONPATH"] = os.pathsep.join(filter(None, variables["PYTHONPATH"].split(os.pathsep)))
+    return variables
+
+
+def run_python(*arguments: str, seconds: float | None = None) -> subprocess.CompletedProcess[str]:
+    """Run `python_command` to its end; subprocess.TimeoutExpired where it takes longer than that."""
+    return subprocess.run(
+        python_command(*arguments),
+        env=python_environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=seconds,
+        check=False,
+    )
+
+
+def open_standard_streams() -> None:
+    """Give this process a standard input, output and error where they were closed: the next file would get their number."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # The lowest number that is free.
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))
 
 
 def available_bytes() -> int | None:

@@ -19,7 +19,7 @@ from amaxds.compute.weights import Weights, fitted, random_tensors, read_tensors
 from amaxds.errors import UsageError, WeightsError, nearest
 from amaxds.spec.applications import APPLICATIONS
 from amaxds.spec.network import KERAS_WEIGHTS_CHOICES, NETWORKS, PREPROCESSING, Network, get_network
-from amaxds.storage.files import given_path
+from amaxds.storage.location import local_path
 
 DEFAULT_CANVAS = 224
 """For a model file that does not say for which size its model is."""
@@ -55,7 +55,7 @@ def find_network(choice: str, canvas: int | None = None, preprocessing: str | No
             raise UsageError(f"{choice} has a preprocessing of its own.", "Leave out the preprocessing (--preprocessing).")
         known = APPLICATIONS[choice]
         return describe_application(choice, known.builder, canvas or known.canvas)
-    path = Path(given_path(choice))
+    path = local_path(choice, "network")
     if not path.is_file():
         if path.suffix in (".keras", ".h5") or os.sep in choice:
             raise UsageError(f"there is no model file {choice!r}.", "Check its path, and from which folder it is given.")
@@ -101,7 +101,7 @@ def _load_keras_weights(network: Network, choice: str, seed: int, file: Path | N
     elif choice == "pretrained":
         tensors = {name: np.asarray(each, np.float32) for name, each in variables_of(model).items()}
     else:
-        source, tensors = Path(choice).name, read_tensors_for(model, Path(given_path(choice)), network)
+        source, tensors = Path(choice).name, read_tensors_for(model, local_path(choice, "file of weights"), network)
     for name, tensor in tensors.items():
         if not np.isfinite(tensor).all():
             raise WeightsError(
@@ -120,12 +120,12 @@ def load_weights(network: Network, choice: str, seed: int, file: Path | None = N
     this machine and cannot be downloaded.
     """
     if network.has_keras_model:
-        return _load_keras_weights(network, choice, seed, None if file is None else Path(given_path(file)))
+        return _load_keras_weights(network, choice, seed, None if file is None else local_path(file, "network"))
     if choice == "random":
         return Weights("random", random_tensors(network, seed))
     if choice == "pretrained":
         return Weights("pretrained", fitted(network, read_pretrained(network), "the pretrained weights"))
-    path = Path(given_path(choice))
+    path = local_path(choice, "file of weights")
     if not os.path.isfile(path):
         raise WeightsError(f"no weights file {choice!r}.", f"Weights (--weights) are {network.weights_choices}.")
     name = os.fsencode(path.name).decode("utf-8", "replace")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,9 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from amaxds.compute.machine import run_python
 from amaxds.errors import WeightsError
 from amaxds.spec.network import Network, tensor_shapes
 
+_SAFETENSORS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1"}
+"""NumPy's names of the types of values in safetensors files."""
 Tensors = Mapping[str, NDArray[np.float32]]
 
 
@@ -71,9 +73,7 @@ def read_tensors(path: Path) -> dict[str, NDArray[Any]]:
     WeightsError for anything else."""
     try:
         if path.suffix == ".safetensors":
-            from safetensors.numpy import load_file
-
-            return dict(load_file(path))
+            return _read_safetensors(path)
         if path.suffix == ".h5":
             return _read_hdf5(path)
     except Exception as error:  # Parsers of foreign bytes fail in many ways; each of them means the same here.
@@ -84,16 +84,34 @@ def read_tensors(path: Path) -> dict[str, NDArray[Any]]:
     raise WeightsError(f"{path} has an unknown ending.", "Weights are read from .safetensors, .weights.h5 and .h5 files.")
 
 
+def _read_safetensors(path: Path) -> dict[str, NDArray[Any]]:
+    """The tensors of a safetensors file; those of type bfloat16, which NumPy lacks, as float32."""
+    from safetensors import deserialize
+    from safetensors.numpy import load_file
+
+    with path.open("rb") as file:
+        plain = b'"BF16"' not in file.read(10_000_000)
+    if plain:
+        return dict(load_file(path))
+    found = {}
+    for name, each in deserialize(path.read_bytes()):  # type: ignore[no-untyped-call]  # not in its types
+        if each["dtype"] == "BF16":
+            flat = (np.frombuffer(each["data"], "<u2").astype("<u4") << 16).view("<f4")
+        else:
+            flat = np.frombuffer(each["data"], _SAFETENSORS[each["dtype"]])
+        found[name] = flat.reshape(each["shape"])
+    return found
+
+
 def _read_hdf5(path: Path) -> dict[str, NDArray[Any]]:
     """The tensors of an HDF5 file, read in a process of its own, because the library may crash or hang on a damaged file."""
     from safetensors.numpy import load_file
 
-    seconds = 10 + path.stat().st_size / 10e6
+    hdf5_worker, seconds = str(Path(__file__).with_name("hdf5_worker.py")), 10 + path.stat().st_size / 10e6
     with tempfile.TemporaryDirectory(prefix="amaxds-") as folder:
         out = Path(folder) / "weights.safetensors"
-        command = [sys.executable, "-m", "amaxds.compute.hdf5_worker", str(path.resolve()), str(out)]
         try:
-            ended = subprocess.run(command, timeout=seconds, capture_output=True, text=True, errors="replace", check=False)
+            ended = run_python(hdf5_worker, str(path.resolve()), str(out), seconds=seconds)
         except subprocess.TimeoutExpired:
             raise ValueError(f"its reader found no end within {seconds:.0f} s") from None
         if ended.returncode < 0:

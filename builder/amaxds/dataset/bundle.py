@@ -1,9 +1,11 @@
 """The bundle: one recipe of a dataset folder as Kaggle expects a dataset, in the layout of the study's own publication.
 
 filterActivations/<layer>/filter-<n>.png   the PNGs of the dataset folder, byte for byte
-metadata.csv                               every column of the record but the image, with its file and split
+metadata.csv                               every column of the record but the image, with file_name and split
 croissant.json  build.json                 description for machines, provenance
 dataset-metadata.json                      title, licence, and a description of every file and column
+
+`load_dataset("imagefolder", data_dir=...)` opens it, too: `file_name` is the column by which that finds an image's record.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from amaxds.dataset.licence import licence_of
 from amaxds.dataset.parquet import read_records
 from amaxds.errors import UsageError
 from amaxds.storage.files import write_json, write_whole
+from amaxds.storage.location import LocalPath, require_loadable
 from amaxds.storage.staging import require_apart, staged
 
 
@@ -43,12 +46,13 @@ def bundle(folder: Path, info: BuildInfo, out: Path, recipe: str | None = None, 
     if repo is not None:
         require_repo(repo)
     require_apart(out, folder)
+    require_loadable(LocalPath(out))
     with staged(out) as part:
         (part / IMAGES).mkdir()
         rows = []
         for row in read_records(folder, chosen, info.network):
-            row["file"] = image_file(row["layer"], row["filter"])
-            write_whole(part / row["file"], row.pop("image"))
+            row["file_name"] = image_file(row["layer"], row["filter"])
+            write_whole(part / row["file_name"], row.pop("image"))
             rows.append(row)
         rows.sort(key=lambda row: (info.network.layer(row["layer"]).index, row["filter"]))
         table, part_info = render_table(rows), info.of_recipe(chosen)

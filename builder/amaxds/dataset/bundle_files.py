@@ -37,7 +37,7 @@ def image_file(layer: str, filter: int) -> str:
 
 
 def render_table(rows: Iterable[Mapping[str, Any]]) -> bytes:
-    """metadata.csv of records with their labels as names, `file` and `split`."""
+    """metadata.csv of records with their labels as names, `file_name` and `split`."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(column_types())
@@ -55,14 +55,14 @@ def render_bundle_croissant(info: BuildInfo, rows: Sequence[Mapping[str, Any]], 
         record_field(recipe, column, _meanings()[column], kind, {"fileObject": {"@id": TABLE}, "extract": {"column": column}})
         for column, kind in column_types().items()
     ]
-    sentence = f"One record for each image made with the recipe {recipe}; `file` names the image."
-    records = record_set(recipe, sentence, {"@id": f"{recipe}/file"}, fields)
+    sentence = f"One record for each image made with the recipe {recipe}; `file_name` names the image."
+    records = record_set(recipe, sentence, {"@id": f"{recipe}/file_name"}, fields)
     path, content = ({"fileSet": {"@id": "images"}, "extract": {"fileProperty": each}} for each in ("fullpath", "content"))
     picture_fields = [
-        record_field("pictures", "file", _FILE_MEANING, "sc:Text", path, references=f"{recipe}/file"),
+        record_field("pictures", "file_name", _FILE_MEANING, "sc:Text", path, references=f"{recipe}/file_name"),
         record_field("pictures", "image", descriptions()["image"], "sc:ImageObject", content),
     ]
-    pictures = record_set("pictures", "The images themselves, by path.", {"@id": "pictures/file"}, picture_fields)
+    pictures = record_set("pictures", "The images themselves, by path.", {"@id": "pictures/file_name"}, picture_fields)
     dead = sum(row["status"] == "dead" for row in rows)
     files = [file_object(TABLE, "text/csv", io.BytesIO(table)), image_files]
     return document(info, len(rows), dead, files, [records, pictures])
@@ -114,4 +114,4 @@ Made with amaxds.
 
 
 def _meanings() -> dict[str, str]:
-    return {"file": _FILE_MEANING, "split": _SPLIT_MEANING} | descriptions()
+    return {"file_name": _FILE_MEANING, "split": _SPLIT_MEANING} | descriptions()

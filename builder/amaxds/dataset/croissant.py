@@ -182,7 +182,7 @@ def record_field(of: str, name: str, description: str, kind: str, source: Entry,
 def column_types() -> dict[str, str]:
     """The columns of metadata.csv with their Croissant types: those of the record without the image, after file and split."""
     kinds = {name: _TYPES.get(kind, "sc:Text") for name, kind in stored_types().items() if name != "image"}
-    return {"file": "sc:Text", "split": "sc:Text"} | kinds
+    return {"file_name": "sc:Text", "split": "sc:Text"} | kinds
 
 
 def _classes(name: str, labels: Sequence[str]) -> Entry:

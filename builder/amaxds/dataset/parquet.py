@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from amaxds.dataset import record
@@ -23,6 +25,11 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 500_000_000
 """Of images in one file; a split with more has several files, as the Hub's viewer wants them."""
+
+
+def opened(path: Path) -> pa.NativeFile:
+    """A file for pyarrow to read, which takes no path with a part that is not UTF-8."""
+    return pa.OSFile(os.fsencode(path))
 
 
 def image_name(filter: int) -> str:
@@ -58,7 +65,7 @@ def split_writer(folder: Path, network: Network) -> Iterator[Callable[[Row], Non
                 writers[split].finalize()
             files = parts.setdefault(split, [])
             files.append(folder / f"{split}-{len(files):05d}.part")
-            writers[split], sizes[split] = ParquetWriter(features=features, path=str(files[-1])), 0
+            writers[split], sizes[split] = ParquetWriter(features=features, stream=pa.OSFile(os.fsencode(files[-1]), "wb")), 0
         writers[split].write(stored_row(row))
         sizes[split] += len(row["image"])
 
@@ -89,7 +96,7 @@ def dataset_info(network: Network, recipe: str, folder: Path) -> datasets.Datase
         files = [file for name, file in split_files(folder, recipe) if name == split]
         if files:
             size += sum(file.stat().st_size for file in files)
-            found = [pq.read_metadata(file) for file in files]
+            found = [pq.read_metadata(opened(file)) for file in files]
             rows = sum(each.num_rows for each in found)
             plain = sum(each.row_group(i).total_byte_size for each in found for i in range(each.num_row_groups))
             splits.add(datasets.SplitInfo(split, num_bytes=plain, num_examples=rows))
@@ -105,7 +112,7 @@ def dataset_info(network: Network, recipe: str, folder: Path) -> datasets.Datase
 def read_records(folder: Path, recipe: str, network: Network) -> Iterator[Row]:
     """Every record of one recipe, as `named` gives it, with its split. For folders that were found valid."""
     for split, file in split_files(folder, recipe):
-        for rows in row_batches(pq.ParquetFile(file)):
+        for rows in row_batches(pq.ParquetFile(opened(file))):
             yield from (named(row, network) | {"split": split} for row in rows)
 
 

@@ -18,12 +18,12 @@ from amaxds.dataset.build_info import BuildInfo
 from amaxds.dataset.build_reader import require_build_info
 from amaxds.dataset.bundle_files import is_bundle
 from amaxds.dataset.bundle_reader import bundle_info, read_image, read_table
-from amaxds.dataset.parquet import named, split_files
+from amaxds.dataset.parquet import named, opened, split_files
 from amaxds.dataset.record import Row, stored_types
 from amaxds.errors import UsageError, in_words
 from amaxds.spec.network import Layer
 from amaxds.spec.recipes import Recipe
-from amaxds.storage.archive import Archive, open_archive
+from amaxds.storage.archive import Archive, open_archive, require_contents
 
 
 class Reader(Protocol):
@@ -47,6 +47,7 @@ def open_dataset(path: Path, name: str | None = None) -> Iterator[DatasetReader]
 
     UsageError if its parts cannot be read, now or later. Nothing is validated beyond that.
     """
+    require_contents(path, name or str(path))
     with contextlib.ExitStack() as stack:
         with _reading(name or str(path)):
             if os.path.isfile(path) or is_bundle(path):
@@ -75,7 +76,7 @@ def _of_folder(path: Path, info: BuildInfo, recipe: Recipe, layer: Layer, images
     rows: list[Row] = []
     columns = [name for name in stored_types() if images or name != "image"]
     for split, file in split_files(path, recipe.name):
-        table = pq.read_table(file, columns=columns, filters=pc.field("layer") == layer.index)
+        table = pq.read_table(opened(file), columns=columns, filters=pc.field("layer") == layer.index)
         rows += [named(row, info.network) | {"split": split} for row in table.to_pylist()]
     return sorted(rows, key=lambda row: row["filter"])
 
@@ -95,7 +96,7 @@ def _bundle(archive: Archive) -> tuple[BuildInfo, Reader]:
         of_layer = [row for row in records if (row["recipe"], row["layer"]) == (recipe.name, layer.name)]
         if not images:
             return sorted(of_layer, key=lambda row: row["filter"])
-        complete = (row | {"image": read_image(archive, row["file"], info, recipe)} for row in of_layer)
+        complete = (row | {"image": read_image(archive, row["file_name"], info, recipe)} for row in of_layer)
         return sorted(complete, key=lambda row: row["filter"])
 
     return info, rows

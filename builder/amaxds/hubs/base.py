@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from amaxds.dataset.build_info import BuildInfo
+from amaxds.errors import UsageError, keep_secret
 from amaxds.storage.files import disk_errors
 
 
@@ -96,6 +97,17 @@ class Changes:
 
 def _shortened(lines: list[str], most: int = 20) -> list[str]:
     return lines if len(lines) <= most else [*lines[: most - 1], f"... and {len(lines) - most + 1} more"]
+
+
+def checked_token(given: object, origin: str) -> str:
+    """A token or key without the spaces and line breaks around it, which from now on no message shows. UsageError for what
+    cannot be sent as one; origin: where it is from, for the message."""
+    token = str(given).strip()
+    keep_secret(token)
+    if not re.fullmatch("[!-~]+", token):
+        fault = "has several lines or words" if token.isascii() else "has characters that are not ASCII"
+        raise UsageError(f"the token in {origin} {fault if token else 'is empty'}.", "Put the token there, and nothing else.")
+    return token
 
 
 def compare(source: Path, ours: Mapping[str, str], there: Mapping[str, str] | None) -> Changes:

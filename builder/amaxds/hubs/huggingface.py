@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from amaxds.builds.progress import has_bars
 from amaxds.dataset.build_info import BuildInfo
-from amaxds.errors import HubError, UsageError, in_words
-from amaxds.hubs.base import Changes
+from amaxds.errors import AmaxdsError, HubError, UsageError, in_words, without_secrets
+from amaxds.hubs.base import Changes, checked_token
 
 _MOST_FILES, _MOST_BYTES = 1000, 20e9
 _AGAIN = "Nothing is lost: run the same command again, and only what is missing is sent."
@@ -38,13 +39,21 @@ class HuggingFace:
             raise UsageError(f"{repo!r} is no name for {self.title}: {in_words(error)}", "Choose another.") from error
 
     def require_token(self) -> None:
-        from huggingface_hub import get_token
-
-        if not get_token():
+        if not self._token("the token's user"):
             raise UsageError(
                 "no token for Hugging Face: neither the variable HF_TOKEN nor the file that `hf auth login` writes is there.",
                 "Make one with write access at https://huggingface.co/settings/tokens, and set HF_TOKEN.",
             )
+
+    def _token(self, repo: str) -> str | None:
+        """The token that the client will send, if there is one; UsageError where it cannot be sent."""
+        from huggingface_hub import get_token
+
+        with _hub_errors(repo):
+            token = get_token()
+        # As the client looks for it.
+        named = next((name for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN") if os.environ.get(name)), None)
+        return token and checked_token(token, named or "the file that `hf auth login` writes")
 
     def user(self) -> str:
         from huggingface_hub import HfApi
@@ -103,6 +112,7 @@ class HuggingFace:
         from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
         self.check(repo)
+        self._token(repo)
         with _hub_errors(repo):
             try:
                 info = HfApi().dataset_info(repo, revision=version, files_metadata=True)
@@ -164,33 +174,46 @@ def _without_bars() -> Iterator[None]:
 @contextlib.contextmanager
 def _hub_errors(repo: str) -> Iterator[None]:
     """Turn what the client raises into a HubError that says what happened and what to do."""
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
     from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
-    # The base of its HTTP library's errors, whichever library that is.
-    of_the_library: type[Exception] = HfHubHTTPError.__bases__[0]
     hide = not has_bars() and not are_progress_bars_disabled()
     if hide:
         disable_progress_bars()
     try:
         yield
-    except (HfHubHTTPError, of_the_library, LocalEntryNotFoundError, RuntimeError, ConnectionError, TimeoutError) as error:
+    except (AmaxdsError, MemoryError):
+        raise
+    except json.JSONDecodeError as error:
+        raise HubError(f"Hugging Face answered for {repo} with something that is no JSON.", _AGAIN) from error
+    except (
+        Exception
+    ) as error:  # Its HTTP library, settings of proxies and certificates, and the disk raise errors of many kinds.
         answered = error.__cause__ if type(error) is RuntimeError else error  # The client wraps failures of large files so.
         if isinstance(answered, HfHubHTTPError):
             raise _refusal(answered, repo) from error
-        if isinstance(answered, RuntimeError):
-            raise
-        raise HubError(f"Hugging Face could not be reached for {repo}: {type(answered).__name__}.", _AGAIN) from error
-    except json.JSONDecodeError as error:
-        raise HubError(f"Hugging Face answered for {repo} with something that is no JSON.", _AGAIN) from error
+        if _has_cause(error, OfflineModeIsEnabled):
+            raise HubError(
+                f"Hugging Face's client is set to stay offline, so {repo} cannot be reached.", "Unset HF_HUB_OFFLINE."
+            ) from error
+        said = in_words(answered or error)
+        raise HubError(f"Hugging Face could not be reached for {repo}: {said}.", _AGAIN) from error
     finally:
         if hide:
             enable_progress_bars()
 
 
+def _has_cause(error: BaseException, kind: type[BaseException]) -> bool:
+    """Whether the error, or one that it came from, is of this kind."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, kind):
+        cause = cause.__cause__ or cause.__context__
+    return cause is not None
+
+
 def _refusal(error: Any, repo: str) -> HubError:
     """The HubError for an answer of the hub with an HTTP status of 400 or more."""
-    status, said = error.response.status_code, " ".join(str(error.server_message or "").split())[:200]
+    status, said = error.response.status_code, " ".join(without_secrets(str(error.server_message or "")).split())[:200]
     remedies = {
         401: "The token is not valid: make one at https://huggingface.co/settings/tokens, and set HF_TOKEN.",
         403: "The token may not write there: check owner/name, and the token's permissions.",

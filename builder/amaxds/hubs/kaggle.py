@@ -21,8 +21,8 @@ from amaxds.builds.progress import has_bars
 from amaxds.dataset.build_info import BuildInfo
 from amaxds.dataset.bundle import bundle
 from amaxds.dataset.bundle_files import KAGGLE_FILE
-from amaxds.errors import HubError, UsageError, in_words
-from amaxds.hubs.base import Changes, hashes
+from amaxds.errors import HubError, UsageError, in_words, keep_secret
+from amaxds.hubs.base import Changes, checked_token, hashes
 
 _AGAIN = "Nothing is lost: run the same command again."
 _SETTINGS = "https://www.kaggle.com/settings"
@@ -41,14 +41,9 @@ class Kaggle:
             raise UsageError(f"{repo!r}: Kaggle's names have 6 to 50 characters, {slug!r} has {len(slug)}.", "Choose another.")
 
     def require_token(self) -> None:
-        home, said = Path(os.path.expanduser("~")), os.environ.get
-        settings = Path(said("XDG_CONFIG_HOME") or home / ".config") / "kaggle"
-        files = [home / ".kaggle" / name for name in ("access_token", "access_token.txt", "credentials.json")]
-        files += [folder / "kaggle.json" for folder in (Path(said("KAGGLE_CONFIG_DIR") or home / ".kaggle"), settings)]
-        variables = said("KAGGLE_API_TOKEN") or (said("KAGGLE_USERNAME") and said("KAGGLE_KEY"))
-        if not variables and not any(map(os.path.isfile, files)):
+        if _token() is None:
             raise UsageError(
-                f"no token for Kaggle: no KAGGLE_API_TOKEN, no KAGGLE_USERNAME with KAGGLE_KEY, and no {files[3]}.",
+                f"no token for Kaggle: no KAGGLE_API_TOKEN, no KAGGLE_USERNAME with KAGGLE_KEY, and no {_key_files()[0]}.",
                 f"Make one at {_SETTINGS}, and set the variables or put the file there.",
             )
 
@@ -144,19 +139,79 @@ class Kaggle:
         return f"https://www.kaggle.com/datasets/{repo}"
 
 
+def _key_files() -> list[Path]:
+    """Where the client looks for kaggle.json."""
+    home, said = Path(os.path.expanduser("~")), os.environ.get
+    settings = Path(said("XDG_CONFIG_HOME") or home / ".config") / "kaggle"
+    return [folder / "kaggle.json" for folder in (Path(said("KAGGLE_CONFIG_DIR") or home / ".kaggle"), settings)]
+
+
+def _token() -> str | None:
+    """The token or key that the client will send, if there is one, and the file's name for a login in the browser. UsageError
+    where it cannot be sent, or its file cannot be read."""
+    home, said = Path(os.path.expanduser("~")) / ".kaggle", os.environ.get
+    given = said("KAGGLE_API_TOKEN")
+    if given and not os.path.exists(given):
+        return checked_token(given, "KAGGLE_API_TOKEN")
+    for file in (Path(given or home / "access_token"), home / "access_token", home / "access_token.txt"):
+        if os.path.isfile(file):
+            return checked_token(_text(file), str(file))
+    if said("KAGGLE_USERNAME") and said("KAGGLE_KEY"):
+        return checked_token(said("KAGGLE_KEY"), "KAGGLE_KEY")
+    for file in filter(os.path.isfile, _key_files()):
+        return checked_token(_login(file).get("key", ""), str(file))
+    if os.path.isfile(home / "credentials.json"):
+        keep_secret(*re.findall(r'"([^"]{20,})"', _text(home / "credentials.json")))
+        return "credentials.json"
+    return None
+
+
+def _login(file: Path) -> dict[str, Any]:
+    """What kaggle.json says; UsageError where it cannot be read."""
+    try:
+        found = json.loads(_text(file))
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise UsageError(f"{file} is no JSON with username and key.", f"Make one at {_SETTINGS}, and put the file there.")
+    return found
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text("utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{file} cannot be read: {type(error).__name__}.", "Give the file with the token.") from error
+
+
 def _client() -> Any:
-    """Kaggle's client, logged in. It raises HubError for a file that cannot be uploaded, and heeds KAGGLE_API_ENVIRONMENT."""
+    """Kaggle's client, logged in. It raises HubError for a file that cannot be uploaded, heeds KAGGLE_API_ENVIRONMENT, and
+    takes tokens with a line break behind them, and kaggle.json with a byte order mark."""
     import kagglesdk
     from kaggle.api.kaggle_api_extended import KaggleApi
 
     class Client(KaggleApi):  # type: ignore[misc]  # the library has no types
         def build_kaggle_client(self) -> Any:
             return kagglesdk.KaggleClient(
-                username=self.config_values.get(self.CONFIG_NAME_USER),
-                password=self.config_values.get(self.CONFIG_NAME_KEY),
-                api_token=self.config_values.get(self.CONFIG_NAME_TOKEN),
+                username=self._stripped(self.CONFIG_NAME_USER),
+                password=self._stripped(self.CONFIG_NAME_KEY),
+                api_token=self._stripped(self.CONFIG_NAME_TOKEN),
                 response_processor=self.get_response_processor(),
             )
+
+        def _stripped(self, name: str) -> str | None:
+            value = self.config_values.get(name)
+            return None if value is None else str(value).strip()
+
+        def _introspect_token(self, access_token: str) -> Any:
+            return super()._introspect_token(access_token.strip())
+
+        def read_config_file(self, config_data: Any = None, quiet: bool = False) -> Any:
+            return (config_data or {}) | (_login(Path(self.config)) if os.path.isfile(self.config) else {})
+
+        def read_config_environment(self, config_data: Any = None) -> Any:
+            said = super().read_config_environment({})
+            return (config_data or {}) | {name: value for name, value in said.items() if value}
 
         def _upload_file(self, file_name: str, *rest: Any, **options: Any) -> Any:
             try:
@@ -175,7 +230,7 @@ def _kaggle_errors(repo: str) -> Iterator[Any]:
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             yield _client()
-    except HubError:
+    except (HubError, UsageError):
         raise
     except SystemExit as error:
         raise HubError("Kaggle's client found no valid token.", f"Make one at {_SETTINGS}.") from error

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import os
 import stat
 import zipfile
@@ -16,8 +17,32 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
+from amaxds.errors import UsageError
+
 _MOST_IN_ONE_READ = 16_000_000
 """Bytes. A zip says itself how long its list of entries is, and the list is read in one piece."""
+
+
+_LFS = b"version https://git-lfs.github.com/spec/"
+_PLACES = ("build.json", "README.md", "metadata.csv", "*/*.parquet", "*/*/*.png")
+
+
+def require_contents(folder: Path, name: str) -> None:
+    """UsageError for a folder that has stand-ins in the place of its files: links to the blobs of the Hub's cache, or pointers
+    of Git's large file storage. name: what the message calls the folder."""
+    for path in itertools.chain.from_iterable(itertools.islice(folder.glob(place), 100) for place in _PLACES):
+        if path.is_symlink() and "blobs" in Path(os.readlink(path)).parts:
+            raise UsageError(
+                f"{name} is a snapshot in the cache of the Hugging Face Hub: its files are links.",
+                "Give the dataset's name on the Hub, owner/name, or a copy: cp -rL SNAPSHOT FOLDER.",
+            )
+        if not path.is_symlink() and path.is_file():
+            with path.open("rb") as file:
+                if file.read(len(_LFS)) == _LFS:
+                    raise UsageError(
+                        f"{name} was cloned without its large files: {path.relative_to(folder)} is a pointer of Git LFS.",
+                        "Fetch them there: git lfs pull.",
+                    )
 
 
 class Archive(Protocol):

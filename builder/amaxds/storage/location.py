@@ -152,13 +152,18 @@ class LocalPath:
 
 
 def parse_location(text: str) -> Location:
-    """The location that a path or a URL means; `file://` is this machine. UsageError for a URL that names no file or folder."""
+    """The location that a path or a URL means. A path may begin with `~` for a home folder; `file:///path` is this machine.
+
+    UsageError for a URL that names no file or folder.
+    """
     url = _URL.fullmatch(text)
     if url is None:
         return LocalPath(Path(given_path(text)))
     protocol, rest = url[1], url[2].rstrip("/")
     if protocol in ("file", "local"):
-        return LocalPath(Path(url[2]))
+        if not url[2].startswith("/"):
+            raise UsageError(f"{text} is no path of this machine.", "Give a path, or file:/// and a path from the root.")
+        return LocalPath(Path(given_path(url[2])))
     import fsspec  # type: ignore[import-untyped]  # the library has no types
 
     if protocol not in fsspec.available_protocols():
@@ -166,6 +171,24 @@ def parse_location(text: str) -> Location:
     if not text.isprintable() or rest.rpartition("/")[2] in ("", ".", "..") or not _WILD.isdisjoint(rest):
         raise UsageError(f"{text!r} names no folder and no file.", "Give a URL such as s3://bucket/name, without * ? [ ].")
     return Remote(f"{protocol}://{rest}")
+
+
+def require_loadable(out: Location) -> None:
+    """UsageError for a folder in which `load_dataset` would not find a dataset, or would find others beside it: it takes some
+    paths for URLs, for patterns of names, or for home folders. Also for a name that cannot stand on the dataset's card."""
+    path = str(out)
+    if isinstance(out, LocalPath):
+        with disk_errors(out.path):
+            path = str(out.path.resolve())
+    if not out.name.isprintable():
+        raise UsageError(f"the name of {str(out)!r} has characters that cannot be printed.", "Choose another OUT.")
+    found = next((part for part in ("::", *sorted(_WILD)) if part in path), None)
+    found = found or next((start for start in ("~", "file:", "local:") if out.name.startswith(start)), None)
+    if found:
+        raise UsageError(
+            f"a dataset at {path} could not be loaded: load_dataset takes {found!r} there for something else.",
+            "Choose another OUT.",
+        )
 
 
 def local_path(path: str | os.PathLike[str], name: str = "path") -> Path:

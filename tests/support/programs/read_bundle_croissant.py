@@ -7,9 +7,9 @@ import sys
 import mlcroissant
 
 dataset = mlcroissant.Dataset(jsonld=sys.argv[1])
-table = {row["original/file"].decode(): row["original/pixels_sha256"].decode() for row in dataset.records("original")}
+table = {row["original/file_name"].decode(): row["original/pixels_sha256"].decode() for row in dataset.records("original")}
 pictures = {
-    row["pictures/file"].decode(): hashlib.sha256(row["pictures/image"].tobytes()).hexdigest()
+    row["pictures/file_name"].decode(): hashlib.sha256(row["pictures/image"].tobytes()).hexdigest()
     for row in dataset.records("pictures")
 }
 print(json.dumps([list(dataset.metadata.ctx.issues.errors), len(table), table == pictures]))

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from amaxds.compute.machine import cores
+from amaxds.compute.machine import PACKAGES, cores
 from amaxds.errors import AmaxdsError, UsageError, in_words
 
 _GPU_THREADS = 2
@@ -82,7 +82,8 @@ class Cluster:
             options = {"address": "local", "num_cpus": self._threads or cores(), "object_store_memory": _STORE_BYTES}
             options |= {"include_dashboard": False}
         try:
-            with _kept_signals():
+            # Ray has its workers import from the folder in which it is started: what lies in the user's is not run.
+            with _kept_signals(), contextlib.chdir(PACKAGES):
                 self.ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **options)
         except (OSError, RuntimeError, ValueError) as error:
             raise AmaxdsError(

@@ -1,0 +1,70 @@
+"""What users have set for the libraries changes no image: it is set again, or refused in words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from support.commands import amaxds, run_program
+
+OURS = "float32 channels_last 1e-07 None float32 float32 1 3 3 2"
+ONE = ("--network", "demo", "--layers", "block1_conv1", "--filters", "0", "--steps", "1")
+SETTINGS = {
+    "half precision": ({"floatx": "float16"}, {}),
+    "double precision": ({"floatx": "float64"}, {}),
+    "channels first": ({"image_data_format": "channels_first"}, {}),
+    "epsilon": ({"epsilon": 0.5}, {}),
+    "flax": ({"nnx_enabled": True}, {}),
+    "a limit of epochs": ({}, {"KERAS_MAX_EPOCHS": "1", "KERAS_MAX_STEPS_PER_EPOCH": "one"}),
+    "an empty backend": ({}, {"KERAS_BACKEND": ""}),
+}
+
+
+def _home(folder: Path, text: str) -> str:
+    (folder / "keras.json").write_text(text)
+    return str(folder)
+
+
+@pytest.mark.parametrize("case", SETTINGS)
+def test_keras_computes_with_our_settings_whatever_the_user_has_set(case: str, tmp_path: Path) -> None:
+    said, variables = SETTINGS[case]
+    ended = run_program("keras_settings.py", KERAS_HOME=_home(tmp_path, json.dumps(said)), **variables)
+    assert ended.stdout == f"tensorflow {OURS}\n", ended.stderr
+
+
+def test_jax_computes_with_our_settings_whatever_the_user_has_set(tmp_path: Path) -> None:
+    home = _home(tmp_path, json.dumps({"floatx": "float16", "backend": "jax"}))
+    settings = {"JAX_DISABLE_JIT": "1", "JAX_NUMPY_DTYPE_PROMOTION": "strict", "JAX_DEFAULT_MATMUL_PRECISION": "bfloat16"}
+    ended = run_program("keras_settings.py", KERAS_HOME=home, KERAS_BACKEND="", **settings)
+    assert ended.stdout == f"jax {OURS}\n", ended.stderr
+
+
+REFUSED = {
+    "bfloat16": ('{"floatx": "bfloat16"}', {}, ("bfloat16", "keras.json")),
+    "a list": ("[1]", {}, ("keras.json",)),
+    "a platform that JAX does not know": ("{}", {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "abacus"}, ("'abacus'",)),
+    "a flag that XLA does not know": ("{}", {"XLA_FLAGS": "--xla_abacus"}, ("--xla_abacus", "XLA_FLAGS")),
+    "another backend": ("{}", {"KERAS_BACKEND": "abacus"}, ("'abacus'", "KERAS_BACKEND=tensorflow")),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_settings_with_which_nothing_runs_are_refused_in_words(
+    case: str, tmp_path: Path, assert_error: Callable[..., None]
+) -> None:
+    text, variables, words = REFUSED[case]
+    ended = amaxds("build", tmp_path / "out", *ONE, KERAS_HOME=_home(tmp_path, text), **variables)
+    assert_error(ended, 2, *words)
+
+
+def test_a_backend_that_is_not_installed_is_refused_in_words(tmp_path: Path, assert_error: Callable[..., None]) -> None:
+    (tmp_path / "jax").mkdir()
+    (tmp_path / "jax" / "__init__.py").write_text("raise ModuleNotFoundError(\"No module named 'jax'\")")
+    import os
+
+    search = os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", "")))
+    ended = amaxds("build", tmp_path / "out", *ONE, KERAS_BACKEND="jax", PYTHONPATH=search)
+    assert_error(ended, 2, "No module named 'jax'", "pip install 'amaxds[jax]'")

@@ -1,0 +1,94 @@
+"""One rule for the paths and URLs that users give."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from amaxds.errors import UsageError
+from amaxds.storage.location import LocalPath, local_path, parse_location, require_loadable
+from support.commands import amaxds
+from support.folders import files_of, read_rows
+
+ONE = ("--network", "demo", "--layers", "block1_conv1", "--filters", "0", "--steps", "1")
+NOT_UTF_8 = os.fsdecode(b"caf\xe9")
+
+
+def test_a_tilde_is_the_home_folder_and_a_file_url_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert local_path("~/out") == local_path(f"file://{tmp_path}/out") == tmp_path / "out"
+    assert local_path("a/~") == Path("a/~")
+    for text in ("file://here/out", "file://~/out", "local://out"):
+        with pytest.raises(UsageError, match=r"no path of this machine"):
+            parse_location(text)
+
+
+@pytest.mark.parametrize("name", ["a::b", "~", "~x", "x[1]", "x*", "x?", "file:x", "local:x", "two\nlines", NOT_UTF_8])
+def test_a_folder_whose_dataset_could_not_be_loaded_is_refused_before_anything_is_made(
+    name: str, tmp_path: Path, assert_error: Callable[..., None]
+) -> None:
+    (tmp_path / "sweep.toml").write_text('networks = ["demo"]')
+    for words in (("build", f"./{name}", *ONE), ("bundle", tmp_path, f"./{name}"), ("describe", ".", f"./{name}")):
+        if words[0] != "bundle":
+            assert_error(amaxds(*words, cwd=tmp_path), 2, "Choose another OUT")
+    if not name.startswith(("~", "file:", "local:", "two", NOT_UTF_8)):
+        assert_error(amaxds("sweep", "sweep.toml", name, cwd=tmp_path), 2, "Choose another OUT")
+    assert [each.name for each in tmp_path.iterdir()] == ["sweep.toml"]
+    with pytest.raises(UsageError):
+        require_loadable(LocalPath(tmp_path / name))
+
+
+def test_the_library_finds_nothing_or_others_where_folders_are_refused(small: Path, tmp_path: Path) -> None:
+    """The other way about: what is refused is what `datasets` cannot load, and nothing else."""
+    import datasets
+
+    for name in ("a::b", "~", "x[1]", "{x}", "x#y", "a%20b", "a b", "s3:x", "ü", "a!b"):
+        folder = shutil.copytree(small, tmp_path / name)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(tmp_path)
+            try:
+                found = datasets.load_dataset(name, cache_dir=str(tmp_path / "cache"))["train"].num_rows
+            except (OSError, RuntimeError):
+                found = 0
+            try:
+                require_loadable(LocalPath(folder))
+                assert found
+            except UsageError:
+                assert not found
+
+
+def test_a_parent_folder_that_is_not_utf_8_changes_nothing(small: Path, tmp_path: Path) -> None:
+    parent = tmp_path / NOT_UTF_8
+    shutil.copytree(small, parent / small.name)
+    assert amaxds("validate", parent / small.name).stdout.endswith(": 24 images, valid\n")
+    ended = amaxds("build", parent / "one", *ONE)
+    assert ended.returncode == 0, ended.stderr
+    assert amaxds("build", tmp_path / "one", *ONE).returncode == 0
+    assert files_of(parent / "one") == files_of(tmp_path / "one")
+    for words in (
+        ("bundle", parent / "one", parent / "bundle"),
+        ("report", parent / "one", parent / "report", "--no-neighbours"),
+    ):
+        ended = amaxds(*words)
+        assert (ended.returncode, ended.stderr) == (0, "")
+    assert amaxds("diff", parent / "one", parent / "bundle").returncode == 0
+    ended = amaxds("describe", parent / "bundle" / "filterActivations", parent / "described", "--network", "demo")
+    assert ended.returncode == 0, ended.stderr
+    assert files_of(parent / "described")
+
+
+def test_files_of_networks_and_weights_are_named_by_the_same_rule(tmp_path: Path, assert_error: Callable[..., None]) -> None:
+    from importlib import resources
+
+    home = {"HOME": str(tmp_path)}
+    shutil.copy(str(resources.files("amaxds") / "data" / "demo.safetensors"), tmp_path / "mine.safetensors")
+    for number, name in enumerate(("~/mine.safetensors", f"file://{tmp_path}/mine.safetensors")):
+        for plan in (("--plan",), ()):
+            ended = amaxds("build", f"~/{number}", *ONE, "--weights", name, *plan, **home)
+            assert ended.returncode == 0, ended.stderr
+        assert read_rows(tmp_path / "0", "clear") == read_rows(tmp_path / str(number), "clear")
+    assert_error(amaxds("build", "~/out", "--network", "s3://bucket/mine.keras", **home), 2, "is in a store")
