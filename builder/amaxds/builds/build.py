@@ -74,6 +74,8 @@ def _run(out: Location, plan: Plan, weights: Weights, asked: BuildRequest, execu
     _require_writer(identity.software)
 
     with BuildProgress(plan.images) as progress:
+        if plan.network.note:
+            progress.say(plan.network.note)
         for each in damaged:
             progress.say(f"{each.problem} It is made again.")
         progress.kept(plan.images - sum(len(unit.wanted) for unit in missing))

@@ -45,7 +45,11 @@ def publish(
     is not what was sent.
     """
     if not info.scope_entry.complete and not allow_partial:
-        raise UsageError(f"{origin} is a partial build.", "Build all filters, or publish it as it is with --allow-partial.")
+        note = info.network.note
+        raise UsageError(
+            f"{origin} is a partial build{': ' if note else ''}{note}.",
+            f"{'Publish' if note else 'Build all filters, or publish'} it as it is with --allow-partial.",
+        )
     require_repo(repo)
     for hub in hubs:
         licence_of(info.recipes).on(hub.licence_platform)
