@@ -22,7 +22,7 @@ def build(
     network: Annotated[
         str, typer.Option(help="vgg16, demo, another that `amaxds networks` lists, or a Keras model file")
     ] = "vgg16",
-    weights: Annotated[str, typer.Option(help="pretrained, random, or a .safetensors, .weights.h5 or .h5 file")] = "pretrained",
+    weights: Annotated[str, typer.Option(help="pretrained, random, or a .safetensors, .keras or .h5 file")] = "pretrained",
     canvas: Annotated[
         int | None, typer.Option(help="Side of the images that are optimised, for networks with no canvas of their own")
     ] = None,

@@ -11,7 +11,6 @@ import re
 import socket
 import sys
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from amaxds.compute import backend
 from amaxds.compute.keras_trace import Model, located_layers
 from amaxds.compute.machine import cores
 from amaxds.compute.pretrained import reachable
-from amaxds.compute.weights import random_kernel, read_tensors
+from amaxds.compute.weights import random_kernel, read_tensors, require_single
 from amaxds.errors import NotFoundOnline, WeightsError, in_words
 from amaxds.spec.network import KERAS_WEIGHTS_CHOICES, Network, Preprocessing
 
@@ -176,25 +175,30 @@ def random_tensors(model: Model, seed: int) -> dict[str, NDArray[np.float32]]:
 
 
 def read_tensors_for(model: Model, path: Path, network: Network) -> dict[str, NDArray[np.float32]]:
-    """The tensors for this model's variables from a file of weights or of a whole model; WeightsError where one is missing or
-    has another shape, and for a file that cannot be read."""
-    due = {name: tuple(each.shape) for name, each in variables_of(model).items()}
-    problem = f"{path} does not fit {network.name}"
+    """The tensors for this model's variables from a file of weights or of a whole model, found by the names of layers; others
+    in the file are not needed. WeightsError where one is missing, is there twice or has another shape, and for a file that
+    cannot be read."""
+    choose = f"--weights takes {KERAS_WEIGHTS_CHOICES}."
     if not path.is_file():
-        raise WeightsError(f"no weights file {str(path)!r}.", f"--weights takes {KERAS_WEIGHTS_CHOICES}.")
-    if path.suffix == ".safetensors":
-        found: Mapping[str, NDArray[Any]] = read_tensors(path)
-    else:
-        try:
-            if path.suffix == ".keras":
-                model = read_model(path)
-            else:
-                model.load_weights(path)
-        except (OSError, ValueError, KeyError, AttributeError, IndexError) as error:
-            raise WeightsError(f"{problem}: {in_words(error)}.", f"--weights takes {KERAS_WEIGHTS_CHOICES}.") from error
-        found = {name: np.asarray(each, np.float32) for name, each in variables_of(model).items()}
-    for name, shape in due.items():
-        if name not in found or found[name].shape != shape:
-            has = f"{name} is {found[name].shape}" if name in found else f"it has no {name}"
-            raise WeightsError(f"{problem}: {has}, expected {shape}.", f"--weights takes {KERAS_WEIGHTS_CHOICES}.")
-    return {name: np.ascontiguousarray(found[name], np.float32) for name in due}
+        raise WeightsError(f"no weights file {str(path)!r}.", choose)
+    stored, found = read_tensors(path), {}
+    layers: dict[str, list[str]] = {}
+    for name in (due := variables_of(model)):
+        layers.setdefault(name.rpartition("/")[0], []).append(name)
+    for layer, names in layers.items():
+        in_file = {each for each in stored if each.rpartition("/")[0] == layer}
+        # In HDF5 files variables have no names; they are numbered, those of convolutions called so.
+        numbered = [(f"{layer}/{place}", f"{layer}/{('kernel', 'bias')[min(place, 1)]}") for place in range(len(names))]
+        for name, others in zip(names, numbered, strict=True):
+            shape = tuple(due[name].shape)
+            place = next((each for each in (name, *others) if each in stored), None)
+            if place is None or stored[place].shape != shape or len(in_file) != len(names):
+                has = f"{name} is {stored[place].shape}" if place else f"it has no {name}"
+                if place and stored[place].shape == shape:
+                    has = f"layer {layer} has {len(in_file)} variables, not {len(names)}; {name}"
+                raise WeightsError(f"{path} does not fit {network.name}: {has}, expected {shape}.", choose)
+            if not np.issubdtype(stored[place].dtype, np.floating):
+                raise WeightsError(f"{path} does not fit {network.name}: {name} is {stored[place].dtype}.", choose)
+            require_single(name, stored, str(path))
+            found[name] = np.ascontiguousarray(stored[place], np.float32)
+    return {name: found[name] for name in due}

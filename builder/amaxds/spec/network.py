@@ -170,7 +170,7 @@ VGG16 = Network(
     channel_order="bgr",
     channel_mean=(103.939, 116.779, 123.68),
     channel_scale=1.0,
-    weights_choices="pretrained (Keras's ImageNet file), random, or a .h5, .weights.h5 or .safetensors file",
+    weights_choices="pretrained (Keras's ImageNet file), random, or a .keras, .weights.h5, .h5 or .safetensors file",
     pretrained_sha256="a47f1748545491639adb10e108cb2c0d700814877a3441b6a510a8d5c00d25c5",
 )
 
@@ -181,11 +181,11 @@ DEMO = Network(
     channel_order="rgb",
     channel_mean=(127.5, 127.5, 127.5),
     channel_scale=127.5,
-    weights_choices="pretrained (inside the package), random, or a .h5, .weights.h5 or .safetensors file",
+    weights_choices="pretrained (inside the package), random, or a .keras, .weights.h5, .h5 or .safetensors file",
     pretrained_sha256="aa058decbf12f27e22787a9fb8498548f18f26ec581cdde3a9a0acf94e8a3a39",
 )
 
-KERAS_WEIGHTS_CHOICES = "pretrained, random, or a .weights.h5, .h5 or .safetensors file of the network"
+KERAS_WEIGHTS_CHOICES = "pretrained, random, or a .keras, .weights.h5, .h5 or .safetensors file with the network's layers"
 """`Network.weights_choices` of a network with a Keras model."""
 
 NETWORKS = {network.name: network for network in (VGG16, DEMO)}
