@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from amaxds.compute.networks import load_weights
+from amaxds.compute.networks import find_network, load_weights
 from amaxds.compute.weights import random_tensors, read_tensors
 from amaxds.errors import WeightsError
 from amaxds.spec.network import DEMO, VGG16
@@ -25,7 +25,7 @@ def tensors() -> dict[str, np.ndarray]:
     return random_tensors(DEMO, 3)
 
 
-@pytest.mark.parametrize("name", ["w.safetensors", "w.weights.h5", "w_notop.h5", "w_model.h5"])
+@pytest.mark.parametrize("name", ["w.safetensors", "w.weights.h5", "w_notop.h5", "w_model.h5", "w.keras"])
 def test_every_layout_gives_the_same_weights(tensors, tmp_path: Path, name: str) -> None:
     loaded = load_weights(DEMO, str(save_weights(tensors, tmp_path / name)), 0)
     assert loaded.source == name
@@ -137,7 +137,7 @@ def test_a_file_that_says_it_has_any_number_of_zeros_is_refused(tmp_path: Path) 
         group.attrs["name"] = "block1_conv1"
         group.create_dataset("0", shape=(1_000_000, 1_000_000), dtype="f4", chunks=True)
     assert path.stat().st_size < 100_000
-    with pytest.raises(WeightsError, match="more than 300000000 values"):
+    with pytest.raises(WeightsError, match="more than 400000000 values"):
         load_weights(DEMO, str(path), 0)
 
 
@@ -157,3 +157,132 @@ def test_bfloat16_of_safetensors_is_read_as_float32(tmp_path: Path) -> None:
     assert (found["w"].view("<u4") == values.view("<u4") >> 16 << 16).all()
     assert found["w"].dtype == np.float32
     assert (found["b"] == plain).all()
+
+
+FILES = ["w.weights.h5", "w_notop.h5", "w_model.h5", "w.keras"]
+
+
+def _backbone(tensors: dict[str, np.ndarray], name: str = "backbone") -> keras.Model:
+    x = inputs = keras.Input((32, 32, 3))
+    for layer in DEMO.layers:
+        x = keras.layers.Conv2D(layer.filters, 3, padding="same", name=layer.name)(x)
+    model = keras.Model(inputs, x, name=name)
+    for layer in DEMO.layers:
+        model.get_layer(layer.name).set_weights([tensors[f"{layer.name}/{each}"] for each in ("kernel", "bias")])
+    return model
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_head_of_ones_own_is_not_needed(tensors, tmp_path: Path, name: str) -> None:
+    model = _backbone(tensors)
+    x = keras.layers.Dense(5, name="hidden")(keras.layers.GlobalAveragePooling2D()(model.output))
+    path = save_model(keras.Model(model.input, keras.layers.Dense(2, name="mine", use_bias=False)(x)), tmp_path / name)
+    assert load_weights(DEMO, str(path), 0).digest == load_weights(DEMO, "random", 3).digest
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_backbone_inside_of_another_model_is_found(tensors, tmp_path: Path, name: str) -> None:
+    nested = [keras.Input((32, 32, 3)), _backbone(tensors), keras.layers.Flatten(), keras.layers.Dense(2)]
+    path = save_model(keras.Sequential(nested), tmp_path / name)
+    assert load_weights(DEMO, str(path), 0).digest == load_weights(DEMO, "random", 3).digest
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_two_backbones_with_the_same_names_are_refused(tensors, tmp_path: Path, name: str) -> None:
+    inputs = keras.Input((32, 32, 3))
+    both = [_backbone(each, f"b{place}")(inputs) for place, each in enumerate((tensors, random_tensors(DEMO, 4)))]
+    path = save_model(keras.Model(inputs, keras.layers.Add()(both)), tmp_path / name)
+    with pytest.raises(WeightsError, match="two layers called block1_conv1"):
+        load_weights(DEMO, str(path), 0)
+
+
+def _state_dict(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """As torchvision names and orders the tensors of its VGG16."""
+    found: dict[str, np.ndarray] = {"classifier.0.weight": np.zeros((4, 4), np.float32), "classifier.0.bias": np.zeros(4)}
+    for number, layer in zip((0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28), DEMO.layers, strict=True):
+        found[f"features.{number}.weight"] = np.ascontiguousarray(tensors[f"{layer.name}/kernel"].transpose(3, 2, 0, 1))
+        found[f"features.{number}.bias"] = tensors[f"{layer.name}/bias"]
+    return found
+
+
+def test_a_state_dict_of_torchvision_gives_the_same_weights(tensors, tmp_path: Path) -> None:
+    path = save_weights(_state_dict(tensors), tmp_path / "w.safetensors")
+    assert load_weights(DEMO, str(path), 0).digest == load_weights(DEMO, "random", 3).digest
+
+
+def test_a_state_dict_for_other_colours_is_refused(tensors, tmp_path: Path) -> None:
+    path = save_weights(_state_dict(tensors), tmp_path / "w.safetensors")
+    with pytest.raises(WeightsError, match="takes RGB, vgg16 here BGR") as refused:
+        load_weights(VGG16, str(path), 0)
+    assert "--preprocessing torch" in str(refused.value)
+
+
+def test_a_state_dict_with_batch_normalisation_is_refused(tensors, tmp_path: Path) -> None:
+    more = _state_dict(tensors) | {"features.1.weight": np.ones(8, np.float32)}
+    with pytest.raises(WeightsError, match=r"it has features\.1\.weight \(8,\) besides"):
+        load_weights(DEMO, str(save_weights(more, tmp_path / "w.safetensors")), 0)
+
+
+def test_a_pickle_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "w.pth").write_bytes(b"cos\nsystem\n(S'exit'\ntR.")
+    with pytest.raises(WeightsError, match="is a pickle") as refused:
+        load_weights(DEMO, str(tmp_path / "w.pth"), 0)
+    assert "safetensors" in str(refused.value)
+
+
+@pytest.mark.parametrize("top", [False, True])
+@pytest.mark.parametrize("name", FILES)
+def test_weights_of_a_keras_network_are_found_by_the_names_of_its_layers(tmp_path: Path, name: str, top: bool) -> None:
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(1)
+    model = keras.applications.MobileNetV2(include_top=top, weights=None, input_shape=(64, 64, 3), classes=5)
+    model.get_layer("bn_Conv1").set_weights([np.full(32, value, np.float32) for value in (1, 2, 3, 4)])
+    due = {layer: model.get_layer(layer).get_weights() for layer in ("block_7_expand", "block_8_expand", "bn_Conv1")}
+    path = save_model(model, tmp_path / name)
+    loaded = load_weights(find_network("mobilenet_v2", 64), str(path), 0).tensors
+    for layer in ("block_7_expand", "block_8_expand"):
+        np.testing.assert_array_equal(loaded[f"{layer}/kernel"], due[layer][0])
+    for place, variable in enumerate(("gamma", "beta", "moving_mean", "moving_variance")):
+        np.testing.assert_array_equal(loaded[f"bn_Conv1/{variable}"], due["bn_Conv1"][place])
+
+
+def _exchange(path: Path, one: str, other: str) -> None:
+    """Have an older .h5 file list two layers in each other's place."""
+    with h5py.File(path, "r+") as file:
+        group = file["model_weights"]
+        names = [each.decode() if isinstance(each, bytes) else each for each in group.attrs["layer_names"]]
+        first, second = names.index(one), names.index(other)
+        names[first], names[second] = names[second], names[first]
+        group.attrs["layer_names"] = [each.encode() for each in names]
+
+
+def test_names_count_where_a_file_lists_its_layers_in_another_order(tmp_path: Path) -> None:
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(1)
+    model = keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=(64, 64, 3))
+    path = save_model(model, tmp_path / "swapped_model.h5")
+    due = model.get_layer("block_7_expand").get_weights()[0]
+    _exchange(path, "block_7_expand", "block_8_expand")
+    loaded = load_weights(find_network("mobilenet_v2", 64), str(path), 0).tensors
+    np.testing.assert_array_equal(loaded["block_7_expand/kernel"], due)
+    with pytest.raises(WeightsError, match="in another order than the layers: block_8_expand where block_7_expand is due"):
+        find_network(str(path), 64)
+
+
+def test_layers_of_other_names_are_refused_whatever_their_order(tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((64, 64, 3)), keras.layers.Conv2D(32, 3, use_bias=False, name="Conv_1")])
+    path = save_model(model, tmp_path / "w_model.h5")
+    with pytest.raises(WeightsError, match="it has no Conv1/kernel, expected"):
+        load_weights(find_network("mobilenet_v2", 64), str(path), 0)
+
+
+def test_variables_of_a_layer_are_told_apart_by_their_names_in_older_files(tmp_path: Path) -> None:
+    keras.backend.clear_session()
+    model = keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=(64, 64, 3))
+    model.get_layer("bn_Conv1").set_weights([np.full(32, value, np.float32) for value in (1, 2, 3, 4)])
+    path = save_model(model, tmp_path / "w_model.h5")
+    with h5py.File(path, "r+") as file:
+        attributes = file["model_weights/bn_Conv1"].attrs
+        attributes["weight_names"] = list(attributes["weight_names"])[::-1]
+    loaded = load_weights(find_network("mobilenet_v2", 64), str(path), 0).tensors
+    assert [loaded[f"bn_Conv1/{each}"][0] for each in ("gamma", "beta", "moving_mean", "moving_variance")] == [1, 2, 3, 4]

@@ -36,7 +36,7 @@ def save_model(model: keras.Model, path: Path) -> Path:
     """Save any Keras model's weights in the layout that the file's name asks for."""
     if path.name.endswith(".weights.h5"):
         model.save_weights(path)
-    elif path.name.endswith("_model.h5"):
+    elif path.name.endswith("_model.h5") or path.suffix == ".keras":
         model.save(path)
     else:
         with h5py.File(path, "w") as file:

@@ -77,6 +77,8 @@ def _run(out: Location, plan: Plan, weights: Weights, asked: BuildRequest, execu
     with BuildProgress(missing, kept) as progress:
         progress.say(f"{plan.network.name}, {' and '.join(each.name for each in plan.recipes)}: {plan.images} images in {out}")
         progress.say("Ctrl-C is safe: the same command goes on.")
+        if plan.network.note:
+            progress.say(plan.network.note)
         for each in damaged:
             progress.say(f"{each.problem} It is made again.")
         loads = {unit: Load(f"{unit.recipe.name} {unit.name}", layer_key(unit), unit.operations) for unit in missing}

@@ -25,7 +25,7 @@ def build(
     network: Annotated[
         str, typer.Option(help="vgg16, demo, another that `amaxds networks` lists, or a Keras model file")
     ] = "vgg16",
-    weights: Annotated[str, typer.Option(help="pretrained, random, or a .safetensors, .weights.h5 or .h5 file")] = "pretrained",
+    weights: Annotated[str, typer.Option(help="pretrained, random, or a .safetensors, .keras or .h5 file")] = "pretrained",
     canvas: Annotated[
         int | None,
         typer.Option(
@@ -197,3 +197,5 @@ def networks(
     small = [layer.name for layer in network.layers if not layer.usable]
     if small:
         print(f"amaxds: too small on a canvas of {network.canvas}: {', '.join(small)}", file=sys.stderr)
+    if network.note:
+        print(f"amaxds: {network.note}", file=sys.stderr)

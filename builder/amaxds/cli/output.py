@@ -30,6 +30,8 @@ def print_plan(plan: Plan) -> None:
     print(f"units   {cost.units} of up to {plan.batch_size} images")
     print(f"work    {cost.operations:.3g} floating-point operations")
     print(f"disk    {cost.disk_bytes / 1e6:.0f} MB while it runs, about half of it afterwards")
+    if plan.network.note:
+        print(f"partial {plan.network.note}")
     print(f"time    {duration(cost.seconds)} on this machine's CPU (estimated)")
 
 

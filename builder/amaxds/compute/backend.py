@@ -252,7 +252,7 @@ def value_and_gradient(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(x)
             values = function(x)
-        return values, tape.gradient(values, x)
+        return values, tape.gradient(values, x, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
     return with_tensorflow
 

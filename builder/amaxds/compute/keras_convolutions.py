@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 from amaxds.compute import environment
+from amaxds.compute.compilation import Call, require_compiled
 from amaxds.compute.depthwise import by_taps, is_depthwise
-from amaxds.compute.keras_trace import Model, Operation, all_layers, is_graph, run_graph
+from amaxds.compute.keras_trace import Model, Operation, calls, is_graph, located_layers, names_of, run_graph
 from amaxds.compute.pooling import max_pool
+from amaxds.compute.resizing import is_resizing, resized_by
 from amaxds.errors import UsageError, in_words
 from amaxds.spec.network import KERAS_WEIGHTS_CHOICES, LAYER_NAME, LEAST_SIDE, Layer, Network, Preprocessing
 
@@ -23,45 +26,67 @@ _POINTWISE = {
     *("BatchNormalization", "Normalization", "Rescaling", "LayerScale", "CustomScaleLayer", "Dense", "Identity"),
     *("Dropout", "SpatialDropout2D", "GaussianNoise", "StochasticDepth", "ZeroPadding2D", "Cropping2D"),
 }
+_RESIZING = {"Resizing", "Resize", "AdaptiveAveragePooling2D", "AdaptiveMaxPooling2D"}
+_CROPPING = {"CenterCrop", "Pad"}
+_COMPILED = {
+    *("Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Conv2DTranspose", "MaxPooling2D", "AveragePooling2D"),
+    *("GlobalAveragePooling2D", "GlobalMaxPooling2D", "Reshape", "Flatten", "LayerNormalization", "GroupNormalization"),
+}
+"""More operations that XLA has, as it has pointwise ones. Others are tried."""
+_RESIZED, _INTERPOLATED = {"Resizing", "UpSampling2D"}, {"bilinear", "nearest"}
+_LONGEST_NAME = 200
 
 
 @dataclass(frozen=True)
 class _Origin:
     """What the values of a tensor in the graph depend on."""
 
-    stride: Fraction
-    """Distance in input pixels between neighbouring positions."""
+    stride: Fraction | None
+    """Distance in input pixels between neighbouring positions; None where it is not known."""
     field: tuple[Fraction, Fraction] | None
     """Height and width in input pixels of what one position depends on; None where that may be the whole image."""
     costs: Mapping[int, tuple[int, int]]
-    """For each operation with a kernel that was needed, by its id: floating-point operations, and numbers in its output."""
+    """For each call of an operation with a kernel that was needed, by its number: floating-point operations, and numbers in its
+    output."""
+    unproven: Mapping[int, Call]
+    """The calls of operations, by their numbers, of which it is not known whether they can be compiled."""
 
 
 @dataclass(frozen=True)
 class Convolution:
-    """A Conv2D layer at its first call in the graph."""
+    """A Conv2D layer at one of its calls in the graph."""
 
+    name: str
+    """Of the `Layer`: the layer's own; with those of the models that it is in where another layer has its name, `left.conv1`;
+    and with a number at each call after the first, `conv1.2`."""
     layer: Any
     input: Any
     """The symbolic tensor that it is called with."""
     origin: _Origin
     """That of its output."""
+    number: int
+    """Of the call."""
     side: int
     """The smaller of height and width of its output."""
 
 
+class _NotTaken(Exception):
+    """An operation does not take what it is called with."""
+
+
 def find_convolutions(model: Model, canvas: int) -> tuple[Any, list[Convolution], dict[str, tuple[Any, Any]]]:
     """A new graph of the model's computation for images (canvas, canvas, 3): its symbolic input, its Conv2D layers in graph
-    order, and its Dense layers by name, each with the symbolic tensor that it is called with. Max pooling, and on a CPU
-    depthwise convolutions, are replaced by our own.
+    order, and its Dense layers by name, each with the symbolic tensor that it is called with. Max pooling, resizing that XLA
+    lacks, and on a CPU depthwise convolutions, are replaced by our own.
 
     UsageError for a model that has no graph, that takes anything else than one RGB image, or none of this size.
     """
     import keras
 
     x = keras.Input((canvas, canvas, 3))
-    origins = {id(x): _Origin(Fraction(1), (Fraction(1), Fraction(1)), {})}
-    kept, on_cpu = [x], not environment.on_gpu()
+    origins = {id(x): _Origin(Fraction(1), (Fraction(1), Fraction(1)), {}, {})}
+    kept, on_cpu, number = [x], not environment.on_gpu(), itertools.count()
+    names = names_of(each for each in located_layers(model) if _is_named(each[0]))
     convolutions: dict[str, Convolution] = {}
     dense: dict[str, tuple[Any, Any]] = {}
 
@@ -69,16 +94,23 @@ def find_convolutions(model: Model, canvas: int) -> tuple[Any, list[Convolution]
 
         def call(*args: Any, **options: Any) -> Any:
             inputs = [each for each in keras.tree.flatten((args, options)) if id(each) in origins]
-            outputs = _replacement(operation, on_cpu)(*args, **options)
+            place, function = next(number), _replacement(operation, on_cpu)
+            try:
+                outputs = function(*args, **options)
+            except Exception as error:  # Layers raise anything for what they do not take.
+                raise _NotTaken(in_words(error)) from error
+            called = Call(operation, function, args, options)
             kept.extend(keras.tree.flatten(outputs))  # As long as they live, no other has their id.
             for output in keras.tree.flatten(outputs):
-                origins[id(output)] = origin = _origin_after(operation, output, [origins[id(each)] for each in inputs])
-            if isinstance(operation, keras.layers.Conv2D) and operation.name not in convolutions:
+                before = [origins[id(each)] for each in inputs]
+                origins[id(output)] = origin = _origin_after(operation, called, output, place, before)
+            if isinstance(operation, keras.layers.Conv2D):
                 if operation.data_format != "channels_last":
                     raise UsageError(f"{operation.name} takes channels first.", "Save the model with channels last.")
-                convolutions[operation.name] = Convolution(operation, inputs[0], origin, min(outputs.shape[1:3]))
+                name = _free(names[id(operation)], convolutions, operation)
+                convolutions[name] = Convolution(name, operation, inputs[0], origin, place, min(outputs.shape[1:3]))
             if isinstance(operation, keras.layers.Dense):
-                dense.setdefault(operation.name, (operation, inputs[0]))
+                dense.setdefault(names[id(operation)], (operation, inputs[0]))
             return outputs
 
         return call
@@ -90,49 +122,103 @@ def find_convolutions(model: Model, canvas: int) -> tuple[Any, list[Convolution]
         )
     try:
         run_graph(model, x, traced)
-    except (ValueError, TypeError) as error:
+    except _NotTaken as error:
         # A classification head after the last convolution may want another size; it is not needed.
-        if any(isinstance(each, keras.layers.Conv2D) and each.name not in convolutions for each in all_layers(model)):
+        if sum(isinstance(each, keras.layers.Conv2D) for each in calls(model)) > len(convolutions):
             raise UsageError(
-                f"{model.name} does not take a canvas of {canvas}: {in_words(error)}.",
+                f"{model.name} does not take a canvas of {canvas}: {error}.",
                 f"Give another canvas (--canvas); its own input is {model.input_shape[1:]}.",
             ) from error
     return x, list(convolutions.values()), dense
+
+
+def _is_named(layer: Any) -> bool:
+    """Whether it is a Dense layer or a convolution of any kind."""
+    import keras
+
+    return isinstance(layer, keras.layers.Dense) or _convolves(layer)
+
+
+def _convolves(operation: Operation) -> bool:
+    return "Conv" in type(operation).__name__ and not type(operation).__name__.endswith("Cell")
+
+
+def _free(name: str, taken: Mapping[str, Convolution], layer: Any) -> str:
+    """The name of the layer's next call. UsageError where another layer has it."""
+    wanted = (name if number == 1 else f"{name}.{number}" for number in itertools.count(1))
+    found = next(each for each in wanted if each not in taken or taken[each].layer is not layer)
+    if found in taken:
+        raise UsageError(f"two layers would be called {found!r}.", "Give one of them another name.")
+    return found
+
+
+def _left_out(model: Model, made: Iterable[Convolution]) -> tuple[str, ...]:
+    """The convolutions that no images are made for, by name and kind: those of another kind than Conv2D, those that are called
+    by a layer around them, and those that are operations without a layer."""
+    located = list(located_layers(model))
+    names, ours = names_of(each for each in located if _is_named(each[0])), {id(each.layer) for each in made}
+    found = {id(layer): f"{names[id(layer)]} ({type(layer).__name__})" for layer, _ in located if _convolves(layer)}
+    for each in calls(model):
+        if _convolves(each):
+            found.setdefault(id(each), f"{each.name} ({type(each).__name__})")
+    return tuple(said for each, said in found.items() if each not in ours)
 
 
 def _replacement(operation: Operation, on_cpu: bool) -> Callable[..., Any]:
     """What is called in place of an operation: mostly the operation itself."""
     import keras
 
+    if is_resizing(operation):
+        return resized_by(operation)
     if type(operation) is keras.layers.MaxPooling2D:
         return lambda x, **_: max_pool(x, operation.pool_size, operation.strides, operation.padding)
     found: Callable[..., Any] = by_taps(operation) if on_cpu and is_depthwise(operation) else operation
     return found
 
 
-def _origin_after(operation: Operation, output: Any, before: list[_Origin]) -> _Origin:
-    """What an operation's output depends on, from what its inputs depend on."""
-    stride = max((each.stride for each in before), default=Fraction(1))
+def _origin_after(operation: Operation, call: Call, output: Any, place: int, before: list[_Origin]) -> _Origin:
+    """What an operation's output depends on, from what its inputs depend on. place: the number of the call."""
+    strides = [each.stride for each in before if each.stride is not None]
+    stride = max(strides, default=Fraction(1)) if len(strides) == len(before) else None
     bounded = [each.field for each in before if each.field is not None]
     field = (max(f[0] for f in bounded), max(f[1] for f in bounded)) if bounded and len(bounded) == len(before) else None
     costs = {key: cost for each in before for key, cost in each.costs.items()}
+    unproven = {key: each for origin in before for key, each in origin.unproven.items()}
     kind, size = type(operation).__name__, getattr(operation, "kernel_size", None) or getattr(operation, "pool_size", None)
     if cost := _cost(operation, output):
-        costs[id(operation)] = cost, math.prod(output.shape[1:])
+        costs[place] = cost, math.prod(output.shape[1:])
+    simple = kind in _RESIZED and getattr(operation, "interpolation", "") in _INTERPOLATED
+    if kind not in _POINTWISE | _COMPILED and not simple:
+        unproven[place] = call
     if len(output.shape) != 4:
-        return _Origin(stride, None, costs)
+        return _Origin(stride, None, costs, unproven)
     if kind.endswith("Conv2D") or kind in ("MaxPooling2D", "AveragePooling2D"):
         dilation = getattr(operation, "dilation_rate", (1, 1))
         steps = (operation.strides,) * 2 if isinstance(operation.strides, int) else operation.strides
-        reach = [(each - 1) * wide * stride for each, wide in zip(size, dilation, strict=True)] if size else [0, 0]
-        field = None if field is None else (field[0] + reach[0], field[1] + reach[1])
-        stride *= max(steps)
+        scaled = 0 if stride is None else stride
+        reach = [(each - 1) * wide * scaled for each, wide in zip(size, dilation, strict=True)] if size else [0, 0]
+        field = None if field is None or stride is None else (field[0] + reach[0], field[1] + reach[1])
+        stride = None if stride is None else stride * max(steps)
     elif kind in ("UpSampling2D", "Conv2DTranspose"):
-        stride /= max(operation.size if kind == "UpSampling2D" else operation.strides)
+        stride = None if stride is None else stride / max(operation.size if kind == "UpSampling2D" else operation.strides)
         field = field if getattr(operation, "interpolation", None) == "nearest" else None
     elif kind not in _POINTWISE and not (kind == "LayerNormalization" and operation.axis in (-1, [-1], 3, [3])):
         field = None
-    return _Origin(stride, field, costs)
+        stride = _rescaled(stride, kind, call, output)
+    return _Origin(stride, field, costs, unproven)
+
+
+def _rescaled(stride: Fraction | None, kind: str, call: Call, output: Any) -> Fraction | None:
+    """The stride after an operation on maps of which little is known."""
+    inputs = [each for each in call.tensors if len(each.shape) == 4]
+    if stride is None or not inputs or any(each.shape[1:3] == output.shape[1:3] for each in inputs):
+        return stride
+    before, after = inputs[0].shape[1:3], output.shape[1:3]
+    if after == (1, 1):  # A mean over all positions, by which others are weighted: it has no neighbour.
+        return stride
+    if kind not in _RESIZING or before[0] * after[1] != before[1] * after[0]:
+        return None if kind not in _CROPPING else stride
+    return stride * Fraction(before[0], after[0])
 
 
 def _cost(operation: Operation, output: Any) -> int:
@@ -145,29 +231,39 @@ def _cost(operation: Operation, output: Any) -> int:
 def describe_model(model: Model, name: str, origin: str, canvas: int, preprocessing: Preprocessing) -> Network:
     """The Keras model as a network called `name`, on that canvas; `origin` is its `Network.model`. UsageError for a model that
     cannot be used."""
-    layers = []
-    for index, each in enumerate(find_convolutions(model, canvas)[1]):
-        if not re.match(LAYER_NAME, each.layer.name):
-            raise UsageError(f"a layer is called {each.layer.name!r}.", "Give it a name of letters, digits, ., - and _.")
-        own, _ = each.origin.costs[id(each.layer)]
-        before = [cost for operation, cost in each.origin.costs.items() if operation != id(each.layer)]
+    layers, convolutions = [], find_convolutions(model, canvas)[1]
+    for index, each in enumerate(convolutions):
+        if not re.match(LAYER_NAME, each.name) or len(each.name) > _LONGEST_NAME:
+            raise UsageError(
+                f"a layer is called {each.name!r}.",
+                f"Give it a name of letters, digits, ., - and _, no longer than {_LONGEST_NAME}.",
+            )
+        own, _ = each.origin.costs[each.number]
+        before = [cost for number, cost in each.origin.costs.items() if number != each.number]
+        stride, field = each.origin.stride, each.origin.field
         layers.append(
             Layer(
-                name=each.layer.name,
+                name=each.name,
                 index=index,
                 channels=int(each.input.shape[-1]),
                 filters=each.layer.filters,
-                stride=max(1, math.ceil(each.origin.stride)),
-                receptive_field=None if each.origin.field is None else math.ceil(max(each.origin.field)),
+                stride=int(stride) if stride and stride.denominator == 1 else None,
+                receptive_field=None if field is None else math.ceil(max(field)),
                 side=each.side,
                 operations=sum(cost for cost, _ in before) + own // each.layer.filters,
                 values=sum(values for _, values in before),
             )
         )
-    found = Network(name, tuple(layers), canvas, *preprocessing, KERAS_WEIGHTS_CHOICES, origin)
+    left_out = _left_out(model, convolutions)
+    found = Network(name, tuple(layers), canvas, *preprocessing, KERAS_WEIGHTS_CHOICES, origin, left_out=left_out)
     if not found.usable:
+        besides = f" It has {', '.join(left_out)}." if left_out else ""
         raise UsageError(
-            f"{name} has no Conv2D layer with an output of {LEAST_SIDE} or more on a canvas of {canvas}.",
+            f"{name} has no Conv2D layer with an output of {LEAST_SIDE} or more on a canvas of {canvas}.{besides}",
             "Give a larger canvas (--canvas), or another network.",
         )
+    usable = {layer.name for layer in found.usable}
+    needed = {number: call for each in convolutions if each.name in usable for number, call in each.origin.unproven.items()}
+    for _, call in sorted(needed.items()):
+        require_compiled(call, name)
     return found

@@ -14,7 +14,7 @@ from amaxds.compute.depthwise import convolve, is_depthwise
 from amaxds.compute.forward import OwnFilters
 from amaxds.compute.keras_convolutions import find_convolutions
 from amaxds.compute.keras_models import variables_of
-from amaxds.compute.keras_trace import Model
+from amaxds.compute.keras_trace import Model, make_names_unique
 from amaxds.compute.weights import Weights
 from amaxds.errors import UsageError, nearest
 from amaxds.spec.network import Layer, Network
@@ -35,7 +35,7 @@ class KerasForward:
             raise UsageError(f"{network.name} cannot be computed in {precision}.", "Leave out the precision (--precision).")
         model = keras.models.model_from_json(weights.model or "")
         self._x, found, self._dense = find_convolutions(model, network.canvas)
-        self._convolutions = {each.layer.name: each for each in found}
+        self._convolutions = {each.name: each for each in found}
         self._network, self._usable = network.name, [layer.name for layer in network.usable]
         self._tensors, self._on_cpu = weights.tensors, not environment.on_gpu()
         self._names = {id(each): name for name, each in variables_of(model).items()}
@@ -122,7 +122,7 @@ class KerasForward:
         """The output after ReLU of every usable layer, in network order."""
         import keras
 
-        inputs, own = self._run(self._cut(None), params, x), list(params[2])
+        inputs, own = keras.tree.flatten(self._run(self._cut(None), params, x)), list(params[2])
         for name, maps in zip(self._usable, inputs, strict=True):
             yield keras.ops.relu(self._convolve(name, maps, *(own.pop(0) for _ in self._variables_of(name))))
 
@@ -138,10 +138,12 @@ class KerasForward:
         """The model from its input to the input of that Conv2D or Dense layer, or to the inputs of all usable layers."""
         import keras
 
-        inputs = [self._convolutions[each].input for each in self._usable]
-        if name in self._dense:
-            return keras.Model(self._x, self._dense[name][1])
-        return keras.Model(self._x, inputs if name is None else self._convolutions[name].input)
+        if name is None:
+            inputs = [self._convolutions[each].input for each in self._usable]
+        else:
+            inputs = [self._dense[name][1] if name in self._dense else self._convolutions[name].input]
+        make_names_unique(inputs)
+        return keras.Model(self._x, inputs if name is None else inputs[0])
 
     def _run(self, cut: Model, params: Params, x: Tensor) -> Any:
         return cut.stateless_call(params[0], params[1], x, training=False)[0]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
+import json
 import math
 import re
 import socket
 import sys
-from collections.abc import Mapping
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amaxds.compute import backend
-from amaxds.compute.keras_trace import Model, all_layers
+from amaxds.compute.keras_trace import Model, located_layers
 from amaxds.compute.machine import cores
 from amaxds.compute.pretrained import reachable
-from amaxds.compute.weights import random_kernel, read_tensors
+from amaxds.compute.weights import random_kernel, read_tensors, require_single
 from amaxds.errors import NotFoundOnline, WeightsError, in_words
 from amaxds.spec.network import KERAS_WEIGHTS_CHOICES, Network, Preprocessing
+
+_OTHER_FLOATS = ("float16", "bfloat16", "float64", "half", "double", "mixed_float16", "mixed_bfloat16")
 
 
 def _start() -> None:
@@ -76,7 +80,11 @@ def read_model(path: Path) -> Model:
 
     try:
         keras.backend.clear_session()
-        return keras.models.load_model(path, compile=False, safe_mode=True)
+        model = keras.models.load_model(path, compile=False, safe_mode=True)
+        _require_order(model, path)
+        return _in_float32(model)
+    except WeightsError:
+        raise
     except Exception as error:  # Readers of foreign bytes fail in many ways; each of them means the same here.
         raise WeightsError(
             f"{path} cannot be read as a Keras model: {in_words(error)}.",
@@ -84,23 +92,76 @@ def read_model(path: Path) -> Model:
         ) from error
 
 
+def _in_float32(model: Model) -> Model:
+    """The model with the same weights, computing in float32 throughout: images of one that computes in fewer bits would show
+    its rounding, and no gradient could be told from none. The model itself where it does so already."""
+    import keras
+
+    stored = model.to_json()
+    due = json.dumps(_with_float32(json.loads(stored)))
+    if json.loads(due) == json.loads(stored):
+        return model
+    found = keras.models.model_from_json(due)
+    for each, other in zip(found.variables, model.variables, strict=True):
+        if each.shape:
+            each.assign(np.asarray(other, np.float32) if "float" in str(other.dtype) else other)
+    return found
+
+
+def _with_float32(config: Any) -> Any:
+    """Keras's configuration of a model with float32 in place of other floating types and of mixed ones."""
+    if isinstance(config, dict):
+        if config.get("class_name") == "DTypePolicy" and config.get("config", {}).get("name") in _OTHER_FLOATS:
+            return config | {"config": {"name": "float32"}}
+        return {
+            key: "float32" if key == "dtype" and each in _OTHER_FLOATS else _with_float32(each) for key, each in config.items()
+        }
+    return [_with_float32(each) for each in config] if isinstance(config, list) else config
+
+
+def _require_order(model: Model, path: Path) -> None:
+    """WeightsError where an older .h5 file lists its weights in another order than the model's layers, in which Keras gives
+    them to the layers, whatever their names."""
+    import h5py
+
+    if path.suffix != ".h5":
+        return
+    with h5py.File(path, "r") as file:
+        root = file.get("model_weights", file)
+        names = [str(each.decode() if isinstance(each, bytes) else each) for each in root.attrs["layer_names"]]
+        listed = [name for name in names if len(root[name].attrs["weight_names"])]
+    due = [layer.name for layer in model.layers if layer.variables]
+    for name, wanted in itertools.zip_longest(listed, due):
+        if name != wanted and name in due:
+            raise WeightsError(
+                f"{path} has the weights of its layers in another order than the layers: {name} where {wanted} is due.",
+                "Save the model again, as .keras.",
+            )
+
+
 def variables_of(model: Model) -> dict[str, Any]:
-    """The variables that the model computes with, by `<layer>/<variable>`, in the model's order.
+    """The variables that the model computes with, by `<layer>/<variable>`, in the model's order. Where several have one name,
+    those of the models that they are in come before it: `left.conv1/kernel`.
 
     Keras's own, longer paths are not used: they, and its numbers of nameless variables, change when a model is read again.
     """
+    paths: dict[int, tuple[str, ...]] = {}
+    for layer, path in located_layers(model):
+        paths |= {id(each): path for each in (*layer._trainable_variables, *layer._non_trainable_variables)}
+    variables = [each for each in model.variables if "seed_generator" not in each.path]
+    names = [re.sub(r"(?<=/)variable_\d+$", "variable", "/".join(each.path.split("/")[-2:])) for each in variables]
+    times = Counter(names)
     found: dict[str, Any] = {}
-    for each in model.variables:
-        if "seed_generator" not in each.path:
-            name = re.sub(r"(?<=/)variable_\d+$", "variable", "/".join(each.path.split("/")[-2:]))
-            found[name if name not in found else f"{name}~{len(found)}"] = each
+    for short, each in zip(names, variables, strict=True):
+        name = short if times[short] == 1 else ".".join((*paths.get(id(each), ()), short))
+        found[name if name not in found else f"{name}~{len(found)}"] = each
     return found
 
 
 def random_tensors(model: Model, seed: int) -> dict[str, NDArray[np.float32]]:
     """He-normal kernels, each variable drawn from a generator of its own; all other variables as the model initialises them."""
     tensors = {}
-    layers = all_layers(model)
+    layers = [layer for layer, _ in located_layers(model)]
     depthwise = {id(each.kernel) for each in layers if type(each).__name__ == "DepthwiseConv2D"}
     depthwise |= {id(each.depthwise_kernel) for each in layers if hasattr(each, "depthwise_kernel")}
     for place, (name, each) in enumerate(variables_of(model).items()):
@@ -114,25 +175,30 @@ def random_tensors(model: Model, seed: int) -> dict[str, NDArray[np.float32]]:
 
 
 def read_tensors_for(model: Model, path: Path, network: Network) -> dict[str, NDArray[np.float32]]:
-    """The tensors for this model's variables from a file of weights or of a whole model; WeightsError where one is missing or
-    has another shape, and for a file that cannot be read."""
-    due = {name: tuple(each.shape) for name, each in variables_of(model).items()}
-    problem = f"{path} does not fit {network.name}"
+    """The tensors for this model's variables from a file of weights or of a whole model, found by the names of layers; others
+    in the file are not needed. WeightsError where one is missing, is there twice or has another shape, and for a file that
+    cannot be read."""
+    choose = f"Weights (--weights) are {KERAS_WEIGHTS_CHOICES}."
     if not path.is_file():
-        raise WeightsError(f"no weights file {str(path)!r}.", f"Weights (--weights) are {KERAS_WEIGHTS_CHOICES}.")
-    if path.suffix == ".safetensors":
-        found: Mapping[str, NDArray[Any]] = read_tensors(path)
-    else:
-        try:
-            if path.suffix == ".keras":
-                model = read_model(path)
-            else:
-                model.load_weights(path)
-        except (OSError, ValueError, KeyError, AttributeError, IndexError) as error:
-            raise WeightsError(f"{problem}: {in_words(error)}.", f"Weights (--weights) are {KERAS_WEIGHTS_CHOICES}.") from error
-        found = {name: np.asarray(each, np.float32) for name, each in variables_of(model).items()}
-    for name, shape in due.items():
-        if name not in found or found[name].shape != shape:
-            has = f"{name} is {found[name].shape}" if name in found else f"it has no {name}"
-            raise WeightsError(f"{problem}: {has}, expected {shape}.", f"Weights (--weights) are {KERAS_WEIGHTS_CHOICES}.")
-    return {name: np.ascontiguousarray(found[name], np.float32) for name in due}
+        raise WeightsError(f"no weights file {str(path)!r}.", choose)
+    stored, found = read_tensors(path), {}
+    layers: dict[str, list[str]] = {}
+    for name in (due := variables_of(model)):
+        layers.setdefault(name.rpartition("/")[0], []).append(name)
+    for layer, names in layers.items():
+        in_file = {each for each in stored if each.rpartition("/")[0] == layer}
+        # In HDF5 files variables have no names; they are numbered, those of convolutions called so.
+        numbered = [(f"{layer}/{place}", f"{layer}/{('kernel', 'bias')[min(place, 1)]}") for place in range(len(names))]
+        for name, others in zip(names, numbered, strict=True):
+            shape = tuple(due[name].shape)
+            place = next((each for each in (name, *others) if each in stored), None)
+            if place is None or stored[place].shape != shape or len(in_file) != len(names):
+                has = f"{name} is {stored[place].shape}" if place else f"it has no {name}"
+                if place and stored[place].shape == shape:
+                    has = f"layer {layer} has {len(in_file)} variables, not {len(names)}; {name}"
+                raise WeightsError(f"{path} does not fit {network.name}: {has}, expected {shape}.", choose)
+            if not np.issubdtype(stored[place].dtype, np.floating):
+                raise WeightsError(f"{path} does not fit {network.name}: {name} is {stored[place].dtype}.", choose)
+            require_single(name, stored, str(path))
+            found[name] = np.ascontiguousarray(stored[place], np.float32)
+    return {name: found[name] for name in due}

@@ -17,10 +17,11 @@ from importlib.metadata import version
 from typing import Annotated, Any, Literal, Self
 
 import pydantic
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
+from amaxds.dataset.network_entry import NetworkEntry, Part, Words
 from amaxds.errors import UsageError
-from amaxds.spec.network import LAYER_NAME, Network, description, network_of
+from amaxds.spec.network import Network, description, network_of
 from amaxds.spec.plan import Plan
 from amaxds.spec.recipes import DESCRIBED, AscentRecipe, Recipe, read_recipe
 from amaxds.spec.selection import Scope, make_scope, write_filters
@@ -29,10 +30,6 @@ from amaxds.storage.values import abbreviate, digest_of
 BUILD_FILE = "build.json"
 FORMAT = 1
 _FIRST_IN_FILE = ("format", "dataset", "seed")
-_Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-_Words = Annotated[str, Field(min_length=1)]
-_Count = Annotated[int, Field(ge=1)]
-_Colour = Annotated[list[float], Field(min_length=3, max_length=3)]
 
 
 def _moment(text: str) -> str:
@@ -43,55 +40,7 @@ def _moment(text: str) -> str:
 _Moment = Annotated[str, AfterValidator(_moment)]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class LayerEntry(_Part):
-    """A Conv2D layer; its fields are those of `network.Layer`."""
-
-    name: Annotated[str, Field(pattern=LAYER_NAME, max_length=200)]
-    channels: _Count
-    filters: Annotated[int, Field(ge=1, le=65536)]
-    stride: _Count
-    receptive_field: _Count | None
-    side: _Count
-    operations: _Count
-    values: Annotated[int, Field(ge=0)]
-
-
-class DescribedNetwork(_Part):
-    """A network that this tool has no description of its own for."""
-
-    model: _Words
-    """Where its Keras model is from: `keras.applications.<Name>`, or the name of a file."""
-    channel_order: Literal["rgb", "bgr"]
-    channel_mean: _Colour
-    channel_scale: _Colour
-    layers: Annotated[list[LayerEntry], Field(min_length=1, max_length=4096)]
-
-    @pydantic.model_validator(mode="after")
-    def _bounded(self) -> DescribedNetwork:
-        if len({layer.name for layer in self.layers}) < len(self.layers):
-            raise ValueError("two layers have one name")
-        if sum(layer.filters for layer in self.layers) > 1_000_000:
-            raise ValueError("more than a million filters")
-        return self
-
-
-class NetworkEntry(_Part):
-    """The network by name, its weights, and its layers where they are not known by heart."""
-
-    name: _Words
-    canvas: Annotated[int, Field(ge=1, le=4096)]
-    weights: _Words
-    weights_sha256: _Sha256 | None
-    weights_file: _Words | None = None
-    """The name of the file that pretrained weights were read from, where the user gave one."""
-    described: DescribedNetwork | None = None
-
-
-class ScopeEntry(_Part):
+class ScopeEntry(Part):
     """The layers and filters that were asked for."""
 
     complete: bool
@@ -99,7 +48,7 @@ class ScopeEntry(_Part):
     """Layer -> its filters, as `--filters` takes them."""
 
 
-class OutrankedEntry(_Part):
+class OutrankedEntry(Part):
     """An alive image that is not the strongest for its own filter, with the filter whose image is."""
 
     layer: str
@@ -108,7 +57,7 @@ class OutrankedEntry(_Part):
     best: Annotated[int, Field(ge=0)]
 
 
-class Times(_Part):
+class Times(Part):
     """When the build ran, in UTC."""
 
     started: _Moment
@@ -116,14 +65,14 @@ class Times(_Part):
     seconds_of_last_run: Annotated[float, Field(ge=0)]
 
 
-class Software(_Part):
+class Software(Part):
     """Versions by library, and the settings that change rounding."""
 
     model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, _Words]
-    python: _Words
+    __pydantic_extra__: dict[str, Words]
+    python: Words
     backend: Literal["tensorflow", "jax", "none"]
-    amaxds: _Words
+    amaxds: Words
     settings: dict[str, str]
 
     def version_of(self, library: str) -> str | None:
@@ -131,15 +80,15 @@ class Software(_Part):
         return (self.model_extra or {}).get(library)
 
 
-class Device(_Part):
+class Device(Part):
     """What the programs ran on."""
 
     kind: Literal["cpu", "gpu"]
-    model: _Words
-    instructions: _Words | None = None
+    model: Words
+    instructions: Words | None = None
 
 
-class BuildRequest(_Part):
+class BuildRequest(Part):
     """What was asked for: the part of build.json that is the same on every machine."""
 
     network_entry: Annotated[NetworkEntry, Field(alias="network")]
@@ -229,7 +178,7 @@ class BuildInfo(BuildIdentity):
     """The build.json of a finished dataset."""
 
     format: int
-    dataset: _Words
+    dataset: Words
     images: Annotated[int, Field(ge=0)]
     dead: Annotated[int, Field(ge=0)]
     command: str
@@ -295,5 +244,5 @@ def _recipe_entry(recipe: Recipe, network: Network) -> dict[str, Any]:
 
 
 def _scope_entry(network: Network, scope: Scope) -> dict[str, Any]:
-    complete = sum(map(len, scope.values())) == network.filters
+    complete = sum(map(len, scope.values())) == network.filters and not network.left_out
     return {"complete": complete, "layers": {name: write_filters(kept) for name, kept in scope.items()}}

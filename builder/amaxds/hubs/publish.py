@@ -54,8 +54,10 @@ def destinations(
     user and cannot be.
     """
     if not info.scope_entry.complete and not allow_partial:
+        note = info.network.note
         raise UsageError(
-            f"{origin} is a partial build.", "Build all filters, or allow to publish it as it is (--allow-partial)."
+            f"{origin} is a partial build{': ' if note else ''}{note}.",
+            f"{'Allow' if note else 'Build all filters, or allow'} to publish it as it is (--allow-partial).",
         )
     for hub in hubs:
         licence_of(info.recipes).on(hub.licence_platform)

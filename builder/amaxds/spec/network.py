@@ -21,6 +21,7 @@ LAYER_NAME = "^[A-Za-z0-9_][A-Za-z0-9_.-]*$"
 LEAST_SIDE = 5
 """The smallest side of a layer's output that images can be made for: recipes average it without two rows or columns at each
 edge."""
+_SHOWN = 6
 Colour = tuple[float, float, float]
 """A number for each of a picture's three channels."""
 Preprocessing = tuple[str, Colour, float | Colour]
@@ -29,7 +30,7 @@ Preprocessing = tuple[str, Colour, float | Colour]
 
 @dataclass(frozen=True)
 class Layer:
-    """One Conv2D layer of a network."""
+    """One Conv2D layer of a network. One that is called several times is a layer at each call."""
 
     name: str
     index: int
@@ -37,8 +38,8 @@ class Layer:
     channels: int
     """Input channels."""
     filters: int
-    stride: int
-    """Distance in input pixels between neighbouring outputs."""
+    stride: int | None
+    """Distance in input pixels between neighbouring outputs; None where it is not known, or no whole number."""
     receptive_field: int | None
     """Side in input pixels of the square that one output depends on; None where it may depend on the whole image."""
     side: int
@@ -79,6 +80,8 @@ class Network:
     """Where its Keras model is from, `keras.applications.<Name>` or the name of a file; None for a network that has none."""
     pretrained_sha256: str | None = None
     """Digest of its pretrained weights, see `Weights.digest`; None where it is not known."""
+    left_out: tuple[str, ...] = ()
+    """Convolutions that no images can be made for, with their kinds: `up (Conv2DTranspose)`."""
 
     @property
     def has_keras_model(self) -> bool:
@@ -95,6 +98,13 @@ class Network:
     def from_file(self) -> bool:
         """Whether its Keras model is in a file of the user's, which holds its weights, too."""
         return self.model is not None and not self.model.startswith("keras.applications.")
+
+    @property
+    def note(self) -> str:
+        """What to say of convolutions that are left out; empty where there are none."""
+        shown = ", ".join(self.left_out[:_SHOWN])
+        more = f", … ({len(self.left_out)} in all)" if len(self.left_out) > _SHOWN else ""
+        return f"left out of {self.name}, as no plain Conv2D layers: {shown}{more}" if self.left_out else ""
 
     @property
     def usable(self) -> tuple[Layer, ...]:
@@ -160,7 +170,7 @@ VGG16 = Network(
     channel_order="bgr",
     channel_mean=(103.939, 116.779, 123.68),
     channel_scale=1.0,
-    weights_choices="pretrained (Keras's ImageNet file), random, or a .h5, .weights.h5 or .safetensors file",
+    weights_choices="pretrained (Keras's ImageNet file), random, or a .keras, .weights.h5, .h5 or .safetensors file",
     pretrained_sha256="a47f1748545491639adb10e108cb2c0d700814877a3441b6a510a8d5c00d25c5",
 )
 
@@ -171,11 +181,11 @@ DEMO = Network(
     channel_order="rgb",
     channel_mean=(127.5, 127.5, 127.5),
     channel_scale=127.5,
-    weights_choices="pretrained (inside the package), random, or a .h5, .weights.h5 or .safetensors file",
+    weights_choices="pretrained (inside the package), random, or a .keras, .weights.h5, .h5 or .safetensors file",
     pretrained_sha256="aa058decbf12f27e22787a9fb8498548f18f26ec581cdde3a9a0acf94e8a3a39",
 )
 
-KERAS_WEIGHTS_CHOICES = "pretrained, random, or a .weights.h5, .h5 or .safetensors file of the network"
+KERAS_WEIGHTS_CHOICES = "pretrained, random, or a .keras, .weights.h5, .h5 or .safetensors file with the network's layers"
 """`Network.weights_choices` of a network with a Keras model."""
 
 NETWORKS = {network.name: network for network in (VGG16, DEMO)}
@@ -203,6 +213,7 @@ def network_of(entry: Mapping[str, Any]) -> Network:
         channel_scale=tuple(described["channel_scale"]),
         weights_choices=KERAS_WEIGHTS_CHOICES,
         model=described["model"],
+        left_out=tuple(described.get("left_out", ())),
     )
 
 
@@ -214,6 +225,8 @@ def description(network: Network) -> dict[str, Any]:
     layers = [{key: value for key, value in vars(layer).items() if key != "index"} for layer in network.layers]
     preprocessing = {key: getattr(network, key) for key in ("channel_order", "channel_mean", "channel_scale")}
     stored = {"model": network.model, **preprocessing, "layers": layers}
+    if network.left_out:
+        stored["left_out"] = network.left_out
     return {"described": {key: list(value) if isinstance(value, tuple) else value for key, value in stored.items()}}
 
 
