@@ -276,6 +276,16 @@ def test_layers_of_other_names_are_refused_whatever_their_order(tmp_path: Path) 
         load_weights(find_network("mobilenet_v2", 64), str(path), 0)
 
 
+def test_numbers_that_are_no_tensors_are_read_too(tmp_path: Path) -> None:
+    """EfficientNet's normalisation counts the images that it has seen."""
+    keras.backend.clear_session()
+    model = keras.applications.EfficientNetB0(include_top=False, weights=None, input_shape=(64, 64, 3))
+    path = save_model(model, tmp_path / "w.weights.h5")
+    loaded = load_weights(find_network("efficientnet_b0", 64), str(path), 0).tensors
+    np.testing.assert_array_equal(loaded["stem_conv/kernel"], model.get_layer("stem_conv").get_weights()[0])
+    assert loaded["normalization/count"].shape == ()
+
+
 def test_variables_of_a_layer_are_told_apart_by_their_names_in_older_files(tmp_path: Path) -> None:
     keras.backend.clear_session()
     model = keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=(64, 64, 3))

@@ -91,6 +91,6 @@ def _text(value: str | bytes) -> str:
 if __name__ == "__main__":
     try:
         found = read_hdf5(Path(sys.argv[1]))
-        save_file({name: np.ascontiguousarray(tensor) for name, tensor in found.items()}, sys.argv[2])
+        save_file({name: np.asarray(tensor, order="C") for name, tensor in found.items()}, sys.argv[2])
     except Exception as error:  # Readers of foreign bytes fail in many ways; each of them means the same here.
         sys.exit(" ".join(str(error).split())[:200] or type(error).__name__)

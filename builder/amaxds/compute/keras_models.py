@@ -197,8 +197,8 @@ def read_tensors_for(model: Model, path: Path, network: Network) -> dict[str, ND
                 if place and stored[place].shape == shape:
                     has = f"layer {layer} has {len(in_file)} variables, not {len(names)}; {name}"
                 raise WeightsError(f"{path} does not fit {network.name}: {has}, expected {shape}.", choose)
-            if not np.issubdtype(stored[place].dtype, np.floating):
+            if "float" in str(due[name].dtype) and not np.issubdtype(stored[place].dtype, np.floating):
                 raise WeightsError(f"{path} does not fit {network.name}: {name} is {stored[place].dtype}.", choose)
             require_single(name, stored, str(path))
-            found[name] = np.ascontiguousarray(stored[place], np.float32)
+            found[name] = np.asarray(stored[place], np.float32, order="C")
     return {name: found[name] for name in due}
