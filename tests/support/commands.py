@@ -31,7 +31,7 @@ _READ_AT_IMPORT = (
 )
 """How the names of variables begin that libraries read when they are imported, or when they start."""
 _READ_LATER = ("HF_TOKEN",)
-_SET_BY_BACKENDS = ("JAX_", "KERAS_BACKEND", "TF2_", "TF_", "XLA_")
+_SET_BY_BACKENDS = ("JAX_", "KERAS_BACKEND", "KERAS_NNX_ENABLED", "TF2_", "TF_", "XLA_")
 FORKED = multiprocessing.get_context("forkserver")
 FORKED.set_forkserver_preload(["support.preloaded"])
 
