@@ -11,4 +11,5 @@ from amaxds.compute import apart
 def here(_backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As in the process of a command."""
     monkeypatch.setattr(apart, "_claimed", False)
+    monkeypatch.setenv("MPLBACKEND", "agg")  # So that it is as before after the test, and commands can be forked again.
     apart.claim()
