@@ -118,7 +118,7 @@ def test_a_cluster_of_this_machine_makes_the_same_bytes_and_goes_away(local: Pat
 
     _until(over)
     errors = _ended(process)
-    assert len(errors.splitlines()) == UNITS + len(("ranking", "packaging", "validating")), errors
+    assert len(errors.splitlines()) == UNITS + len(("what is made", "Ctrl-C is safe", "ranking", "packaging", "validating")), errors
     assert files_of(folder) == files_of(local)
     assert "raylet" in started.values()
     assert not psutil.wait_procs(started, timeout=20)[1]
@@ -136,7 +136,7 @@ def test_a_signal_ends_the_build_and_its_actors(
     errors = process.communicate(timeout=180)[1].splitlines()
     assert process.returncode == code, errors
     assert errors[-1] == "What is finished is kept: run the same command again to go on."
-    assert len(errors) == 3 + max(len(shards_of(folder)) - len(shards_of(begun)), 0), errors
+    assert len(errors) == 5 + max(len(shards_of(folder)) - len(shards_of(begun)), 0), errors
     assert actor is not None
     actor.wait(timeout=30)
 

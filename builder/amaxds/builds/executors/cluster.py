@@ -82,8 +82,9 @@ class Cluster:
             options = {"address": "local", "num_cpus": self._threads or cores(), "object_store_memory": _STORE_BYTES}
             options |= {"include_dashboard": False}
         try:
-            # Ray has its workers import from the folder in which it is started: what lies in the user's is not run.
-            with _kept_signals(), contextlib.chdir(PACKAGES):
+            # Ray has its workers import first from the folder in which it is started: from one without modules, so that neither
+            # what lies in the user's folder is run, nor this machine's libraries stand before those of a node.
+            with _kept_signals(), contextlib.chdir(PACKAGES / "amaxds" / "data"):
                 self.ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **options)
         except (OSError, RuntimeError, ValueError) as error:
             raise AmaxdsError(
