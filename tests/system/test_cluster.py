@@ -118,7 +118,8 @@ def test_a_cluster_of_this_machine_makes_the_same_bytes_and_goes_away(local: Pat
 
     _until(over)
     errors = _ended(process)
-    assert len(errors.splitlines()) == UNITS + len(("what is made", "Ctrl-C is safe", "ranking", "packaging", "validating")), errors
+    others = ("what is made", "Ctrl-C is safe", "ranking", "packaging", "validating")
+    assert len(errors.splitlines()) == UNITS + len(others), errors
     assert files_of(folder) == files_of(local)
     assert "raylet" in started.values()
     assert not psutil.wait_procs(started, timeout=20)[1]
