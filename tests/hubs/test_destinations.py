@@ -7,7 +7,7 @@ import pty
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,12 +20,6 @@ Check = Callable[..., None]
 NAME = "demo-filter-activations"
 KAGGLE = {"KAGGLE_API_ENVIRONMENT": "TEST", "KAGGLE_CONFIG_DIR": "", "KAGGLE_API_TOKEN": "", "NO_PROXY": "localhost"}
 LOGIN = KAGGLE | {"KAGGLE_USERNAME": KaggleServer.username, "KAGGLE_KEY": KaggleServer.key}
-
-
-@pytest.fixture
-def kaggle() -> Iterator[KaggleServer]:
-    with KaggleServer() as server:
-        yield server
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import io
 import json
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,12 +20,6 @@ from support.kaggle_server import KaggleServer, turn
 REPO = "owner/demo-filter-activations"
 Check = Callable[..., None]
 Publish = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture
-def kaggle() -> Iterator[KaggleServer]:
-    with KaggleServer() as server:
-        yield server
 
 
 @pytest.fixture

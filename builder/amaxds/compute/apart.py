@@ -243,7 +243,7 @@ def _portable(error: Exception) -> Exception:
         error.add_note(without_secrets("".join(traceback.format_exception(error))))
     try:
         pickle.loads(pickle.dumps(error))
-    except Exception:
+    except Exception:  # An exception of a library's own class may fail in any way when it is made again.
         other = RuntimeError(in_words(error))
         other.add_note(without_secrets("".join(traceback.format_exception(error))))
         return other

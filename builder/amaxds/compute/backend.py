@@ -202,7 +202,7 @@ def _held_back_stderr() -> Iterator[None]:
         os.dup2(held.fileno(), 2)
         try:
             yield
-        except Exception:
+        except Exception:  # It is raised again.
             if os.environ.get("AMAXDS_DEBUG"):
                 held.seek(0)
                 os.write(kept, held.read())
