@@ -28,7 +28,7 @@ class Score:
     macro_f1: float
     """F1 score, mean over the layers that have an image here, each with the same weight."""
     confusion: tuple[tuple[int, ...], ...]
-    """Number of images by [layer][answer], layers in the dataset's order."""
+    """Number of images by layer (first index) and answer (second index), both in the order of the dataset's layers."""
 
     @property
     def accuracy(self) -> float:
