@@ -61,7 +61,9 @@ def planning() -> str:
         plan = subprocess.run([*AMAXDS, "build", *choice, "--plan"], capture_output=True, text=True, check=True).stdout
         with tempfile.TemporaryDirectory() as folder:
             seconds = run("build", *choice, cwd=folder)[0]
-        estimate = plan.splitlines()[-1].removeprefix("time").split(" on ")[0].strip()
+        estimate = (
+            next(line for line in plan.splitlines() if line.startswith("time")).removeprefix("time").split(" on ")[0].strip()
+        )
         said.append(f"{choice[1]}: {seconds:.0f} s, planned {estimate}")
     return f"`--plan` against the build | {'; '.join(said)} | –"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from amaxds.builds.estimate import estimate
+from amaxds.builds.estimate import Speed, estimate
 from amaxds.builds.sweep import describe_sweep, read_sweep
 from amaxds.errors import UsageError
 from amaxds.storage.location import LocalPath
@@ -55,7 +55,7 @@ def test_the_cost_of_a_sweep_is_that_of_its_builds(tmp_path: Path) -> None:
     builds = read_sweep(
         _file(tmp_path, 'networks = ["vgg16", "demo"]\nweights = "random"\nrecipes = ["original"]'), LocalPath(tmp_path)
     )
-    costs = [estimate(build.plan) for build in builds]
+    costs = [estimate(build.plan, Speed(1e11, 1.0)) for build in builds]
     lines = dict(line.split(maxsplit=1) for line in describe_sweep(builds, 200.0, 0.01) if "filter-activations" not in line)
     operations = sum(cost.operations for cost in costs)
     assert lines["images"] == f"{4224 + 528} in 2 datasets"

@@ -52,7 +52,7 @@ def test_plan_prints_costs_and_runs_nothing(tmp_path: Path) -> None:
     assert ended.returncode == 0
     assert re.search(r"^images  1536$", ended.stdout, re.MULTILINE)
     assert re.search(r"^units   384 of up to 4 images$", ended.stdout, re.MULTILINE)
-    assert {line.split()[0] for line in ended.stdout.splitlines()} == {"images", "units", "work", "disk", "time"}
+    assert {line.split()[0] for line in ended.stdout.splitlines()} - {"busy"} == {"images", "units", "work", "disk", "time"}
     assert not (tmp_path / "out").exists()
 
 
@@ -72,6 +72,19 @@ BAD_INPUT = {
     "weights with a long name": (("--network", "demo", "--weights", "w" * 300 + ".h5"), 2, ("no weights file",)),
     "weights that are not text": (("--network", "demo", "--weights", "w\udcff.h5"), 2, ("no weights file",)),
 }
+
+
+@pytest.mark.parametrize("case", ["weights", "engine", "address without Ray", "address of no cluster"])
+def test_a_plan_refuses_what_the_build_would_refuse(case: str, assert_error: Callable[..., None]) -> None:
+    arguments, code, words = BAD_INPUT[case]
+    assert_error(amaxds("build", *arguments, "--plan"), code, *words)
+
+
+def test_a_plan_is_refused_for_a_folder_that_the_build_could_not_write(
+    tmp_path: Path, assert_error: Callable[..., None]
+) -> None:
+    (tmp_path / "notes.txt").touch()
+    assert_error(amaxds("build", tmp_path, "--network", "demo", "--plan"), 2, "holds no build (it has 'notes.txt')")
 
 
 @pytest.mark.parametrize("case", BAD_INPUT)

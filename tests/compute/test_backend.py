@@ -13,13 +13,11 @@ from support.commands import amaxds, run_program
 OURS = "float32 channels_last 1e-07 None float32 float32 1 3 3 2"
 ONE = ("--network", "demo", "--layers", "block1_conv1", "--filters", "0", "--steps", "1")
 SETTINGS = {
-    "half precision": ({"floatx": "float16"}, {}),
-    "double precision": ({"floatx": "float64"}, {}),
-    "channels first": ({"image_data_format": "channels_first"}, {}),
-    "epsilon": ({"epsilon": 0.5}, {}),
-    "flax": ({"nnx_enabled": True}, {}),
-    "a limit of epochs": ({}, {"KERAS_MAX_EPOCHS": "1", "KERAS_MAX_STEPS_PER_EPOCH": "one"}),
-    "an empty backend": ({}, {"KERAS_BACKEND": ""}),
+    "half precision, channels first, an epsilon, Flax and a limit of epochs": (
+        {"floatx": "float16", "image_data_format": "channels_first", "epsilon": 0.5, "nnx_enabled": True},
+        {"KERAS_MAX_EPOCHS": "1", "KERAS_MAX_STEPS_PER_EPOCH": "one"},
+    ),
+    "double precision and an empty backend": ({"floatx": "float64"}, {"KERAS_BACKEND": ""}),
 }
 
 

@@ -13,7 +13,7 @@ import pytest
 from amaxds.compute.networks import find_network, load_weights
 from amaxds.compute.weights import random_tensors, read_tensors
 from amaxds.errors import WeightsError
-from amaxds.spec.network import DEMO, VGG16
+from amaxds.spec.network import DEMO, VGG16, Network
 from support.commands import ROOT
 from support.weights_files import hdf5, nested_layers, save_model, save_weights
 
@@ -230,20 +230,28 @@ def test_a_pickle_is_not_read(tmp_path: Path) -> None:
     assert "safetensors" in str(refused.value)
 
 
-@pytest.mark.parametrize("top", [False, True])
-@pytest.mark.parametrize("name", FILES)
-def test_weights_of_a_keras_network_are_found_by_the_names_of_its_layers(tmp_path: Path, name: str, top: bool) -> None:
+def _mobilenet(**options: object) -> keras.Model:
     keras.backend.clear_session()
     keras.utils.set_random_seed(1)
-    model = keras.applications.MobileNetV2(include_top=top, weights=None, input_shape=(64, 64, 3), classes=5)
+    return keras.applications.MobileNetV2(weights=None, input_shape=(64, 64, 3), **options)
+
+
+@pytest.fixture(scope="module")
+def mobilenet() -> Network:
+    return find_network("mobilenet_v2", 64)
+
+
+@pytest.mark.parametrize("top", [False, True])
+def test_weights_of_a_keras_network_are_found_by_the_names_of_its_layers(mobilenet, tmp_path: Path, top: bool) -> None:
+    model = _mobilenet(include_top=top, classes=5)
     model.get_layer("bn_Conv1").set_weights([np.full(32, value, np.float32) for value in (1, 2, 3, 4)])
     due = {layer: model.get_layer(layer).get_weights() for layer in ("block_7_expand", "block_8_expand", "bn_Conv1")}
-    path = save_model(model, tmp_path / name)
-    loaded = load_weights(find_network("mobilenet_v2", 64), str(path), 0).tensors
-    for layer in ("block_7_expand", "block_8_expand"):
-        np.testing.assert_array_equal(loaded[f"{layer}/kernel"], due[layer][0])
-    for place, variable in enumerate(("gamma", "beta", "moving_mean", "moving_variance")):
-        np.testing.assert_array_equal(loaded[f"bn_Conv1/{variable}"], due["bn_Conv1"][place])
+    for name in FILES:
+        loaded = load_weights(mobilenet, str(save_model(model, tmp_path / name)), 0).tensors
+        for layer in ("block_7_expand", "block_8_expand"):
+            np.testing.assert_array_equal(loaded[f"{layer}/kernel"], due[layer][0], err_msg=name)
+        for place, variable in enumerate(("gamma", "beta", "moving_mean", "moving_variance")):
+            np.testing.assert_array_equal(loaded[f"bn_Conv1/{variable}"], due["bn_Conv1"][place], err_msg=name)
 
 
 def _exchange(path: Path, one: str, other: str) -> None:
@@ -256,24 +264,22 @@ def _exchange(path: Path, one: str, other: str) -> None:
         group.attrs["layer_names"] = [each.encode() for each in names]
 
 
-def test_names_count_where_a_file_lists_its_layers_in_another_order(tmp_path: Path) -> None:
-    keras.backend.clear_session()
-    keras.utils.set_random_seed(1)
-    model = keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=(64, 64, 3))
+def test_names_count_where_a_file_lists_its_layers_in_another_order(mobilenet, tmp_path: Path) -> None:
+    model = _mobilenet(include_top=False)
     path = save_model(model, tmp_path / "swapped_model.h5")
     due = model.get_layer("block_7_expand").get_weights()[0]
     _exchange(path, "block_7_expand", "block_8_expand")
-    loaded = load_weights(find_network("mobilenet_v2", 64), str(path), 0).tensors
+    loaded = load_weights(mobilenet, str(path), 0).tensors
     np.testing.assert_array_equal(loaded["block_7_expand/kernel"], due)
     with pytest.raises(WeightsError, match="in another order than the layers: block_8_expand where block_7_expand is due"):
         find_network(str(path), 64)
 
 
-def test_layers_of_other_names_are_refused_whatever_their_order(tmp_path: Path) -> None:
+def test_layers_of_other_names_are_refused_whatever_their_order(mobilenet, tmp_path: Path) -> None:
     model = keras.Sequential([keras.Input((64, 64, 3)), keras.layers.Conv2D(32, 3, use_bias=False, name="Conv_1")])
     path = save_model(model, tmp_path / "w_model.h5")
     with pytest.raises(WeightsError, match="it has no Conv1/kernel, expected"):
-        load_weights(find_network("mobilenet_v2", 64), str(path), 0)
+        load_weights(mobilenet, str(path), 0)
 
 
 def test_numbers_that_are_no_tensors_are_read_too(tmp_path: Path) -> None:
@@ -286,13 +292,12 @@ def test_numbers_that_are_no_tensors_are_read_too(tmp_path: Path) -> None:
     assert loaded["normalization/count"].shape == ()
 
 
-def test_variables_of_a_layer_are_told_apart_by_their_names_in_older_files(tmp_path: Path) -> None:
-    keras.backend.clear_session()
-    model = keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=(64, 64, 3))
+def test_variables_of_a_layer_are_told_apart_by_their_names_in_older_files(mobilenet, tmp_path: Path) -> None:
+    model = _mobilenet(include_top=False)
     model.get_layer("bn_Conv1").set_weights([np.full(32, value, np.float32) for value in (1, 2, 3, 4)])
     path = save_model(model, tmp_path / "w_model.h5")
     with h5py.File(path, "r+") as file:
         attributes = file["model_weights/bn_Conv1"].attrs
         attributes["weight_names"] = list(attributes["weight_names"])[::-1]
-    loaded = load_weights(find_network("mobilenet_v2", 64), str(path), 0).tensors
+    loaded = load_weights(mobilenet, str(path), 0).tensors
     assert [loaded[f"bn_Conv1/{each}"][0] for each in ("gamma", "beta", "moving_mean", "moving_variance")] == [1, 2, 3, 4]

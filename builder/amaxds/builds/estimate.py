@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass
 
 import numpy as np
 
+from amaxds.compute.machine import cores
 from amaxds.spec.plan import Plan
 
 # `benchmarks/limits.py plan` compares these figures with real builds.
 _EFFICIENCY = {"demo": 0.22, "vgg16": 1.2}
-"""How fast an ascent of the network is, as a share of the speed of a large matrix product."""
+"""How fast an ascent of the network is, as a share of the speed of matrix products."""
 _EFFICIENCY_OF_OTHERS = 0.3
 """A guess: less where convolutions are depthwise, more where they are not."""
+_UNCERTAINTY, _UNCERTAINTY_OF_OTHERS = 1.4, 3.0
+"""A build may be faster or slower than estimated by this factor: processors differ in more than their matrix products."""
 _COMPILE_SECONDS = 0.5
 """For one program."""
 _FIXED_SECONDS = 8.0
@@ -22,6 +26,17 @@ _BYTES_PER_VALUE = 0.9
 """Noise-like images hardly compress."""
 _COPIES = 2
 """While the dataset is packaged, its shards are still there."""
+_MEASURED_SECONDS, _SIDE = 0.5, 512
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What the cores do in this moment."""
+
+    quiet: float
+    """Floating-point operations per second of float32 matrix products on all of them when nothing else runs."""
+    share: float
+    """Which part of their time this process gets, beside what else runs: 1 when nothing does."""
 
 
 @dataclass(frozen=True)
@@ -35,30 +50,59 @@ class Estimate:
     disk_bytes: float
     """The most that is needed at any time of the build."""
     seconds: float
+    """When nothing else runs."""
+    uncertainty: float
+    """The factor by which it may be faster or slower."""
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The least and the most seconds that it is expected to take when nothing else runs."""
+        return self.seconds / self.uncertainty, self.seconds * self.uncertainty
 
 
-def estimate(plan: Plan) -> Estimate:
-    """What the plan will cost. Takes about half a second, in which this machine is measured."""
+def estimate(plan: Plan, speed: Speed) -> Estimate:
+    """What the plan will cost on cores of this speed."""
     units = list(plan.units())
     operations = sum(unit.operations for unit in units)
     programs = len({(unit.recipe.name, unit.layer.name) for unit in units})
     values = sum(len(unit.wanted) * 3 * unit.recipe.image_side(plan.network) ** 2 for unit in units)
-    efficiency = _EFFICIENCY.get(plan.network.name, _EFFICIENCY_OF_OTHERS)
+    name = plan.network.name
     return Estimate(
         images=plan.images,
         units=len(units),
         operations=operations,
         disk_bytes=values * _BYTES_PER_VALUE * _COPIES,
-        seconds=operations / (efficiency * matrix_product_ceiling()) + programs * _COMPILE_SECONDS + _FIXED_SECONDS,
+        seconds=operations / (_EFFICIENCY.get(name, _EFFICIENCY_OF_OTHERS) * speed.quiet)
+        + programs * _COMPILE_SECONDS
+        + _FIXED_SECONDS,
+        uncertainty=_UNCERTAINTY if name in _EFFICIENCY else _UNCERTAINTY_OF_OTHERS,
     )
 
 
-def matrix_product_ceiling(side: int = 1500) -> float:
-    """Floating-point operations per second of a float32 matrix product on all cores, the best of three runs."""
-    matrix = np.ones((side, side), np.float32)
-    seconds = []
-    for _ in range(3):
-        began = time.perf_counter()
-        matrix @ matrix
-        seconds.append(time.perf_counter() - began)
-    return 2 * side**3 / min(seconds)
+def measure_speed(workers: int | None = None) -> Speed:
+    """Measure this machine for half a second, with one thread for each of the workers (by default one per core).
+
+    Each thread is timed by the processor time that it gets, which other programs hardly change; how much of the time that is
+    says how busy they keep the cores.
+    """
+    from threadpoolctl import threadpool_limits
+
+    threads = min(workers or cores(), cores())
+    done = [(0.0, 0.0, 0.0)] * threads
+
+    def work(place: int) -> None:
+        matrix = np.ones((_SIDE, _SIDE), np.float32)
+        began, began_here, products = time.perf_counter(), time.thread_time(), 0
+        while (passed := time.perf_counter() - began) < _MEASURED_SECONDS or not products:
+            matrix @ matrix
+            products += 1
+        done[place] = products, time.thread_time() - began_here, passed
+
+    with threadpool_limits(1):
+        running = [threading.Thread(target=work, args=(place,)) for place in range(threads)]
+        for thread in running:
+            thread.start()
+        for thread in running:
+            thread.join()
+    quiet = sum(2 * _SIDE**3 * products / seconds for products, seconds, _ in done)
+    return Speed(quiet, min(1.0, sum(seconds for _, seconds, _ in done) / sum(passed for *_, passed in done)))

@@ -238,8 +238,17 @@ class BuildProgress:
 
 def duration(seconds: float) -> str:
     """A time in the largest unit of which it has two, such as `95 s`, `12 min` or `2.5 days`."""
+    return _in_unit_of(seconds, seconds)
+
+
+def duration_range(least: float, most: float) -> str:
+    """Two times in the unit of the longer one, such as `1.2 to 2.5 min`."""
+    return f"{_in_unit_of(most, least).split()[0]} to {duration(most)}"
+
+
+def _in_unit_of(other: float, seconds: float) -> str:
     units = ((86400, "days"), (3600, "h"), (60, "min"))
-    unit, name = next((each for each in units if seconds >= 2 * each[0]), (1, "s"))
+    unit, name = next((each for each in units if other >= 2 * each[0]), (1, "s"))
     return f"{seconds / unit:.{0 if seconds >= 10 * unit or name == 's' else 1}f} {name}"
 
 

@@ -16,7 +16,8 @@ from typing import Annotated, Any
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
-from amaxds.builds.estimate import Estimate, estimate
+from amaxds.builds.estimate import Estimate, estimate, measure_speed
+from amaxds.builds.progress import duration_range
 from amaxds.compute.networks import find_network
 from amaxds.errors import UsageError, in_words
 from amaxds.spec.plan import Plan, make_plan
@@ -117,7 +118,9 @@ def describe_sweep(builds: Sequence[Build], tflops: float, hours: float | None) 
 
     tflops: how many 10¹² operations a GPU does in a second. hours: if given, how many GPUs finish the sweep in this time.
     """
-    costs = [estimate(build.plan) for build in builds]
+    speed = measure_speed()
+    costs = [estimate(build.plan, speed) for build in builds]
+    least, most = (sum(seconds) for seconds in zip(*(cost.range for cost in costs), strict=True))
     for build, cost in zip(builds, costs, strict=True):
         yield f"{build.folder}: {cost.images} images, {_line(cost)}"
     operations, units = (sum(getattr(cost, name) for cost in costs) for name in ("operations", "units"))
@@ -126,7 +129,7 @@ def describe_sweep(builds: Sequence[Build], tflops: float, hours: float | None) 
     yield f"units      {units}"
     yield f"work       {operations:.3g} floating-point operations"
     yield f"disk       {sum(cost.disk_bytes for cost in costs) / 1e6:.0f} MB while it runs, about half of it afterwards"
-    yield f"CPU time   {sum(cost.seconds for cost in costs) / 3600:.3g} h on this machine (estimated)"
+    yield f"CPU time   {duration_range(least, most)} on this machine when nothing else runs (estimated)"
     yield f"GPU hours  {gpu_hours:.3g} where a GPU keeps up {tflops:g} TFLOP/s (--tflops), compilation not counted"
     if hours is not None:
         machines = max(1, math.ceil(gpu_hours / hours))

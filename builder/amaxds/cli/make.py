@@ -72,7 +72,8 @@ def build(
     recipes = tuple(recipe or [DEFAULT_RECIPE])
     if plan:
         chosen = NetworkChoice(network, weights, canvas, preprocessing, precision)
-        print_plan(api.plan(chosen, ImageChoice(recipes, layers, filters, (seed,), steps, batch_size), workers))
+        wanted = ImageChoice(recipes, layers, filters, (seed,), steps, batch_size)
+        print_plan(api.plan(chosen, wanted, out, workers, engine, address), workers)
         return
     dataset = api.build(
         network,

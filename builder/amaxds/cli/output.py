@@ -20,19 +20,28 @@ if TYPE_CHECKING:
     from amaxds.spec.plan import Plan
 
 
-def print_plan(plan: Plan) -> None:
-    """Print how many images and units a build has, and what it will cost in work, disk and time."""
-    from amaxds.builds.estimate import estimate
-    from amaxds.builds.progress import duration
+BUSY = 0.8
+"""The share of the cores' time below which a machine counts as busy."""
 
-    cost = estimate(plan)
+
+def print_plan(plan: Plan, workers: int | None) -> None:
+    """Print how many images and units a build has, and what it will cost in work, disk and time with so many workers."""
+    from amaxds.builds.estimate import estimate, measure_speed
+    from amaxds.builds.progress import duration, duration_range
+
+    speed = measure_speed(workers)
+    cost = estimate(plan, speed)
     print(f"images  {cost.images}")
     print(f"units   {cost.units} of up to {plan.batch_size} images")
     print(f"work    {cost.operations:.3g} floating-point operations")
     print(f"disk    {cost.disk_bytes / 1e6:.0f} MB while it runs, about half of it afterwards")
     if plan.network.note:
         print(f"partial {plan.network.note}")
-    print(f"time    {duration(cost.seconds)} on this machine's CPU (estimated)")
+    print(f"time    {duration_range(*cost.range)} on this machine's CPU when nothing else runs (estimated)")
+    if speed.share < BUSY:
+        print(
+            f"busy    other programs leave {speed.share:.0%} of the CPU now: as it is, {duration(cost.seconds / speed.share)}"
+        )
 
 
 def print_findings(report: ValidationReport) -> None:
