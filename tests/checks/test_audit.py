@@ -81,7 +81,7 @@ def test_the_sample_has_every_layer_alike_and_is_decided_by_its_seed(both: Path)
 
 def test_another_sample_is_drawn_each_time_and_can_be_repeated(both: Path) -> None:
     def audited(*arguments: object) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(amaxds("audit", both, "--sample", "3", "--json", *arguments).stdout)
+        found: dict[str, Any] = json.loads(amaxds("audit", both, "--sample", "1", "--json", *arguments).stdout)
         return found
 
     one, other = audited(), audited()
@@ -116,25 +116,29 @@ FORGERIES: dict[str, tuple[Callable[[list[Row]], None], str, int]] = {
 
 
 @pytest.mark.parametrize(
-    ("forgery", "backend"),
+    ("forgeries", "backend"),
     [
-        *(("activation", "tensorflow"), ("start", "jax"), ("ranks", "tensorflow")),
+        *((("activation", "ranks"), "tensorflow"), (("start",), "jax")),
         *(
             pytest.param(*each, marks=pytest.mark.long)
-            for each in (("activation", "jax"), ("start", "tensorflow"), ("ranks", "jax"))
+            for each in ((("activation", "ranks"), "jax"), (("start",), "tensorflow"))
         ),
     ],
 )
 def test_forged_evidence_is_found_on_the_same_software_and_on_other(
-    both: Path, tmp_path: Path, forgery: str, backend: str
+    both: Path, tmp_path: Path, forgeries: tuple[str, ...], backend: str
 ) -> None:
-    change, words, times = FORGERIES[forgery]
-    forged = forge(both, tmp_path, change)
+    forged = both
+    for forgery in forgeries:
+        forged = forge(forged, tmp_path / forgery, FORGERIES[forgery][0])
     assert amaxds("validate", forged).returncode == 0
     ended = amaxds("audit", forged, *ALL, KERAS_BACKEND=backend)
     assert ended.returncode == 1, ended.stderr
-    assert ended.stdout.count(f"       {words}") >= times
-    assert sum(line.startswith("failed") for line in ended.stdout.splitlines()) == times
+    for forgery in forgeries:
+        _, words, times = FORGERIES[forgery]
+        assert ended.stdout.count(f"       {words}") >= times
+    failed = sum(line.startswith("failed") for line in ended.stdout.splitlines())
+    assert failed == sum(FORGERIES[forgery][2] for forgery in forgeries)
 
 
 Change = tuple[str, Callable[[Any], Any]]

@@ -25,6 +25,7 @@ from support.commands import amaxds
 pytestmark = pytest.mark.usefixtures("_backend")
 
 Tensor = Any
+SYSTEM = pytest.mark.system
 Check = Callable[..., None]
 RECIPE = get_recipe("original", 1)
 
@@ -226,7 +227,10 @@ def test_what_is_left_out_is_said_by_every_command(tmp_path: Path, assert_error:
     )
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "float16", "mixed_bfloat16", "bfloat16", "float64"])
+@pytest.mark.parametrize(
+    "policy",
+    ["mixed_float16", "float64", *(pytest.param(each, marks=SYSTEM) for each in ("float16", "mixed_bfloat16", "bfloat16"))],
+)
 def test_models_of_other_precisions_compute_in_float32_with_their_weights(tmp_path: Path, policy: str) -> None:
     keras.config.set_dtype_policy(policy)
     try:
@@ -248,7 +252,9 @@ def test_models_of_other_precisions_compute_in_float32_with_their_weights(tmp_pa
     _assert_computes(path, {"c1": first, "c2": last}, inputs, atol=0.05)
 
 
-@pytest.mark.parametrize("how", ["nearest", "bilinear", "bicubic", "area", "lanczos3", "lanczos5"])
+@pytest.mark.parametrize(
+    "how", ["bilinear", "area", *(pytest.param(each, marks=SYSTEM) for each in ("nearest", "bicubic", "lanczos3", "lanczos5"))]
+)
 def test_resizing_is_computed_and_its_stride_is_right(tmp_path: Path, how: str) -> None:
     inputs = keras.Input((48, 48, 3))
     small = layers.Rescaling(1 / 255.0)(layers.Resizing(16, 16, interpolation=how)(inputs))
@@ -258,7 +264,7 @@ def test_resizing_is_computed_and_its_stride_is_right(tmp_path: Path, how: str) 
     assert find_network(str(path)).layer("c1").stride == 3
 
 
-@pytest.mark.parametrize("how", ["nearest", "bicubic", "lanczos3"])
+@pytest.mark.parametrize("how", ["nearest", *(pytest.param(each, marks=SYSTEM) for each in ("bicubic", "lanczos3"))])
 def test_upsampling_is_computed_and_a_stride_below_one_is_not_claimed(tmp_path: Path, how: str) -> None:
     inputs = keras.Input((24, 24, 3))
     first = layers.Conv2D(4, 3, name="c1")(layers.Rescaling(1 / 255.0)(inputs))

@@ -282,6 +282,7 @@ def test_layers_of_other_names_are_refused_whatever_their_order(mobilenet, tmp_p
         load_weights(mobilenet, str(path), 0)
 
 
+@pytest.mark.system
 def test_numbers_that_are_no_tensors_are_read_too(tmp_path: Path) -> None:
     """EfficientNet's normalisation counts the images that it has seen."""
     keras.backend.clear_session()

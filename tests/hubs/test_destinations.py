@@ -115,7 +115,7 @@ def test_which_dataset_is_meant_here(home: Path, assert_error: Check) -> None:
 
 
 def test_every_command_that_reads_a_dataset_takes_the_one_here(home: Path) -> None:
-    for command in (("bundle",), ("report",), ("audit", "--sample", "1"), ("classify", "--model", "cnn")):
+    for command in (("bundle",), ("report", "--no-neighbours"), ("audit", "--sample", "1"), ("classify", "--model", "linear")):
         ended = amaxds(*command, cwd=home)
         assert (ended.returncode, ended.stderr.splitlines()[0]) == (0, f"amaxds: PATH is {NAME}"), ended.stderr
     assert {"bundle", "report", "classification"} <= {path.name for path in home.iterdir()}
