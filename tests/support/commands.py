@@ -6,12 +6,16 @@ import functools
 import multiprocessing
 import os
 import resource
+import signal
 import subprocess
 import sys
-import tempfile
+import threading
+import time
 from collections.abc import Mapping
 from multiprocessing import forkserver
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
@@ -44,24 +48,72 @@ def amaxds(
     The process is forked from one that has loaded the libraries already, which saves five seconds; where a variable is set that
     libraries read when they are imported, it is started anew.
     """
-    # What a backend that runs in this process has set is not for others.
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(_SET_BY_BACKENDS)}
-    variables = kept | environment
-    if _at_import(variables) != _VARIABLES_AT_IMPORT:
+    variables = _variables(environment)
+    if not _can_be_forked(variables):
         return _run("-m", "amaxds", *arguments, cwd=cwd, timeout=timeout, variables=variables)
-    with tempfile.TemporaryDirectory() as folder:
-        files = [os.path.join(folder, name) for name in ("stdout", "stderr")]
-        words = ["amaxds", *map(str, arguments)]
+    words = ["amaxds", *map(str, arguments)]
+    process = ForkedCommand(words, cwd, variables)
+    try:
+        out, err = process.communicate(timeout)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise
+    return subprocess.CompletedProcess(words, process.returncode, out, err)
+
+
+class ForkedCommand:
+    """A command in a process that was forked from one that has loaded the libraries. Its methods are those of a `Popen`."""
+
+    def __init__(self, words: list[str], cwd: Path | None, variables: Mapping[str, str], file_size: int | None = None) -> None:
         prepare_to_fork()
-        process = FORKED.Process(target=_command, args=(words, cwd or Path.cwd(), dict(variables), *files))
-        process.start()
-        process.join(timeout)
-        if process.exitcode is None:
-            process.kill()
-            process.join()
-            raise subprocess.TimeoutExpired(words, timeout)
-        out, err = (Path(file).read_text() if os.path.exists(file) else "" for file in files)
-        return subprocess.CompletedProcess(words, process.exitcode, out, err)
+        (out, out_end), (err, err_end) = FORKED.Pipe(duplex=False), FORKED.Pipe(duplex=False)
+        arguments = words, cwd or Path.cwd(), dict(variables), out_end, err_end, file_size
+        self._process = FORKED.Process(target=_command, args=arguments)
+        self._process.start()
+        out_end.close()
+        err_end.close()
+        self.pid, self._words = self._process.pid, words
+        self.stdout, self.stderr = (os.fdopen(os.dup(end.fileno()), "r") for end in (out, err))
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        self._process.join(timeout)
+        if self.returncode is None:
+            raise subprocess.TimeoutExpired(self._words, timeout or 0)
+        return self.returncode
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def send_signal(self, number: signal.Signals) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+        """What it prints from now on, to its end; subprocess.TimeoutExpired where it does not end in that many seconds."""
+        texts = ["", ""]
+
+        def read(place: int, stream: TextIO) -> None:
+            with stream:
+                texts[place] = stream.read()
+
+        end = time.monotonic() + (timeout or 0)
+        readers = [threading.Thread(target=read, args=each, daemon=True) for each in enumerate((self.stdout, self.stderr))]
+        for reader in readers:
+            reader.start()
+        self.wait(timeout)
+        for reader in readers:  # What it has started may still have its output open.
+            reader.join(None if timeout is None else max(end - time.monotonic(), 0))
+            if reader.is_alive():
+                raise subprocess.TimeoutExpired(self._words, timeout or 0)
+        return texts[0], texts[1]
 
 
 @functools.cache
@@ -70,6 +122,15 @@ def prepare_to_fork() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, sys.path)]))
         forkserver.ensure_running()
+
+
+def _variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Those of this process with these besides, without what a backend that runs in this process has set."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(_SET_BY_BACKENDS)} | dict(environment)
+
+
+def _can_be_forked(variables: Mapping[str, str]) -> bool:
+    return _at_import(variables) == _VARIABLES_AT_IMPORT
 
 
 def _at_import(variables: Mapping[str, str]) -> dict[str, str]:
@@ -81,18 +142,28 @@ os.environ.update(CLIENT)  # For all tests alike, so that commands that ask the 
 _VARIABLES_AT_IMPORT = {name: value for name, value in _at_import(os.environ).items() if not name.startswith(_SET_BY_BACKENDS)}
 
 
-def _command(words: list[str], cwd: Path, variables: dict[str, str], out: str, err: str) -> None:
+def _command(
+    words: list[str], cwd: Path, variables: dict[str, str], out: Connection, err: Connection, file_size: int | None
+) -> None:
     """What the forked process does: the command, as its own program would do it."""
-    for number, file in ((1, out), (2, err)):
-        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), number)
+    for number, end in ((1, out), (2, err)):
+        os.dup2(end.fileno(), number)
+        end.close()
     sys.stdout, sys.stderr = (os.fdopen(number, "w", closefd=False) for number in (1, 2))
     os.environ.clear()
     os.environ.update(variables)
     os.chdir(cwd)
+    _limit(file_size)
     sys.argv = words
     from amaxds.__main__ import main
 
     main()
+
+
+def _limit(file_size: int | None) -> None:
+    """Let this process write no file that is larger, in bytes."""
+    if file_size is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
 
 
 def run_program(
@@ -117,20 +188,24 @@ def _run(
 
 
 def start_build(
-    folder: Path | str, *arguments: object, file_size: int | None = None, cwd: Path | None = None, **environment: str
-) -> subprocess.Popen[str]:
-    """Begin a build; file_size: the largest file in bytes that the operating system lets it write."""
-
-    def limit() -> None:
-        if file_size is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
-
+    folder: Path | str,
+    *arguments: object,
+    file_size: int | None = None,
+    cwd: Path | None = None,
+    forked: bool = True,
+    **environment: str,
+) -> subprocess.Popen[str] | ForkedCommand:
+    """Begin a build, in a forked process where `amaxds` would do so. file_size: the largest file in bytes that the operating
+    system lets it write. forked: False for a process that loads its libraries itself."""
+    words, variables = ["build", str(folder), *map(str, arguments)], _variables(environment)
+    if forked and _can_be_forked(variables):
+        return ForkedCommand(["amaxds", *words], cwd, variables, file_size)
     return subprocess.Popen(
-        [sys.executable, "-m", "amaxds", "build", str(folder), *map(str, arguments)],
+        [sys.executable, "-m", "amaxds", *words],
         cwd=cwd,
-        env=os.environ | environment,
+        env=variables,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=limit,
+        preexec_fn=lambda: _limit(file_size),
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from support.commands import SMALL, amaxds, start_build
+from support.commands import SMALL, amaxds, prepare_to_fork, start_build
 from support.folders import files_of, shards_of
 
 Check = Callable[..., None]
@@ -29,6 +29,7 @@ class Undisturbed:
 
 @pytest.fixture(scope="module")
 def undisturbed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    prepare_to_fork()
     folder, began = tmp_path_factory.mktemp("undisturbed") / "demo-filter-activations", time.monotonic()
     process = start_build(folder, *request.param)
     errors = process.communicate(timeout=3600)[1]

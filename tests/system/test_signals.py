@@ -63,7 +63,7 @@ def test_a_build_stopped_at_random_moments_ends_without_a_traceback(tmp_path: Pa
     """From its own first instruction on: before the command has begun, nothing is said, as there is nothing to go on with."""
     folder, ends = tmp_path / small.name, []
     for moment in np.random.default_rng(3).random(5) * np.linspace(0.1, 4.0, 5):
-        process = start_build(folder, *SMALL)
+        process = start_build(folder, *SMALL, forked=False)
         time.sleep(0.03 + moment)
         ended, errors = _stop(process, signal.SIGINT)
         if "KeyboardInterrupt" in errors:  # Python itself was still starting: it has not come to what is ours.
