@@ -74,10 +74,10 @@ def _drawn(columns: int, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.mark.parametrize(
     ("columns", "there", "left_out"),
     [
-        (100, ("clear block5_conv3", "━", "265/4224", "5.6 images/s", "0:00:00", "11 min left"), ()),
-        (80, ("clear block5_conv3", "265/4224", "5.6 images/s", "0:00:00", "11 min left"), ()),
-        (60, ("clear block5_conv3", "265/4224", "0:00:00", "11 min left"), ("━", "images/s")),
-        (40, ("clear bl", "265/4224", "11 min left"), ("━", "images/s", "0:00:00")),
+        (100, ("clear block5_conv3", "━", "265/4224", "5.6 images/s", "0:00:", "11 min left"), ()),
+        (80, ("clear block5_conv3", "265/4224", "5.6 images/s", "0:00:", "11 min left"), ()),
+        (60, ("clear block5_conv3", "265/4224", "0:00:", "11 min left"), ("━", "images/s")),
+        (40, ("clear bl", "265/4224", "11 min left"), ("━", "images/s", "0:00:")),
     ],
 )
 def test_a_narrow_terminal_keeps_the_count_and_the_time_left(
