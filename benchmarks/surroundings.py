@@ -173,7 +173,7 @@ SURROUNDINGS: dict[str, Surrounding] = {
     "keras.json: flax": Surrounding(prepare=_keras_json(nnx_enabled=True)),
     "keras.json: jax": Surrounding(prepare=_keras_json(backend="jax"), backend="jax"),
     "keras.json: torch": Surrounding(prepare=_keras_json(backend="torch"), refused="torch"),
-    "keras.json: no JSON": Surrounding(prepare=_file("home/.keras/keras.json", "{"), refused="keras.json"),
+    "keras.json: no JSON": Surrounding(prepare=_file("home/.keras/keras.json", "{")),
     "KERAS_BACKEND empty": Surrounding({"KERAS_BACKEND": ""}),
     "KERAS_BACKEND unknown": Surrounding({"KERAS_BACKEND": "abacus"}, refused="abacus"),
     "KERAS_MAX_EPOCHS": Surrounding({"KERAS_MAX_EPOCHS": "0", "KERAS_MAX_STEPS_PER_EPOCH": "one"}),

@@ -22,6 +22,7 @@ with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
     import amaxds.checks.validate
     import amaxds.cli.main
     import amaxds.hubs.locate  # noqa: F401
+    from support import commands  # noqa: F401
 
 # Or else the first full collection in each process goes through all of these libraries, and copies their pages: 0.35 s.
 gc.collect()

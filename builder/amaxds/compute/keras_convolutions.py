@@ -74,12 +74,13 @@ class _NotTaken(Exception):
     """An operation does not take what it is called with."""
 
 
-def find_convolutions(model: Model, canvas: int) -> tuple[Any, list[Convolution], dict[str, tuple[Any, Any]]]:
+def find_convolutions(model: Model, called: str, canvas: int) -> tuple[Any, list[Convolution], dict[str, tuple[Any, Any]]]:
     """A new graph of the model's computation for images (canvas, canvas, 3): its symbolic input, its Conv2D layers in graph
     order, and its Dense layers by name, each with the symbolic tensor that it is called with. Max pooling, resizing that XLA
     lacks, and on a CPU depthwise convolutions, are replaced by our own.
 
-    UsageError for a model that has no graph, that takes anything else than one RGB image, or none of this size.
+    UsageError, which calls the model as it is `called`, where it has no graph, takes anything else than one RGB image, or none
+    of this size.
     """
     import keras
 
@@ -117,8 +118,10 @@ def find_convolutions(model: Model, canvas: int) -> tuple[Any, list[Convolution]
 
     inputs = model.inputs if is_graph(model) else []
     if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].shape[-1] not in (None, 3):
+        takes = f": it takes {' and '.join(str(each.shape[1:]) for each in inputs)}" if inputs else ""
         raise UsageError(
-            f"{model.name} is no graph of layers from one colour image.", "Give a functional or sequential Keras model for RGB."
+            f"{called} is no graph of layers from one colour image{takes}.",
+            "Give a functional or sequential Keras model for RGB.",
         )
     try:
         run_graph(model, x, traced)
@@ -126,7 +129,7 @@ def find_convolutions(model: Model, canvas: int) -> tuple[Any, list[Convolution]
         # A classification head after the last convolution may want another size; it is not needed.
         if sum(isinstance(each, keras.layers.Conv2D) for each in calls(model)) > len(convolutions):
             raise UsageError(
-                f"{model.name} does not take a canvas of {canvas}: {error}.",
+                f"{called} does not take a canvas of {canvas}: {error}.",
                 f"Give another canvas (--canvas); its own input is {model.input_shape[1:]}.",
             ) from error
     return x, list(convolutions.values()), dense
@@ -231,7 +234,7 @@ def _cost(operation: Operation, output: Any) -> int:
 def describe_model(model: Model, name: str, origin: str, canvas: int, preprocessing: Preprocessing) -> Network:
     """The Keras model as a network called `name`, on that canvas; `origin` is its `Network.model`. UsageError for a model that
     cannot be used."""
-    layers, convolutions = [], find_convolutions(model, canvas)[1]
+    layers, convolutions = [], find_convolutions(model, name, canvas)[1]
     for index, each in enumerate(convolutions):
         if not re.match(LAYER_NAME, each.name) or len(each.name) > _LONGEST_NAME:
             raise UsageError(

@@ -34,7 +34,7 @@ class KerasForward:
         if precision != "float32":
             raise UsageError(f"{network.name} cannot be computed in {precision}.", "Leave out the precision (--precision).")
         model = keras.models.model_from_json(weights.model or "")
-        self._x, found, self._dense = find_convolutions(model, network.canvas)
+        self._x, found, self._dense = find_convolutions(model, network.name, network.canvas)
         self._convolutions = {each.name: each for each in found}
         self._network, self._usable = network.name, [layer.name for layer in network.usable]
         self._tensors, self._on_cpu = weights.tensors, not environment.on_gpu()
