@@ -40,6 +40,15 @@ def test_jax_computes_with_our_settings_whatever_the_user_has_set(tmp_path: Path
     assert ended.stdout == f"jax {OURS}\n", ended.stderr
 
 
+@pytest.mark.system
+def test_flags_of_xla_may_be_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "flags").write_text("--xla_cpu_enable_fast_math=true\n")
+    ended = amaxds("build", tmp_path / "out", *ONE, XLA_FLAGS=str(tmp_path / "flags"))
+    assert ended.returncode == 0, ended.stderr
+    settings = json.loads((tmp_path / "out" / "build.json").read_text())["software"]["settings"]
+    assert settings["XLA_FLAGS"].startswith("--xla_cpu_enable_fast_math=true ")
+
+
 REFUSED = {
     "bfloat16": ('{"floatx": "bfloat16"}', {}, ("bfloat16", "keras.json")),
     "a list": ("[1]", {}, ("keras.json",)),

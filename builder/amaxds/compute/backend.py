@@ -10,7 +10,6 @@ makes the bits of images independent of the number of cores. These settings must
 from __future__ import annotations
 
 import contextlib
-import functools
 import gc
 import json
 import os
@@ -23,30 +22,19 @@ from pathlib import Path
 from typing import IO, Any
 
 from amaxds.compute import environment
-from amaxds.compute.machine import run_python
+from amaxds.compute.xla_flags import set_flags
 from amaxds.errors import UsageError, in_words
 
 Tensor = Any
 
-# One thread for each operation, operations in their order, and vectors as wide as the CPU has them.
-_XLA_FLAGS = (
-    "--xla_cpu_multi_thread_eigen=false",
-    "--xla_cpu_enable_concurrency_optimized_scheduler=false",
-    "--xla_cpu_prefer_vector_width=512",
-    "--xla_gpu_deterministic_ops=true",
-)
 # What a user may set of JAX: where it runs, where it keeps programs, what it logs. The rest would change or stop programs.
 _JAX_VARIABLES = re.compile(
     r"JAX_(PLATFORM|COMPILATION_CACHE|PERSISTENT_CACHE|ENABLE_COMPILATION_CACHE|ENABLE_X64|CUDA|LOG|TRACE)"
 )
-_TRIAL = {
-    "jax": "import jax; jax.jit(lambda x: x + 1)(1.0)",
-    "tensorflow": "import tensorflow as tf; tf.function(lambda x: x + 1, jit_compile=True)(tf.constant(1.0))",
-}
-"""Programs that end with an error where a flag of XLA's is wrong: it ends the process that it runs in."""
 # TensorFlow has an exception class for it. JAX has one for everything, and says it in the text.
 _NO_MEMORY = re.compile("ResourceExhausted|RESOURCE_EXHAUSTED|out of memory", re.IGNORECASE)
 
+BACKENDS = "tensorflow", "jax"
 _started_tensorflow = False
 
 
@@ -64,9 +52,9 @@ def start(workers: int, with_loops: bool = False) -> str:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     name = os.environ["KERAS_BACKEND"] = _chosen_backend()
-    if name not in _TRIAL:
+    if name not in BACKENDS:
         raise UsageError(f"Keras is set to run on {name!r}.", "Set KERAS_BACKEND=tensorflow or KERAS_BACKEND=jax.")
-    _set_flags(name)
+    set_flags(name)
     for variable in ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"):
         os.environ.pop(variable, None)
     os.environ["KERAS_NNX_ENABLED"] = "false"
@@ -119,28 +107,6 @@ def _uncollected() -> Iterator[None]:
         gc.freeze()
         if collects:
             gc.enable()
-
-
-def _set_flags(name: str) -> None:
-    """Add our flags to those that the user has set of XLA. UsageError where XLA does not take these."""
-    given = os.environ.get("XLA_FLAGS", "").split()
-    own = [flag for flag in given if flag not in _XLA_FLAGS]
-    os.environ["XLA_FLAGS"] = " ".join([*own, *_XLA_FLAGS])
-    others = os.environ.get("TF_XLA_FLAGS") if name == "tensorflow" else None
-    if own or others:
-        _require_running(name, os.environ["XLA_FLAGS"], others)
-
-
-@functools.cache
-def _require_running(name: str, flags: str, others: str | None) -> None:
-    """UsageError where XLA does not run with these flags. It is tried in another process, as XLA would end this one."""
-    ended = run_python("-c", _TRIAL[name])
-    if ended.returncode:
-        said = [line for line in ended.stderr.splitlines() if "FLAGS" in line] or [f"it ends with {ended.returncode}"]
-        raise UsageError(
-            f"XLA does not run with its flags: {said[0].rpartition('] ')[2]}.",
-            "Correct XLA_FLAGS and TF_XLA_FLAGS, or unset them.",
-        )
 
 
 def _keep_programs() -> None:
