@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from amaxds.hubs.opened import Dataset
     from amaxds.spec.objective import Objective
     from amaxds.spec.plan import Plan
-    from amaxds.storage.location import Location
 
 
 def synthesise(
@@ -202,31 +201,10 @@ def plan(
     engine: str = "local",
     address: str | None = None,
 ) -> Plan:
-    """The plan of a build with these options, as this machine would run it: on a GPU, where no batch size is given, with as
-    many images in one program as its memory has room for. What the build would refuse is refused; nothing is downloaded, and
-    no cluster is started."""
-    from amaxds.builds.batch_size import with_batch_size_for
-    from amaxds.builds.executors.open import open_executor
-    from amaxds.builds.on_demand import plan_of
-    from amaxds.builds.workdir import require_usable
-    from amaxds.compute.networks import load_weights
+    """The plan of a build with these options, as this machine would run it; see `builds.on_demand.plan_as_built`."""
+    from amaxds.builds.on_demand import plan_as_built
 
-    planned = plan_of(of, wanted, workers)
-    require_usable(_place(out, planned))
-    with open_executor(engine, workers, address):  # It begins when it is given work.
-        if of.weights not in ("pretrained", "random"):
-            load_weights(planned.network, of.weights, planned.seed, Path(of.network))
-    if wanted.batch_size is not None:
-        return planned
-    with open_executor("local", workers) as executor:
-        return with_batch_size_for(executor, planned)
-
-
-def _place(out: str | None, planned: Plan) -> Location:
-    """Where the dataset is written: by default in a folder here that has the network's name."""
-    from amaxds.storage.location import parse_location
-
-    return parse_location(f"{planned.network.name}-filter-activations" if out is None else out)
+    return plan_as_built(of, wanted, out, workers, engine, address)
 
 
 def _build(
@@ -238,11 +216,12 @@ def _build(
     from amaxds.builds.executors.open import open_executor
     from amaxds.builds.on_demand import plan_of
     from amaxds.builds.shards import WORK
+    from amaxds.builds.workdir import place_of
     from amaxds.checks.validate import validate as check
     from amaxds.compute.networks import load_weights
 
     planned = plan_of(of, wanted, workers)
-    place = _place(out, planned)
+    place = place_of(out, planned.network)
     with open_executor(engine, workers, address) as executor:
         loaded = load_weights(planned.network, of.weights, planned.seed, Path(of.network))
         make(place, planned if wanted.batch_size else with_batch_size_for(executor, planned), loaded, executor)

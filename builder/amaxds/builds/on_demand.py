@@ -11,8 +11,10 @@ from pathlib import Path
 from amaxds.builds.batch_size import with_batch_size_for
 from amaxds.builds.executors.base import Check
 from amaxds.builds.executors.local import LocalExecutor, run_local
+from amaxds.builds.executors.open import open_executor
 from amaxds.builds.progress import BuildProgress, counting
 from amaxds.builds.synthesis import synthesise, synthesise_objective
+from amaxds.builds.workdir import place_of, require_usable
 from amaxds.compute import backend, environment
 from amaxds.compute.machine import cores
 from amaxds.compute.memory import memory_errors, require_memory
@@ -52,6 +54,20 @@ class ImageChoice:
 def plan_of(of: NetworkChoice, wanted: ImageChoice, workers: int | None) -> Plan:
     """The plan of a build with these options; UsageError where they are not possible."""
     return _plan(find_network(of.network, of.canvas, of.preprocessing), of, wanted, wanted.seeds[0], workers)
+
+
+def plan_as_built(
+    of: NetworkChoice, wanted: ImageChoice, out: str | None, workers: int | None, engine: str, address: str | None
+) -> Plan:
+    """The plan of a build with these options, as this machine would run it: on a GPU, where no batch size is given, with as
+    many images in one program as its memory has room for. What the build would refuse is refused; nothing is downloaded, and
+    no cluster is started."""
+    plan = plan_of(of, wanted, workers)
+    require_usable(place_of(out, plan.network))
+    with open_executor(engine, workers, address):  # It begins when it is given work.
+        if of.weights not in ("pretrained", "random"):
+            load_weights(plan.network, of.weights, plan.seed, Path(of.network))
+    return plan if wanted.batch_size else with_batch_size_for(LocalExecutor(workers or cores()), plan)
 
 
 def make_images(of: NetworkChoice, wanted: ImageChoice, workers: int | None) -> list[Row]:

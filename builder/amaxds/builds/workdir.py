@@ -8,7 +8,13 @@ from pathlib import Path
 
 from amaxds.builds.shards import WORK
 from amaxds.errors import DamagedShard, NothingThere, UsageError
-from amaxds.storage.location import Location, require_loadable
+from amaxds.spec.network import Network
+from amaxds.storage.location import Location, parse_location, require_loadable
+
+
+def place_of(out: str | None, network: Network) -> Location:
+    """Where the dataset of the network is written: by default in a folder here that has the network's name."""
+    return parse_location(f"{network.name}-filter-activations" if out is None else out)
 
 
 def require_usable(out: Location) -> None:
