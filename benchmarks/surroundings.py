@@ -221,7 +221,9 @@ SURROUNDINGS: dict[str, Surrounding] = {
     "proxies": Surrounding(dict.fromkeys(("http_proxy", "https_proxy", "ALL_PROXY"), BROKEN)),
     "a proxy of another kind": Surrounding({"ALL_PROXY": "socks5://127.0.0.1:9"}),
     "certificates that are not there": Surrounding({"SSL_CERT_FILE": "/none.pem", "REQUESTS_CA_BUNDLE": "/none.pem"}),
-    "fsspec's settings": Surrounding({"FSSPEC_CONFIG_DIR": "HERE/fsspec"}, prepare=_file("fsspec/a.json", "{")),
+    "fsspec's settings": Surrounding(
+        {"FSSPEC_CONFIG_DIR": "HERE/fsspec"}, prepare=_file("fsspec/a.json", "{"), refused="fsspec"
+    ),
     "fsspec's variables": Surrounding({"FSSPEC_FILE": "{", "FSSPEC_LOCAL_AUTO_MKDIR": "maybe"}),
     "AWS variables": Surrounding({"AWS_PROFILE": "nobody", "AWS_CONFIG_FILE": "/dev/null/aws"}),
     "RAY_ADDRESS": Surrounding({"RAY_ADDRESS": "127.0.0.1:9"}),

@@ -11,8 +11,10 @@ what the function tells meanwhile, and its result or exception. It ends when its
 from __future__ import annotations
 
 import atexit
+import configparser
 import contextlib
 import functools
+import importlib
 import os
 import pickle
 import queue
@@ -25,7 +27,7 @@ from collections.abc import Callable, Hashable, Iterator
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
 from amaxds.compute.machine import has_nvidia_gpu, open_standard_streams, python_command, python_environment
-from amaxds.errors import AmaxdsError, in_words, without_secrets
+from amaxds.errors import AmaxdsError, UsageError, in_words, without_secrets
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -53,6 +55,17 @@ def claim() -> None:
         except ValueError:
             given = os.environ.pop(name)
             print(f"amaxds: {name} is {given!r}, which is no number, and is not heeded.", file=sys.stderr)
+
+
+def require_settings() -> None:
+    """UsageError where libraries could not be loaded for settings of fsspec that cannot be read."""
+    folder = os.path.expanduser(os.environ.get("FSSPEC_CONFIG_DIR", "~/.config/fsspec"))
+    if os.path.isdir(folder):
+        try:
+            importlib.import_module("fsspec.config")
+        except (configparser.Error, OSError, TypeError, ValueError) as error:
+            problem = f"the settings of fsspec in {folder} cannot be read: {in_words(error)}."
+            raise UsageError(problem, "Correct the files there, or set FSSPEC_CONFIG_DIR to another folder.") from error
 
 
 def caller() -> Callable[[Any], None] | None:
@@ -218,6 +231,7 @@ def main() -> None:
     while True:
         request = requests.get()
         try:
+            require_settings()
             function, args, kwargs = pickle.loads(request)
             kind, value = "result", function(*args, **kwargs)
         except Exception as error:
