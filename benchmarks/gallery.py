@@ -7,7 +7,6 @@ file, it takes the picture of that report for the README: `python benchmarks/gal
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 import statistics
 import subprocess
@@ -75,7 +74,7 @@ def as_two_recipes(dataset: DatasetReader) -> DatasetReader:
     def rows(recipe: Recipe, layer: Layer, images: bool = True) -> list[Row]:
         return dataset.rows(only, layer, images)
 
-    return DatasetReader(dataclasses.replace(dataset.info, recipes=recipes), rows)
+    return DatasetReader(dataset.info.model_copy(update={"recipes": recipes}), rows)
 
 
 def first_picture(browser: Browser, page: Path) -> float:
@@ -99,7 +98,7 @@ def scrolling(browser: Browser, page: Path) -> list[float]:
 
 
 def picture(browser: Browser, report: Path, out: Path) -> None:
-    tab = browser.new_page(viewport={"width": 1280, "height": 800})
+    tab = browser.new_page(viewport={"width": 1280, "height": 960})
     tab.goto((report / "index.html").as_uri())
     tab.locator("img").first.wait_for()
     tab.wait_for_timeout(2000)
