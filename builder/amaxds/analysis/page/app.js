@@ -64,19 +64,28 @@ Vue.createApp({
   }),
   computed: {
     found() {
-      const matches = matcher(this.search);
+      const [matches, suits, recipes, sort] = [matcher(this.search), this.suits, [...this.recipes], this.sort];
       const tiles = FILTERS.filter(matches)
-        .map((tile) => ({ ...tile, images: tile.images.filter((image) => this.recipes.includes(image.recipe)) }))
-        .filter((tile) => tile.images.some(this.suits));
+        .map((tile) => ({ ...tile, images: tile.images.filter((image) => recipes.includes(image.recipe)) }))
+        .filter((tile) => tile.images.some(suits));
       const sign = this.descending ? -1 : 1;
-      const key = (tile) => tile.images[0][this.sort] ?? Infinity;
-      return tiles.sort((one, other) => sign * (key(one) - key(other)) || one.filter - other.filter);
+      const key = (tile) => tile.images[0][sort] ?? Infinity;
+      return Vue.markRaw(tiles.sort((one, other) => sign * (key(one) - key(other)) || one.filter - other.filter));
+    },
+    // Whether an image has the status that is asked for, and values within the ranges.
+    suits() {
+      const asked = this.status;
+      const number = (text, otherwise) => (text === "" ? otherwise : Number(text));
+      const ranges = this.ranges
+        .map(({ column, from, to }) => [column, number(this.range[from], -Infinity), number(this.range[to], Infinity)])
+        .filter(([, least, most]) => least > -Infinity || most < Infinity);
+      const within = (value, least, most) => value !== null && value >= least && value <= most;
+      return (image) => (!asked || image.status === asked) && ranges.every(([column, least, most]) => within(image[column], least, most));
     },
     sections() {
       if (this.across) {
         const title = `All layers by ${this.sorts.find((each) => each.column === this.sort).title}`;
-        const chunks = Array.from({ length: Math.ceil(this.found.length / CHUNK) }, (_, chunk) => chunk);
-        return chunks.map((chunk) => ({
+        return Array.from({ length: Math.ceil(this.found.length / CHUNK) }, (_, chunk) => ({
           key: `all-${chunk}`,
           title: chunk ? "" : title,
           note: this.counts(this.found),
@@ -125,14 +134,6 @@ Vue.createApp({
     parts: (name) => name.split(/(?<=[_/])/), // where a name may be broken
     reset() {
       Object.assign(this, { ...ALL, range: { ...NO_RANGE }, recipes: [...DATA.recipes] });
-    },
-    suits(image) {
-      const within = ({ column, from, to }) => {
-        const [least, most] = [this.range[from], this.range[to]];
-        return (least === "" || image[column] >= Number(least)) && (most === "" || image[column] <= Number(most));
-      };
-      const known = ({ column, from, to }) => image[column] !== null || (this.range[from] === "" && this.range[to] === "");
-      return (!this.status || image.status === this.status) && this.ranges.every((each) => known(each) && within(each));
     },
     heightOf({ tiles, title }) {
       const tile = ((this.width + GAP) / this.columns - GAP) / Math.max(this.recipes.length, 1);
