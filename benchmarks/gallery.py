@@ -7,7 +7,6 @@ file, it takes the picture of that report for the README: `python benchmarks/gal
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 import statistics
 import subprocess
@@ -19,17 +18,19 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
+from amaxds.analysis.figures import draw
 from amaxds.analysis.gallery import write_page
 from amaxds.analysis.report import write_layers
 from amaxds.dataset.reader import DatasetReader, open_dataset
 from amaxds.dataset.record import Row
 from amaxds.spec.network import VGG16, Layer
 from amaxds.spec.recipes import Recipe, get_recipe
+from amaxds.storage.files import write_whole
 
 SIDE, RUNS = 128, 5
 FIRST_PICTURE = """() => new Promise((answer) => {
   const look = () => {
-    const shown = document.querySelector(".thumb[style*=background-image]");
+    const shown = document.querySelector("main .thumb[style*=background-image]");
     if (!shown) return requestAnimationFrame(look);
     const picture = new Image();
     picture.src = shown.style.backgroundImage.slice(5, -2);
@@ -73,7 +74,7 @@ def as_two_recipes(dataset: DatasetReader) -> DatasetReader:
     def rows(recipe: Recipe, layer: Layer, images: bool = True) -> list[Row]:
         return dataset.rows(only, layer, images)
 
-    return DatasetReader(dataclasses.replace(dataset.info, recipes=recipes), rows)
+    return DatasetReader(dataset.info.model_copy(update={"recipes": recipes}), rows)
 
 
 def first_picture(browser: Browser, page: Path) -> float:
@@ -97,10 +98,10 @@ def scrolling(browser: Browser, page: Path) -> list[float]:
 
 
 def picture(browser: Browser, report: Path, out: Path) -> None:
-    tab = browser.new_page(viewport={"width": 1280, "height": 800})
+    tab = browser.new_page(viewport={"width": 1280, "height": 960})
     tab.goto((report / "index.html").as_uri())
-    tab.get_by_label("Layer").select_option("block3_conv1")
-    tab.wait_for_timeout(1000)
+    tab.locator("img").first.wait_for()
+    tab.wait_for_timeout(2000)
     out.parent.mkdir(exist_ok=True)
     tab.screenshot(path=str(out), type="jpeg", quality=85)
 
@@ -116,8 +117,12 @@ def main() -> None:
         subprocess.run([sys.executable, "-m", "amaxds", "describe", made, described], stdout=subprocess.DEVNULL, check=True)
         with open_dataset(described) as opened:
             dataset = as_two_recipes(opened)
-            _, records = write_layers(dataset, out)
-            write_page(out, "vgg16-filter-activations", dataset.info, records)
+            layers, records = write_layers(dataset, out)
+            figures = dict(draw(layers, None))
+            for file, data in figures.items():
+                write_whole(out / file, data)
+            names = [file.removesuffix(".png") for file in figures if file.endswith(".png")]
+            write_page(out, "vgg16-filter-activations", dataset.info, records, names)
         size = sum(path.stat().st_size for path in (out / "gallery").rglob("*") if path.is_file())
         firsts = sorted(first_picture(browser, out / "index.html") for _ in range(RUNS))
         frames = sorted(scrolling(browser, out / "index.html"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -57,12 +58,41 @@ def test_sprites_show_the_images_in_their_places(small: Path, report: Path) -> N
 def test_everything_the_page_asks_for_is_beside_it(report: Path) -> None:
     page = (report / "index.html").read_text()
     assert "://" not in page
-    for name in ("style.css", "vue.global.prod.js", "data.js", "app.js"):
+    for name in ("style.css", "vue.global.prod.js", "data.js", "records.js", "app.js", "preview.jpg"):
         assert f"gallery/{name}" in page
         assert (report / "gallery" / name).is_file()
     for figure in _data(report)["figures"]:
-        assert (report / f"{figure}.png").is_file()
-        assert (report / f"{figure}.svg").is_file()
+        with Image.open(report / f"{figure['name']}.png") as image:
+            assert image.size == (figure["width"], figure["height"])
+        assert "svg" in figure["kinds"]
+        for kind in figure["kinds"]:
+            assert (report / f"{figure['name']}.{kind}").is_file()
+
+
+def test_a_shared_link_has_a_title_a_description_and_a_picture(report: Path) -> None:
+    head = (report / "index.html").read_text().partition("</head>")[0]
+    shown = dict(re.findall(r'<meta (?:name|property)="([^"]+)" content="([^"]*)">', head))
+    data = _data(report)
+    assert shown["og:title"] == f"What {data['filters']} filters of demo look for"
+    assert shown["og:description"] == shown["description"]
+    assert f"{data['images']} images" in shown["description"]
+    with Image.open(report / shown["og:image"]) as preview:
+        assert preview.size == (1200, 630)
+        pixels = np.asarray(preview.convert("L"), np.float64)
+    assert all(block.std() > 5 for half in np.split(pixels, 2) for block in np.split(half, 4, axis=1)), "pictures everywhere"
+
+
+def test_the_strip_has_a_picture_of_each_layer(report: Path) -> None:
+    data = _data(report)
+    with Image.open(report / "gallery" / "sprites" / "strip-0.jpg") as sheet:
+        strip = np.asarray(sheet.convert("RGB"), np.float64)
+    side = strip.shape[1] // data["sprites"]["columns"]
+    for place, layer in enumerate(data["layers"]):
+        columns = data["records"]["original"][layer]
+        alive = [number for number, status in enumerate(columns["status"]) if status == "alive"]
+        chosen = columns["filter"][min(alive, key=lambda number: columns["uniformity_index"][number])]
+        image = decode_png((report / "images" / "original" / layer / f"filter-{chosen}.png").read_bytes())
+        assert np.abs(image - strip[:side, place * side : (place + 1) * side]).mean() < 20
 
 
 def test_the_most_alike_point_the_same_way() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 from support.commands import amaxds
 from support.shared import made_once
@@ -37,25 +37,38 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def tab() -> Iterator[Page]:
+    """One tab of a browser for all tests, with a touch screen and a clipboard."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
+        context = browser.new_context(has_touch=True, permissions=["clipboard-read", "clipboard-write"])
+        yield context.new_page()
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def address(folder: Path) -> str:
+    return (folder / "index.html").as_uri()
+
+
 @pytest.fixture
-def page(browser: Browser, folder: Path) -> Iterator[Page]:
+def page(tab: Page, address: str) -> Iterator[Page]:
     """The page; at the end, that nothing was complained of in its console, and nothing was asked of any network."""
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
     complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("requestfailed", lambda request: complaints.append(request.url))
-    page.on("request", lambda request: None if request.url.startswith(("file:", "data:")) else complaints.append(request.url))
-    page.goto((folder / "index.html").as_uri())
-    yield page
-    page.close()
+    heard = {
+        "console": lambda message: complaints.append(message.text),
+        "pageerror": lambda error: complaints.append(str(error)),
+        "requestfailed": lambda request: complaints.append(request.url),
+        "request": lambda request: request.url.startswith(("file:", "data:")) or complaints.append(request.url),
+    }
+    tab.goto("about:blank")
+    for event, hear in heard.items():
+        tab.on(event, hear)  # type: ignore[call-overload]  # one of the events above
+    tab.set_viewport_size({"width": 1280, "height": 900})
+    tab.goto(address)
+    yield tab
+    for event, hear in heard.items():
+        tab.remove_listener(event, hear)
     assert complaints == []
 
 
@@ -70,72 +83,102 @@ def _records(folder: Path, recipe: str, layer: str) -> dict[str, list[float]]:
 
 
 def test_pictures_are_shown_beside_each_other_and_fetched_only_when_near(page: Page) -> None:
-    first = page.locator(".tile").first.locator(".thumb")
+    expect(page.get_by_role("heading", level=1)).to_have_text("What 104 filters look for")
+    first = page.locator("main .tile").first.locator(".thumb")
     expect(first).to_have_count(2)
     for place, recipe in enumerate(("clear", "original")):
         expect(first.nth(place)).to_have_css("background-image", re.compile(rf"sprites/{recipe}-block1_conv1-0\.jpg"))
         # A picture, not an empty frame: it has many colours besides those of the number that is written on it.
+        first.nth(place).scroll_into_view_if_needed()
         with Image.open(io.BytesIO(first.nth(place).screenshot())) as shot:
             upper = np.asarray(shot.convert("RGB"))[: shot.height // 2].reshape(-1, 3)
         assert len(np.unique(upper, axis=0)) > 50
+        above, below = page.locator(".names i").nth(place).bounding_box(), first.nth(place).bounding_box()
+        assert above
+        assert below
+        assert abs(above["x"] - below["x"]) < 2, "the recipe is named over its column"
+    right = page.locator("main .tile").nth(page.locator(".names span").count() - 1).bounding_box()
+    assert right
+    assert 1220 < right["x"] + right["width"] < 1260, "the grid fills the width"
     page.set_viewport_size({"width": 800, "height": 200})
     page.reload()
-    shown, every = page.locator(".thumb[style*=background-image]"), page.locator(".thumb")
+    shown, every = page.locator("main .thumb[style*=background-image]"), page.locator("main .thumb")
+    expect(every).to_have_count(2 * 104)
+    page.locator("main .tile").first.scroll_into_view_if_needed()
     expect(shown).not_to_have_count(0)
-    assert shown.count() < every.count() == 2 * 104
-    page.locator("footer").scroll_into_view_if_needed()
-    last = page.locator(".thumb").last
+    assert shown.count() < every.count()
+    page.get_by_role("button", name="block5_conv1 filter 63").scroll_into_view_if_needed()
+    last = page.locator("main .thumb").last
     expect(last).to_have_css("background-image", re.compile(r"sprites/original-block5_conv1-1\.jpg"))
     expect(page.locator("output")).to_have_text("104 of 104 filters")
 
 
 @pytest.mark.parametrize(
     ("title", "column"),
-    [("uniformity index", "uniformity_index"), ("activation", "activation"), ("rank by own filter", "activation_rank")],
+    [("uniformity index", "uniformity_index"), ("activation", "activation"), ("place in its layer", "activation_rank")],
 )
-def test_sorting_orders_each_layer(page: Page, folder: Path, title: str, column: str) -> None:
+def test_sorting_orders_each_layer_or_all(page: Page, folder: Path, title: str, column: str) -> None:
     page.get_by_label("Sort by").select_option(title)
+    value = {}
     for descending in (False, True):
         page.get_by_label("descending").set_checked(descending)
         for layer in LAYERS:
             records = _records(folder, "clear", layer)
-            value = dict(zip(records["filter"], records[column], strict=True))
+            value |= {f"{layer}/{filter}": number for filter, number in zip(records["filter"], records[column], strict=True)}
             shown = _tiles(page, layer)
             assert sorted(shown) == records["filter"]
-            values = [value[filter] for filter in shown]
+            values = [value[f"{layer}/{filter}"] for filter in shown]
             assert values == sorted(values, reverse=descending)
+    page.get_by_label("across layers").check()
+    expect(page.get_by_role("heading", level=2)).to_have_text(re.compile(f"^All layers by {title}"))
+    mixed = page.locator("main .number").all_text_contents()
+    assert sorted(mixed) == sorted(value)
+    assert [value[each] for each in mixed] == sorted(value.values(), reverse=True)
 
 
-def test_layer_status_recipe_and_search_choose_what_is_shown(page: Page, folder: Path) -> None:
-    page.get_by_label("Layer").select_option("block5_conv1")
-    assert page.locator("section").count() == 1
+def test_status_ranges_recipe_and_search_choose_what_is_shown(page: Page, folder: Path) -> None:
+    page.get_by_role("button", name="More").click()
+    search, status = page.get_by_label("Search", exact=True), page.get_by_label("Status")
+    search.fill("block5_conv1")
+    expect(page.locator("main section")).to_have_count(1)
     page.get_by_label("clear", exact=True).uncheck()
     assert page.locator(".tile").first.locator(".thumb").count() == 1
-    page.get_by_label("Status").select_option("dead")
+    status.select_option("dead")
     records = _records(folder, "original", "block5_conv1")
     dead = [filter for filter, status in zip(records["filter"], records["status"], strict=True) if status == "dead"]
     assert dead
     assert _tiles(page, "block5_conv1") == dead
-    expect(page.locator(".thumb.dead")).to_have_count(len(dead))
-    page.get_by_label("clear", exact=True).check()
-    page.get_by_label("original", exact=True).uncheck()
+    expect(page.locator(".thumb.dead .badge")).to_have_text(["dead"] * len(dead))
+    status.select_option("all")
+    least, most = np.quantile(records["uniformity_index"], [0.3, 0.6])
+    page.get_by_label("Index from").fill(str(least))
+    page.get_by_label("Index to").fill(str(most))
+    within = [
+        place for place, index in zip(records["filter"], records["uniformity_index"], strict=True) if least <= index <= most
+    ]
+    assert _tiles(page, "block5_conv1") == within
+    page.get_by_label("Activation from").fill("1e9")
     expect(page.locator("output")).to_have_text("0 of 104 filters")
-    page.get_by_role("button", name="Show all").click()
+    page.locator("main").get_by_role("button", name="Show all").click()
     expect(page.locator("output")).to_have_text("104 of 104 filters")
-    search = page.get_by_label("Filter", exact=True)
     for text, shown in {
         "3": (1, 1, 1),
         "30-63": (0, 2, 34),
+        "0-2, 6,40": (4, 4, 5),
         "block3": (0, 32, 0),
+        "block[15]_*": (8, 0, 64),
+        "*conv1,nothing": (8, 32, 64),
+        "block?_conv": (0, 0, 0),
+        "block5_conv1, block1_*/0-3,7": (5, 0, 5),
         "conv1/5": (1, 1, 1),
-        "5_conv1/60-": (0, 0, 0),
+        "5_conv1/64-": (0, 0, 0),
     }.items():
         search.fill(text)
         assert tuple(len(_tiles(page, layer)) for layer in LAYERS) == shown, text
 
 
 def test_an_image_opens_with_its_record_its_histogram_and_those_most_alike(page: Page, folder: Path) -> None:
-    page.get_by_label("Filter", exact=True).fill("block3/7")
+    page.get_by_label("Search", exact=True).fill("block3/7")
     page.get_by_role("button", name="block3_conv1 filter 7").click()
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_role("heading", level=2)).to_have_text("block3_conv1, filter 7")
@@ -144,23 +187,98 @@ def test_an_image_opens_with_its_record_its_histogram_and_those_most_alike(page:
         expect(article.locator("polyline")).to_have_count(3)
         expect(article.locator(".neighbours button")).to_have_count(6)
         picture = article.get_by_role("img", name=f"{recipe} image of block3_conv1 filter 7")
-        assert picture.evaluate("image => image.complete && image.naturalWidth") == {"clear": 112, "original": 88}[recipe]
+        side = {"clear": 112, "original": 88}[recipe]
+        assert picture.evaluate("image => image.complete && image.naturalWidth") == side
+        expect(picture).to_have_css("width", f"{side * (480 // side)}px")
         records = _records(folder, recipe, "block3_conv1")
-        listed = dict(zip(article.locator("dt").all_inner_texts(), article.locator("dd").all_inner_texts(), strict=True))
-        assert listed["activation_rank"] == str(records["activation_rank"][7])
+        expect(article).to_contain_text(re.compile(rf"{records['activation_rank'][7]}(st|nd|rd|th) of 32"))
+        expect(article).to_contain_text(re.compile(r"\d\.\d+, from \d\.\d+"))
+        expect(article.get_by_text("pixels_sha256")).to_be_hidden()
+        article.get_by_text("Whole record").click()
+        names, values = (article.locator(f".record {each}").all_inner_texts() for each in ("dt", "dd"))
+        listed = dict(zip(names, values, strict=True))
         assert float(listed["uniformity_index"]) == pytest.approx(records["uniformity_index"][7], rel=1e-4)
         assert re.fullmatch(r"[0-9a-f]{64}", listed["pixels_sha256"])
-    local_copy = dialog.locator(".neighbours button").first
-    name = local_copy.get_attribute("aria-label") or ""
-    local_copy.click()
+        # From the disk, a browser shows the file instead of copying it: beside the page, not in its place.
+        link = article.get_by_role("link", name="Download")
+        assert link.get_attribute("download") == f"{recipe}-block3_conv1-7.png"
+        with page.expect_popup() as shown:
+            link.click()
+        assert shown.value.url == (folder / f"images/{recipe}/block3_conv1/filter-7.png").as_uri()
+        shown.value.close()
+    neighbour = dialog.locator(".neighbours button").first
+    name = neighbour.get_attribute("aria-label") or ""
+    neighbour.click()
     expect(dialog.get_by_role("heading", level=2)).to_have_text(name.replace(" filter", ", filter"))
     dialog.get_by_role("button", name="Close").click()
     expect(dialog).to_be_hidden()
 
 
+def test_a_link_opens_one_filter_and_back_closes_it(page: Page, address: str) -> None:
+    dialog, title = page.get_by_role("dialog"), page.get_by_role("dialog").get_by_role("heading", level=2)
+    link = f"{address}#block5_conv1/5?search=block*&sort=index&descending=true"
+    page.goto("about:blank")
+    page.goto(link)
+    expect(title).to_have_text("block5_conv1, filter 5")
+    expect(page).to_have_title("block5_conv1/5 · What 104 filters of demo look for")
+    dialog.get_by_role("button", name="Copy link").click()
+    expect(dialog.get_by_role("button", name="Copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == page.url
+    dialog.get_by_role("button", name="Close").click()
+    expect(dialog).to_be_hidden()
+    expect(page.get_by_label("Sort by")).to_have_value("index")
+    expect(page.get_by_label("descending")).to_be_checked()
+    page.get_by_label("Search", exact=True).fill("block3_*")
+    page.get_by_role("button", name="block3_conv1 filter 9").click()
+    opened = f"{address}#block3_conv1/9?search=block3_*&sort=index&descending=true"
+    expect(page).to_have_url(opened)
+    page.go_back()
+    expect(dialog).to_be_hidden()
+    page.go_forward()
+    expect(title).to_have_text("block3_conv1, filter 9")
+    page.reload()
+    expect(title).to_have_text("block3_conv1, filter 9")
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    # The strip leads to a layer that the search had left out, and an address that is followed to another one.
+    page.get_by_role("navigation", name="Layers").get_by_role("link", name="block5_conv1").click()
+    expect(page.locator("#of-block5_conv1")).to_be_in_viewport()
+    expect(page.locator("#of-block5_conv1")).to_be_focused()
+    expect(page).to_have_url(f"{address}#block5_conv1")
+    page.goto(f"{address}#block1_conv1")
+    expect(page.locator("#of-block1_conv1")).to_be_in_viewport()
+
+
+def test_buttons_and_swipes_lead_to_the_images_beside(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    expect(page.get_by_label("Sort by")).to_be_hidden()
+    page.get_by_role("button", name="Search and sort").click()
+    page.get_by_label("Search", exact=True).fill("block3_*/3,8,20")
+    page.get_by_role("button", name="Search and sort").click()
+    page.get_by_role("button", name="block3_conv1 filter 3").tap()
+    dialog, title = page.get_by_role("dialog"), page.get_by_role("dialog").get_by_role("heading", level=2)
+    expect(title).to_have_text("block3_conv1, filter 3")
+    expect(dialog.get_by_role("button", name="Previous")).to_be_disabled()
+    dialog.get_by_role("button", name="Next").tap()
+    expect(title).to_have_text("block3_conv1, filter 8")
+    for across, down, filter in [(-150, 10, 20), (-150, 0, 20), (0, -150, 20), (60, -150, 20), (150, 20, 8), (-20, 0, 8)]:
+        _swipe(page, across, down)
+        expect(title).to_have_text(f"block3_conv1, filter {filter}")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def _swipe(page: Page, across: int, down: int) -> None:
+    session = page.context.new_cdp_session(page)
+    for step in range(6):
+        point = {"x": 200 + across * step / 5, "y": 400 + down * step / 5}
+        session.send("Input.dispatchTouchEvent", {"type": "touchMove" if step else "touchStart", "touchPoints": [point]})
+    session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    session.detach()
+
+
 def test_everything_can_be_done_with_the_keyboard(page: Page) -> None:
-    page.get_by_label("Filter", exact=True).focus()
-    for _ in range(8):
+    page.get_by_label("Search", exact=True).focus()
+    for _ in range(7):
         page.keyboard.press("Tab")
     focused = "document.activeElement.getAttribute('aria-label')"
     assert page.evaluate(focused) == "block1_conv1 filter 0"
@@ -188,8 +306,11 @@ def test_everything_can_be_done_with_the_keyboard(page: Page) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_stands_in_the_way_of_a_screen_reader(page: Page, scheme: str) -> None:
     page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    page.get_by_role("button", name="More").click()
     assert _violations(page) == []
-    page.locator(".tile").first.click()
+    page.get_by_role("button", name="block5_conv1 filter 1", exact=True).or_(
+        page.get_by_role("button", name="block5_conv1 filter 1,")
+    ).click()
     expect(page.locator("polyline")).to_have_count(6)
     assert _violations(page) == []
 

@@ -128,7 +128,11 @@ def test_the_gallery_becomes_a_static_space_of_the_same_name(
     card = page.pop("README.md").decode()
     assert "sdk: static\napp_file: index.html\n" in card
     assert f"datasets:\n- {REPO}\n" in card
-    assert page == {path.relative_to(report).as_posix(): path.read_bytes() for path in report.rglob("*") if path.is_file()}
+    preview = f"https://huggingface.co/spaces/{REPO}/resolve/main/gallery/preview.jpg"
+    assert f"thumbnail: {preview}\n" in card
+    written = {path.relative_to(report).as_posix(): path.read_bytes() for path in report.rglob("*") if path.is_file()}
+    written["index.html"] = written["index.html"].replace(b'"gallery/preview.jpg"', f'"{preview}"'.encode())
+    assert page == written
     receipt = json.loads((dataset / "receipt-gallery.json").read_text())
     assert (receipt["version"], receipt["url"]) == (space.commits[-1].id, f"{hub.url}/spaces/{REPO}")
     assert amaxds("validate", dataset).returncode == 0

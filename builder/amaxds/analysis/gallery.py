@@ -1,10 +1,12 @@
 """The gallery: a page that shows, sorts and searches every image of a dataset, opened from a disk without any server.
 
     index.html
-    gallery/app.js, style.css, vue.global.prod.js    the page; Vue as its package has it
+    gallery/records.js, app.js, style.css, vue.global.prod.js    the page; Vue as its package has it
+    gallery/preview.jpg               what is shown of the page where somebody links to it
     gallery/data.js                   the records, by recipe and layer, column by column
     gallery/details/<recipe>-<layer>.js    histograms, hashes and neighbours, loaded when an image is opened
     gallery/sprites/<recipe>-<layer>-<n>.jpg    the images made small, 32 to a file
+    gallery/sprites/strip-<n>.jpg     the same of one image of each layer, for the strip of the network
     images/<recipe>/<layer>/filter-<n>.png      the images as they are in the dataset
 
 A page opened from a disk may load scripts and pictures but not fetch files, so the data are scripts.
@@ -12,6 +14,7 @@ A page opened from a disk may load scripts and pictures but not fetch files, so 
 
 from __future__ import annotations
 
+import html
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,11 +29,19 @@ from PIL import Image
 from amaxds.analysis.features import Features
 from amaxds.dataset.build_info import BuildInfo
 from amaxds.dataset.record import Row
-from amaxds.image import Pixels
+from amaxds.image import Pixels, decode_png
 from amaxds.storage.files import write_whole
 
 _COLUMNS, _ROWS, _SIDE, _QUALITY = 8, 4, 112, 90
 _BINS = 64
+PREVIEW = "gallery/preview.jpg"
+_PREVIEW_SIZE, _PREVIEW_SIDE, _PREVIEW_GAP = (1200, 630), 140, 8
+_CAPTIONS = {
+    "index": "Uniformity index of every filter",
+    "histograms": "Which colours the images have",
+    "depth": "What changes with depth",
+    "spectrum": "How fine the details are",
+}
 _SHOWN = ("filter", "split", "seed", "status", "uniformity_index", "activation_start", "activation", "activation_rank")
 NEIGHBOURS = 6
 """How many of the most similar images are shown beside an opened one."""
@@ -74,26 +85,90 @@ def write_neighbours(out: Path, recipe: str, layers: Mapping[str, int], nearest:
 def write_page(
     out: Path, name: str, info: BuildInfo, records: Mapping[str, Mapping[str, Columns]], figures: Sequence[str] = ()
 ) -> None:
-    """Write the page itself into the report folder `out`.
+    """Write the page itself into the report folder `out`, after its images and figures.
 
     name: the dataset's, for the page's title. records: recipe -> layer -> what `write_layer` returned. figures: the files
-    beside the page that it links to, without .png or .svg.
+    beside the page that it shows, without .png.
     """
+    images = info.filters * len(info.recipes)
     data = {
         "name": name,
         "network": info.network.name,
         "layers": list(info.scope),
         "recipes": list(info.recipes),
         "filters": info.filters,
-        "images": info.filters * len(info.recipes),
+        "images": images,
         "sprites": {"columns": _COLUMNS, "rows": _ROWS, "tiles": _COLUMNS * _ROWS},
-        "figures": list(figures),
+        "figures": [_figure(out, each) for each in figures],
         "records": records,
     }
     write_whole(out / "gallery" / "data.js", f"window.GALLERY = {_json(data)};\n".encode())
+    recipe, layers = next(iter(records.items()))
+    most_colourful = {layer: _most_colourful(columns) for layer, columns in layers.items()}
+    _write_strip(out, recipe, {layer: filters[0] for layer, filters in most_colourful.items()})
+    _write_preview(out, recipe, most_colourful)
+    texts = {
+        "%title%": f"What {info.filters} filters of {info.network.name} look for",
+        "%description%": f"{name}: {images} images, each made to excite one filter of {info.network.name} as much as it can, "
+        f"to sort, search and open. Recipes: {', '.join(info.recipes)}.",
+        "%preview%": PREVIEW,
+    }
     for asset in (resources.files("amaxds.analysis") / "page").iterdir():
-        target = out / asset.name if asset.name == "index.html" else out / "gallery" / asset.name
-        write_whole(target, asset.read_bytes())
+        content = asset.read_bytes()
+        if asset.name == "index.html":
+            for mark, text in texts.items():
+                content = content.replace(mark.encode(), html.escape(text).encode())
+        write_whole(out / asset.name if asset.name == "index.html" else out / "gallery" / asset.name, content)
+
+
+def _figure(out: Path, name: str) -> dict[str, Any]:
+    """What the page shows of a figure: its size in pixels, its caption, and in which other forms it is there."""
+    kind, _, recipe = name.partition("-")
+    with Image.open(out / f"{name}.png") as image:
+        width, height = image.size
+    caption = _CAPTIONS.get(kind, kind) + (f", {recipe}" if recipe else "")
+    kinds = [suffix for suffix in ("svg", "pdf") if (out / f"{name}.{suffix}").is_file()]
+    return {"name": name, "caption": caption, "kinds": kinds, "width": width, "height": height}
+
+
+def _most_colourful(columns: Columns) -> list[int]:
+    """The filters of a layer, those whose images use the colours most equally first, dead ones last."""
+    order = sorted(zip(columns["status"], columns["uniformity_index"], columns["filter"], strict=True), key=_by_colour)
+    return [filter for _, _, filter in order]
+
+
+def _by_colour(image: tuple[str | None, float, int]) -> tuple[bool, float]:
+    status, index, _ = image
+    return status == "dead", index
+
+
+def _write_strip(out: Path, recipe: str, filters: Mapping[str, int]) -> None:
+    for number, sheet in enumerate(_sprites([_read(out, recipe, layer, filter) for layer, filter in filters.items()])):
+        write_whole(out / "gallery" / "sprites" / f"strip-{number}.jpg", sheet)
+
+
+def _write_preview(out: Path, recipe: str, layers: Mapping[str, Sequence[int]]) -> None:
+    """32 images, from the first layer to the last: as many of each as it takes, or of evenly spaced layers."""
+    places = _COLUMNS * _ROWS
+    names = list(layers)
+    chosen = [names[place * len(names) // places] for place in range(places)]
+    step = _PREVIEW_SIDE + _PREVIEW_GAP
+    preview = Image.new("RGB", _PREVIEW_SIZE, (18, 20, 23))
+    left = (_PREVIEW_SIZE[0] - step * _COLUMNS + _PREVIEW_GAP) // 2
+    top = (_PREVIEW_SIZE[1] - step * _ROWS + _PREVIEW_GAP) // 2
+    for place, layer in enumerate(chosen):
+        earlier = chosen[:place].count(layer)
+        if earlier < len(layers[layer]):
+            image = Image.fromarray(_read(out, recipe, layer, layers[layer][earlier]))
+            small = image.resize((_PREVIEW_SIDE, _PREVIEW_SIDE), Image.Resampling.LANCZOS)
+            preview.paste(small, (left + place % _COLUMNS * step, top + place // _COLUMNS * step))
+    buffer = io.BytesIO()
+    preview.save(buffer, "JPEG", quality=_QUALITY)
+    write_whole(out / PREVIEW, buffer.getvalue())
+
+
+def _read(out: Path, recipe: str, layer: str, filter: int) -> Pixels:
+    return decode_png((out / "images" / recipe / layer / f"filter-{filter}.png").read_bytes())
 
 
 def most_alike(features: Features, count: int) -> Neighbours:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from amaxds.analysis.gallery import PREVIEW
 from amaxds.analysis.report import write_report
 from amaxds.compute.pretrained import has_local_weights
 from amaxds.dataset.build_info import BuildInfo
@@ -21,6 +22,7 @@ colorTo: yellow
 sdk: static
 app_file: index.html
 license: {licence}
+thumbnail: {preview}
 datasets:
 - {repo}
 ---
@@ -48,10 +50,15 @@ class GallerySpace(HuggingFace):
         reason = write_report(folder, str(folder), page, neighbours=False if away else None)
         if away or reason:
             print(f"amaxds: images most alike are not shown: {reason or 'the weights are not here.'}", file=sys.stderr)
+        # Where a link is shared, a picture is found by its whole address only.
+        preview = f"https://huggingface.co/spaces/{repo}/resolve/main/{PREVIEW}"
+        index = page / "index.html"
+        write_whole(index, index.read_bytes().replace(f'content="{PREVIEW}"'.encode(), f'content="{preview}"'.encode()))
         text = _README.format(
             title=folder.resolve().name,
             licence=licence_of(info.recipes).on(self.licence_platform),
             repo=repo,
+            preview=preview,
             network=info.network.name,
         )
         write_whole(page / "README.md", text.encode())

@@ -1,46 +1,9 @@
-// The gallery: every image by layer, to sort, search and open. Data comes as scripts, because a page that was opened from a
-// disk may not fetch files: data.js at once, details/<recipe>-<layer>.js when an image of that layer is opened.
+// The gallery: every image by layer, to sort, search and open.
 "use strict";
 
-const DATA = window.GALLERY;
-const DETAILS = (window.GALLERY_DETAILS = {});
-
-// One image of one filter, as the tiles and the dialog use it.
-function imagesOf(recipe, layer) {
-  const columns = DATA.records[recipe][layer];
-  return columns.filter.map((filter, place) => ({
-    recipe,
-    layer,
-    filter,
-    place,
-    status: columns.status[place],
-    index: columns.uniformity_index[place],
-    activation: columns.activation[place],
-    rank: columns.activation_rank[place],
-    columns,
-  }));
-}
-
-const IMAGES = new Map(DATA.recipes.flatMap((recipe) => DATA.layers.map((layer) => [recipe + layer, imagesOf(recipe, layer)])));
-
-const FILTERS = DATA.layers.flatMap((layer) => {
-  const byFilter = new Map();
-  for (const recipe of DATA.recipes) {
-    for (const image of IMAGES.get(recipe + layer)) {
-      if (!byFilter.has(image.filter)) byFilter.set(image.filter, { layer, filter: image.filter, images: [] });
-      byFilter.get(image.filter).images.push(image);
-    }
-  }
-  return [...byFilter.values()];
-});
-
-// The search: a filter, a range of them, or part of a layer's name, a slash, and either of the two.
-function matcher(search) {
-  const [, name, first, last] = /^(?:(.*)\/)?(?:(\d+)(?:-(\d+))?)?$/.exec(search) ?? [null, search];
-  return (tile) =>
-    (!name || tile.layer.includes(name)) &&
-    (first === undefined || (tile.filter >= Number(first) && tile.filter <= Number(last ?? first)));
-}
+const GAP = 12; // between tiles, in pixels; style.css has the same
+const HEADING = 56; // height of a layer's heading
+const CHUNK = 96; // tiles that are laid out at one go where the layers are mixed
 
 // A picture is fetched once its tile comes near the window.
 const sprites = new IntersectionObserver(
@@ -58,7 +21,7 @@ const sprites = new IntersectionObserver(
 function showSprite(element, { value: image }) {
   const { columns, rows, tiles } = DATA.sprites;
   const [sheet, place] = [Math.floor(image.place / tiles), image.place % tiles];
-  const sprite = `gallery/sprites/${image.recipe}-${image.layer}-${sheet}.jpg`;
+  const sprite = `gallery/sprites/${image.sprites}-${sheet}.jpg`;
   element.style.backgroundSize = `${columns * 100}% ${rows * 100}%`;
   element.style.backgroundPosition =
     `${((place % columns) / (columns - 1)) * 100}% ${(Math.floor(place / columns) / (rows - 1)) * 100}%`;
@@ -69,71 +32,185 @@ function showSprite(element, { value: image }) {
   }
 }
 
+const TITLE = document.title;
+const ALL = { search: "", status: "", sort: "filter", descending: false, across: false };
+const NO_RANGE = { indexFrom: "", indexTo: "", activationFrom: "", activationTo: "" };
+
 Vue.createApp({
   data: () => ({
     data: Vue.markRaw(DATA),
-    search: "",
-    layer: "",
-    status: "",
-    sort: "filter",
-    descending: false,
+    strip: Vue.markRaw(STRIP),
+    mostDead: MOST_DEAD,
+    ...ALL,
+    range: { ...NO_RANGE },
     recipes: [...DATA.recipes],
-    size: 96,
+    size: window.innerWidth < 700 ? 76 : 104,
+    width: document.documentElement.clientWidth - 2 * 24,
+    more: false,
+    layer: "",
     chosen: null,
+    copied: false,
     details: {},
     sorts: [
       { column: "filter", title: "filter" },
       { column: "index", title: "uniformity index" },
       { column: "activation", title: "activation" },
-      { column: "rank", title: "rank by own filter" },
+      { column: "rank", title: "place in its layer" },
+    ],
+    ranges: [
+      { title: "Index", column: "index", from: "indexFrom", to: "indexTo" },
+      { title: "Activation", column: "activation", from: "activationFrom", to: "activationTo" },
     ],
   }),
   computed: {
-    sections() {
-      const matches = matcher(this.search);
-      const tiles = FILTERS.filter((tile) => (!this.layer || tile.layer === this.layer) && matches(tile))
-        .map((tile) => ({ ...tile, images: tile.images.filter((image) => this.recipes.includes(image.recipe)) }))
-        .filter((tile) => tile.images.some((image) => !this.status || image.status === this.status));
+    found() {
+      const [matches, suits, recipes, sort] = [matcher(this.search), this.suits, [...this.recipes], this.sort];
+      const tiles = FILTERS.filter(matches)
+        .map((tile) => ({ ...tile, images: tile.images.filter((image) => recipes.includes(image.recipe)) }))
+        .filter((tile) => tile.images.some(suits));
       const sign = this.descending ? -1 : 1;
-      const key = (tile) => tile.images[0][this.sort] ?? Infinity;
-      tiles.sort((one, other) => sign * (key(one) - key(other)) || one.filter - other.filter);
-      const byLayer = Map.groupBy(tiles, (tile) => tile.layer);
-      return DATA.layers.filter((layer) => byLayer.has(layer)).map((layer) => ({ layer, tiles: Vue.markRaw(byLayer.get(layer)) }));
+      const key = (tile) => tile.images[0][sort] ?? Infinity;
+      return Vue.markRaw(tiles.sort((one, other) => sign * (key(one) - key(other)) || one.filter - other.filter));
+    },
+    // Whether an image has the status that is asked for, and values within the ranges.
+    suits() {
+      const asked = this.status;
+      const number = (text, otherwise) => (text === "" ? otherwise : Number(text));
+      const ranges = this.ranges
+        .map(({ column, from, to }) => [column, number(this.range[from], -Infinity), number(this.range[to], Infinity)])
+        .filter(([, least, most]) => least > -Infinity || most < Infinity);
+      const within = (value, least, most) => value !== null && value >= least && value <= most;
+      return (image) => (!asked || image.status === asked) && ranges.every(([column, least, most]) => within(image[column], least, most));
+    },
+    sections() {
+      if (this.across) {
+        const title = `All layers by ${this.sorts.find((each) => each.column === this.sort).title}`;
+        return Array.from({ length: Math.ceil(this.found.length / CHUNK) }, (_, chunk) => ({
+          key: `all-${chunk}`,
+          title: chunk ? "" : title,
+          note: this.counts(this.found),
+          tiles: Vue.markRaw(this.found.slice(chunk * CHUNK, (chunk + 1) * CHUNK)),
+        }));
+      }
+      const byLayer = Map.groupBy(this.found, (tile) => tile.layer);
+      return DATA.layers.filter((layer) => byLayer.has(layer)).map((layer) => {
+        const tiles = byLayer.get(layer);
+        return { key: layer, title: layer, note: this.counts(tiles), tiles: Vue.markRaw(tiles) };
+      });
     },
     shown() {
-      return this.sections.reduce((sum, section) => sum + section.tiles.length, 0);
+      return this.found.length;
     },
-    frame() {
-      return { width: `${this.size}px`, height: `${this.size}px` };
+    columns() {
+      return Math.max(1, Math.floor((this.width + GAP) / (this.size * Math.max(this.recipes.length, 1) + GAP)));
     },
-    someDead: () => FILTERS.some((tile) => tile.images.some((image) => image.status === "dead")),
-    small: () => ({ width: "72px", height: "72px" }),
+    grid() {
+      return { "--columns": this.columns };
+    },
+    // What is chosen, as far as it is not what one starts with: for the address.
+    choice() {
+      const chosen = Object.entries({ ...this.range, ...Object.fromEntries(Object.keys(ALL).map((name) => [name, this[name]])) });
+      const changed = chosen.filter(([name, value]) => value !== "" && value !== ALL[name]);
+      return Object.fromEntries([...changed, ...(this.recipes.length < DATA.recipes.length ? [["recipes", this.recipes.join(",")]] : [])]);
+    },
+  },
+  watch: {
+    choice() {
+      history.replaceState(history.state, "", writeAddress(this.layer, this.chosen?.filter ?? null, this.choice));
+    },
+    chosen() {
+      document.title = (this.chosen ? `${this.chosen.layer}/${this.chosen.filter} · ` : "") + TITLE;
+    },
+  },
+  mounted() {
+    new ResizeObserver(([main]) => (this.width = main.contentRect.width)).observe(this.$refs.main);
+    window.addEventListener("resize", () => this.$refs.details?.querySelectorAll("img").forEach((target) => this.enlarge({ target })));
+    // An entry without a state is an address that was typed or followed; the browser scrolls to where the others were left.
+    window.addEventListener("popstate", (event) => this.follow(event.state === null));
+    this.follow(history.state === null);
   },
   methods: {
+    number: (value) => value.toLocaleString("en").replaceAll(",", "\u202f"),
+    parts: (name) => name.split(/(?<=[_/])/), // where a name may be broken
     reset() {
-      Object.assign(this, { search: "", layer: "", status: "", recipes: [...DATA.recipes] });
+      Object.assign(this, { ...ALL, range: { ...NO_RANGE }, recipes: [...DATA.recipes] });
     },
-    heightOf(tiles) {
-      const width = this.size * Math.max(this.recipes.length, 1) + 10;
-      return Math.ceil(tiles / Math.max(1, Math.floor((window.innerWidth - 32) / width))) * (this.size + 10) + 48;
+    heightOf({ tiles, title }) {
+      const tile = ((this.width + GAP) / this.columns - GAP) / Math.max(this.recipes.length, 1);
+      return Math.ceil(tiles.length / this.columns) * (tile + GAP) + (title ? HEADING : 0);
     },
-    deadIn(section) {
-      const counts = this.recipes.map((recipe) => {
-        const dead = section.tiles.filter((tile) => tile.images.some((image) => image.recipe === recipe && image.status === "dead"));
-        return dead.length ? `, ${dead.length} dead under ${recipe}` : "";
-      });
-      return counts.join("");
+    counts(tiles) {
+      const dead = this.recipes.map((recipe) => [recipe, countDead(tiles.flatMap((tile) => tile.images.filter((image) => image.recipe === recipe)))]);
+      const parts = dead.filter(([, count]) => count).map(([recipe, count]) => `${count} dead under ${recipe}`);
+      return [`${this.number(tiles.length)} ${tiles.length === 1 ? "filter" : "filters"}`, ...parts].join(" · ");
     },
     describe(tile) {
-      return `${tile.layer} filter ${tile.filter}` + (tile.images.some((image) => image.status === "dead") ? ", dead" : "");
+      const dead = tile.images.filter((image) => image.status === "dead").map((image) => image.recipe);
+      return `${tile.layer} filter ${tile.filter}` + (dead.length ? `, dead under ${dead.join(" and ")}` : "");
     },
     pathOf: (image) => `images/${image.recipe}/${image.layer}/filter-${image.filter}.png`,
+
+    // The address: opening an image makes an entry of the history, so that going back closes it.
+    follow(scroll) {
+      const { layer, filter, chosen } = readAddress();
+      const named = (names) => Object.fromEntries(Object.entries(names).map(([name, value]) => [name, chosen[name] ?? value]));
+      const sorts = this.sorts.map((each) => each.column);
+      Object.assign(this, named(ALL), {
+        sort: sorts.includes(chosen.sort) ? chosen.sort : ALL.sort,
+        descending: chosen.descending === "true",
+        across: chosen.across === "true",
+        range: named(NO_RANGE),
+        recipes: chosen.recipes === undefined ? [...DATA.recipes] : DATA.recipes.filter((each) => chosen.recipes.split(",").includes(each)),
+        layer: DATA.layers.includes(layer) ? layer : "",
+      });
+      if (history.state === null) history.replaceState({}, "");
+      const tile = filter === null ? undefined : findFilter(layer, filter);
+      if (tile) this.show(tile);
+      else if (this.chosen) this.hide();
+      if (scroll && this.layer) this.scrollTo(this.layer);
+    },
+    jump(layer) {
+      if (this.across || !this.found.some((tile) => tile.layer === layer)) this.reset();
+      this.layer = layer;
+      history.pushState({}, "", writeAddress(layer, null, this.choice));
+      this.scrollTo(layer).then((heading) => heading?.focus({ preventScroll: true }));
+    },
+    async scrollTo(layer) {
+      await Vue.nextTick();
+      const heading = document.getElementById(`of-${layer}`);
+      heading?.scrollIntoView();
+      return heading;
+    },
     open(tile) {
-      this.chosen = tile;
-      this.details = {};
+      const address = writeAddress(tile.layer, tile.filter, this.choice);
+      if (this.chosen) history.replaceState(history.state, "", address);
+      else history.pushState({ opened: true }, "", address);
+      this.show(tile);
+    },
+    close() {
+      if (history.state?.opened) return history.back();
+      history.replaceState({}, "", writeAddress(this.layer, null, this.choice));
+      this.hide();
+    },
+    show(tile) {
+      Object.assign(this, { chosen: tile, details: {}, copied: false });
       for (const image of tile.images) this.load(image);
       if (!this.$refs.dialog.open) this.$refs.dialog.showModal();
     },
+    hide() {
+      this.chosen = null;
+      this.$refs.dialog.close();
+    },
+    async copy() {
+      try {
+        await navigator.clipboard.writeText(location.href);
+        this.copied = true;
+      } catch {
+        window.prompt("The link to this filter:", location.href); // where a page may not write to the clipboard
+      }
+    },
+
+    // What is known about an opened image.
     load(image) {
       const name = `${image.recipe}-${image.layer}`;
       const show = () => (this.details = { ...this.details, [image.recipe]: DETAILS[name] });
@@ -142,11 +219,26 @@ Vue.createApp({
       Object.assign(script, { src: `gallery/details/${name}.js`, onload: show });
       document.head.append(script);
     },
+    // As large as its column allows, every pixel a whole number of the screen's.
+    enlarge({ target }) {
+      const ratio = window.devicePixelRatio;
+      const times = Math.max(1, Math.floor((Math.min(target.parentElement.clientWidth, 480) * ratio) / target.naturalWidth));
+      target.style.width = `${(target.naturalWidth * times) / ratio}px`;
+    },
     histogram(image) {
       const counts = this.details[image.recipe].histograms[image.place];
       const most = Math.max(...counts.flat(), 1);
       const line = (bins) => bins.map((count, bin) => `${bin},${(39 - (38 * count) / most).toFixed(1)}`).join(" ");
       return { red: line(counts[0]), green: line(counts[1]), blue: line(counts[2]) };
+    },
+    told(image) {
+      const of = image.columns.filter.length;
+      const activation = image.activation === null ? null : short(image.activation) + (image.start === null ? "" : `, from ${short(image.start)}`);
+      return [
+        ["activation", activation],
+        ["place in its layer", image.rank === null ? null : `${ordinal(image.rank)} of ${of}`],
+        ["uniformity index", image.index.toFixed(3)],
+      ].filter(([, value]) => value !== null);
     },
     record(image) {
       const entries = Object.entries(image.columns).map(([name, values]) => [name, values[image.place]]);
@@ -160,27 +252,48 @@ Vue.createApp({
       const found = this.details[image.recipe]?.neighbours?.[image.place] ?? [];
       return found.map(([layer, place]) => {
         const near = IMAGES.get(image.recipe + DATA.layers[layer])[place];
-        return { ...near, tile: FILTERS.find((tile) => tile.layer === near.layer && tile.filter === near.filter) };
+        return { ...near, tile: findFilter(near.layer, near.filter) };
       });
     },
-    // Arrow keys walk over the tiles of a layer, so that the tabulator goes from layer to layer.
+
+    // Arrow keys walk over the tiles, so that the tabulator goes from layer to layer.
     move(event) {
-      const tiles = [...event.currentTarget.querySelectorAll(".tile")];
-      const place = tiles.indexOf(document.activeElement);
-      const inRow = tiles.filter((tile) => tile.offsetTop === tiles[0].offsetTop).length;
-      const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: inRow, ArrowUp: -inRow, Home: -place, End: tiles.length - 1 - place };
-      const next = tiles[place + steps[event.key]];
-      if (place < 0 || !next) return;
+      const tile = event.target.closest(".tile");
+      if (!tile) return;
+      const own = [...tile.closest("ul").querySelectorAll(".tile")];
+      const all = [...this.$refs.main.querySelectorAll(".tile")];
+      const place = all.indexOf(tile);
+      const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: this.columns, ArrowUp: -this.columns };
+      const next = { Home: own[0], End: own.at(-1) }[event.key] ?? all[place + steps[event.key]];
+      if (!next) return;
       event.preventDefault();
-      tiles[place].tabIndex = -1;
+      for (const each of next.closest("ul").querySelectorAll("[tabindex='0']")) each.tabIndex = -1;
       next.tabIndex = 0;
       next.focus();
     },
-    step(event) {
-      const tiles = this.sections.flatMap((section) => section.tiles);
-      const place = tiles.findIndex((tile) => tile.layer === this.chosen?.layer && tile.filter === this.chosen?.filter);
-      const next = tiles[place + ({ ArrowRight: 1, ArrowLeft: -1 }[event.key] ?? NaN)];
+
+    // From an opened image to those beside it: by arrow keys, buttons and swipes.
+    beside(step) {
+      const order = this.sections.flatMap((section) => section.tiles);
+      const place = order.findIndex((tile) => tile.layer === this.chosen.layer && tile.filter === this.chosen.filter);
+      return place < 0 ? undefined : order[place + step];
+    },
+    go(step) {
+      const next = this.chosen && this.beside(step);
       if (next) this.open(next);
+    },
+    step(event) {
+      const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+      if (step && !event.altKey && !event.ctrlKey && !event.metaKey) this.go(step);
+    },
+    touch({ touches }) {
+      this.touched = touches.length === 1 ? { x: touches[0].clientX, y: touches[0].clientY } : null;
+    },
+    swipe({ changedTouches: [touch] }) {
+      if (!this.touched) return;
+      const [across, down] = [touch.clientX - this.touched.x, touch.clientY - this.touched.y];
+      this.touched = null;
+      if (Math.abs(across) > 50 && Math.abs(across) > 2 * Math.abs(down)) this.go(across < 0 ? 1 : -1);
     },
   },
   directives: { sprite: { mounted: showSprite, updated: showSprite } },
