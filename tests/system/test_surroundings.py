@@ -62,3 +62,18 @@ def test_a_number_that_is_none_for_the_hub_stops_no_build(tmp_path: Path) -> Non
     ended = amaxds("build", tmp_path / "demo", *ONE, HF_HUB_DOWNLOAD_TIMEOUT="abc", HF_DATASETS_IN_MEMORY_MAX_SIZE="all")
     assert ended.returncode == 0, ended.stderr
     assert "HF_HUB_DOWNLOAD_TIMEOUT is 'abc', which is no number, and is not heeded." in ended.stderr
+
+
+def test_a_folder_that_is_gone_is_named(tmp_path: Path) -> None:
+    command = 'mkdir gone && cd gone && rmdir ../gone && "$0" -m amaxds build out ' + " ".join(ONE)
+    ended = subprocess.run(["sh", "-c", command, sys.executable], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert ended.stderr == "amaxds: the current folder is not there any more.\nChange to another one, and try again.\n"
+
+
+def test_settings_of_fsspec_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    (tmp_path / "broken.json").write_text("{")
+    ended = amaxds("validate", tmp_path, FSSPEC_CONFIG_DIR=str(tmp_path), PYTHONHASHSEED="1")  # In a process of its own.
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(f"amaxds: the settings of fsspec in {tmp_path} cannot be read: JSONDecodeError ")
+    assert ended.stderr.endswith("set FSSPEC_CONFIG_DIR to another folder.\n")

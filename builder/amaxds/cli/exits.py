@@ -100,7 +100,7 @@ def _invoke(app: typer.Typer) -> Any:
     Where a signal caused another error on the way out, such as a file closed twice, raise the signal.
     """
     try:
-        apart.require_settings()
+        apart.require_surroundings()
         return app(standalone_mode=False)
     except InvalidDataset as error:
         from amaxds.cli.output import print_findings

@@ -57,8 +57,13 @@ def claim() -> None:
             print(f"amaxds: {name} is {given!r}, which is no number, and is not heeded.", file=sys.stderr)
 
 
-def require_settings() -> None:
-    """UsageError where libraries could not be loaded for settings of fsspec that cannot be read."""
+def require_surroundings() -> None:
+    """UsageError where nothing could run: in a folder that is not there any more, or with settings of fsspec, which many
+    libraries load, that cannot be read."""
+    try:
+        os.getcwd()
+    except FileNotFoundError as error:
+        raise UsageError("the current folder is not there any more.", "Change to another one, and try again.") from error
     folder = os.path.expanduser(os.environ.get("FSSPEC_CONFIG_DIR", "~/.config/fsspec"))
     if os.path.isdir(folder):
         try:
@@ -231,7 +236,7 @@ def main() -> None:
     while True:
         request = requests.get()
         try:
-            require_settings()
+            require_surroundings()
             function, args, kwargs = pickle.loads(request)
             kind, value = "result", function(*args, **kwargs)
         except Exception as error:
