@@ -19,6 +19,7 @@ from amaxds.analysis.report import write_report
 from amaxds.dataset.build_reader import require_build_info
 from amaxds.dataset.bundle import bundle
 from amaxds.errors import UsageError
+from amaxds.image import decode_png
 from support.commands import amaxds
 from support.folders import files_of
 from support.forge import sorted_rows
@@ -139,9 +140,15 @@ def test_the_same_dataset_in_another_form_gives_the_same_bytes_and_an_earlier_re
 ) -> None:
     again = shutil.copytree(report, tmp_path / "again")
     (again / "depth.png").unlink()
-    ended = amaxds("report", shutil.make_archive(str(tmp_path / "zip"), "zip", _bundled(small, tmp_path)), again)
+    ended = amaxds("report", shutil.make_archive(str(tmp_path / "zip"), "zip", _bundled(small, tmp_path)), again, "--sheets")
     assert ended.returncode == 0, ended.stderr
-    assert files_of(again) == files_of(report)
+    files = files_of(again)
+    sheets = {name: files.pop(name) for name in list(files) if name.startswith("sheets/")}
+    assert files == files_of(report)
+    assert set(sheets) == {f"sheets/original-{layer}.png" for layer in LAYERS}
+    last = [row for row in sorted_rows(small, "original") if row["layer"] == LAYERS[1]][-1]
+    shown = decode_png(sheets[f"sheets/original-{LAYERS[1]}.png"])
+    assert np.array_equal(shown[34 : 34 + 88, 10 + 7 * 96 :][:, :88], decode_png(last["image"])), "the eighth, at the right"
     assert {path.name for path in tmp_path.iterdir()} == {"again", "bundle", "zip.zip"}
 
 
