@@ -1,10 +1,10 @@
 """The report: figures, numbers and a gallery of a dataset, in one folder.
 
 report/
-  index-<recipe>.png        and .svg: uniformity index of every filter, a panel per layer, as in the original study
-  histograms-<recipe>.png   and .svg: mean colour histograms, a panel per layer
-  depth.png                 and .svg: index, activation gain, ranks and dead filters over depth, the recipes side by side
-  spectrum.png              and .svg: mean power spectrum, a panel per layer
+  index.png                 and .svg, .pdf: uniformity index of every filter, all layers and recipes in one panel
+  histograms-<recipe>.png   and .svg, .pdf: mean colour histograms, a panel per layer
+  depth.png                 and .svg, .pdf: index, activation gain, ranks and dead filters over depth, the recipes side by side
+  spectrum.png              and .svg, .pdf: mean power spectrum, a panel per layer
   sheets/<recipe>-<layer>.png      if asked for: a contact sheet per layer with all its images
   index.html, gallery/, images/    the gallery: a page with every image
   summary.json              every number that is drawn, nested by recipe and layer
@@ -158,7 +158,7 @@ def csv_rows(summary: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
     published = summary.get("published", {})
     for recipe, layers in summary["recipes"].items():
         for layer, found in layers.items():
-            index, depth = (f"index-{recipe}", recipe, layer), ("depth", recipe, layer)
+            index, depth = ("index", recipe, layer), ("depth", recipe, layer)
             dead = [int(status == "dead") for status in found["status"]]
             yield from _lines(index, "uniformity_index", found["filters"], found["uniformity_index"])
             yield from _lines(index, "is_dead", found["filters"], dead)
