@@ -58,7 +58,7 @@ def _stored(folder: Path) -> dict[str, Any]:
 
 
 def test_every_model_is_judged_on_the_images_of_the_test_split(small: Path, classification: Path) -> None:
-    assert set(files_of(classification)) == {"classification.json", "confusion.png", "confusion.svg"}
+    assert set(files_of(classification)) == {"classification.json", "confusion.png", "confusion.svg", "confusion.pdf"}
     stored, rows = _stored(classification), sorted_rows(small, "original")
     assert stored["layers"] == LAYERS
     made = [(each["model"], each["trained_on"]) for each in stored["results"]]

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
+
 import numpy as np
 
-from amaxds.analysis.figure_style import RECIPE_STYLES, recipe_styles
+from amaxds.analysis.depth_figure import draw_depth
+from amaxds.analysis.figure_style import RECIPE_STYLES, recipe_styles, styled
 from amaxds.analysis.figures import draw
+from amaxds.analysis.index_figure import draw_index
 from amaxds.analysis.measures import BINS, LayerMeasures
+from amaxds.analysis.study_values import StudyValues
 
 
 def _measures(recipe: str) -> LayerMeasures:
@@ -47,9 +53,36 @@ def test_new_recipes_differ_from_all_others_in_more_than_colour() -> None:
 def test_every_figure_is_drawn_of_new_recipes() -> None:
     files = dict(draw([_measures(recipe) for recipe in ("clear", "newer", "new")], None))
     assert {name for name in files if name.endswith(".svg")} == {
-        *("depth.svg", "spectrum.svg"),
-        *(f"{figure}-{recipe}.svg" for figure in ("index", "histograms") for recipe in ("clear", "newer", "new")),
+        *("index.svg", "depth.svg", "spectrum.svg"),
+        *(f"histograms-{recipe}.svg" for recipe in ("clear", "newer", "new")),
     }
     for style in recipe_styles(["clear", "newer", "new"]).values():
-        for name in ("depth.svg", "spectrum.svg"):
+        for name in ("index.svg", "depth.svg", "spectrum.svg"):
             assert style.colour.lower() in files[name].decode()
+
+
+def test_names_beside_the_lines_of_the_index_do_not_touch() -> None:
+    study = StudyValues("", {"block1_conv1": 0.45}, {"block1_conv1": 0.5})
+    with styled():
+        figure = draw_index({recipe: [_measures(recipe)] for recipe in ("clear", "original")}, study)
+        figure.draw_without_rendering()  # type: ignore[no-untyped-call]  # the library has no types
+    (axes,) = figure.axes
+    assert [text.get_text() for text in axes.texts] == ["clear", "original", "published"]
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+    assert all(box.x1 <= figure.bbox.x1 for box in boxes), "they are inside the figure"
+
+
+def test_numbers_over_depth_do_not_touch_and_no_panel_is_empty() -> None:
+    study = StudyValues("", {"block1_conv1": 0.45}, {"block1_conv1": 0.5})
+    with styled():
+        figure = draw_depth({recipe: [_measures(recipe)] for recipe in ("clear", "original")}, study)
+        figure.draw_without_rendering()  # type: ignore[no-untyped-call]  # the library has no types
+        living = replace(_measures("clear"), alive=np.array([True, True]), rank=np.array([1, 1]))
+        titles = [axes.get_title("left") for axes in draw_depth({"clear": [living]}, None).axes]
+    *_, dead = figure.axes
+    assert [text.get_text() for text in dead.texts] == ["50", "50", "50"]
+    boxes = [text.get_window_extent() for text in dead.texts]
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+    assert len(titles) == 3, "no ranks, which are all 1, and no dead filters"
+    assert titles[-1].endswith("no filter is dead")

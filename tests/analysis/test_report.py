@@ -19,6 +19,7 @@ from amaxds.analysis.report import write_report
 from amaxds.dataset.build_reader import require_build_info
 from amaxds.dataset.bundle import bundle
 from amaxds.errors import UsageError
+from amaxds.image import decode_png
 from support.commands import amaxds
 from support.folders import files_of
 from support.forge import sorted_rows
@@ -56,14 +57,17 @@ def _table(folder: Path) -> list[dict[str, str]]:
 
 
 def test_every_figure_is_there_for_print_and_for_screen(report: Path) -> None:
-    names = ("index-original", "histograms-original", "depth", "spectrum")
+    names = ("index", "histograms-original", "depth", "spectrum")
     beside = {path.name for path in report.iterdir() if path.is_file()}
-    figures = {f"{name}.{kind}" for name in names for kind in ("png", "svg")}
+    figures = {f"{name}.{kind}" for name in names for kind in ("png", "svg", "pdf")}
     assert beside == {"index.html", "summary.json", "summary.csv"} | figures
     for name in names:
         with Image.open(report / f"{name}.png") as image:
-            assert abs(image.width / 200 * 25.4 - 180) < 0.2, "mm at 200 dots per inch"
-        assert "Date" not in (report / f"{name}.svg").read_text()
+            assert abs(image.width / 300 * 25.4 - (85 if name == "index" else 180)) < 0.2, "mm at 300 dots per inch"
+        svg, pdf = (report / f"{name}.svg").read_text(), (report / f"{name}.pdf").read_bytes()
+        assert ">uniformity index</text>" in svg or ">block2_conv2" in svg, "text is text"
+        assert pdf.startswith(b"%PDF")
+        assert not [word for word in ("Date", "Matplotlib") if f"<dc:{word}" in svg or f"/{word}".encode() in pdf]
 
 
 def test_the_numbers_are_those_of_the_records(small: Path, report: Path) -> None:
@@ -121,12 +125,12 @@ def test_the_table_holds_the_numbers_of_the_nested_summary(report: Path) -> None
 
     for layer, found in layers.items():
         filters = list(map(str, found["filters"]))
-        for figure in ("index-original", "depth"):
+        for figure in ("index", "depth"):
             assert column(figure, layer, "uniformity_index") == list(zip(filters, found["uniformity_index"], strict=True))
         for quantity in ("activation_gain", "activation_rank"):
             pairs = zip(filters, found[quantity], strict=True)
             assert column("depth", layer, quantity) == [pair for pair in pairs if pair[1] is not None]
-        assert column("index-original", layer, "mean_index") == [("", found["mean_index"])]
+        assert column("index", layer, "mean_index") == [("", found["mean_index"])]
         assert column("depth", layer, "dead_share") == [("", found["dead_share"])]
         assert column("depth", layer, "ranked_first_share") == [("", found["ranked_first_share"])]
         for colour, shares in found["histogram"].items():
@@ -139,9 +143,15 @@ def test_the_same_dataset_in_another_form_gives_the_same_bytes_and_an_earlier_re
 ) -> None:
     again = shutil.copytree(report, tmp_path / "again")
     (again / "depth.png").unlink()
-    ended = amaxds("report", shutil.make_archive(str(tmp_path / "zip"), "zip", _bundled(small, tmp_path)), again)
+    ended = amaxds("report", shutil.make_archive(str(tmp_path / "zip"), "zip", _bundled(small, tmp_path)), again, "--sheets")
     assert ended.returncode == 0, ended.stderr
-    assert files_of(again) == files_of(report)
+    files = files_of(again)
+    sheets = {name: files.pop(name) for name in list(files) if name.startswith("sheets/")}
+    assert files == files_of(report)
+    assert set(sheets) == {f"sheets/original-{layer}.png" for layer in LAYERS}
+    last = [row for row in sorted_rows(small, "original") if row["layer"] == LAYERS[1]][-1]
+    shown = decode_png(sheets[f"sheets/original-{LAYERS[1]}.png"])
+    assert np.array_equal(shown[34 : 34 + 88, 10 + 7 * 96 :][:, :88], decode_png(last["image"])), "the eighth, at the right"
     assert {path.name for path in tmp_path.iterdir()} == {"again", "bundle", "zip.zip"}
 
 
@@ -174,7 +184,7 @@ def test_what_was_described_has_no_activations_and_published_values_beside_it(
     assert mixed["histogram"]["green"] == [1 / 64] * 64 + [0] * 192
     assert sum(share > 0 for share in dead["histogram"]["red"]) == 133
     drawn = {(row["figure"], row["quantity"]) for row in _table(tmp_path / "report")}
-    assert ("index-described", "published_mean_index") in drawn
+    assert ("index", "published_mean_index") in drawn
     assert ("depth", "published_dead_share_estimated") in drawn
     assert not any("activation" in quantity or "rank" in quantity for _, quantity in drawn)
 

@@ -257,7 +257,7 @@ def test_findings_are_collected_sorted_and_printed_with_their_place(copy: Path) 
     total = lines.index(f"{copy}: 24 images, {len(validate(copy).findings)} findings against these rules:")
     rules = [line.split()[0] for line in lines[:total]]
     assert rules == sorted(rules, key=list(RULES).index)
-    assert {"card", "croissant", "record", "counts", "hash"} == set(rules) - {"index"}
+    assert {"card", "croissant", "record", "counts", "hash", "sheet"} == set(rules) - {"index"}
     assert f"record    {TRAIN} block1_conv1/0: seed is 5, build.json says 0" in lines
     assert "counts    build.json: images is 30, the data has 24" in lines
     assert lines[total + 1 :] == [f"{rule:9} {RULES[rule].sentence}" for rule in dict.fromkeys(rules)]

@@ -1,61 +1,75 @@
-"""The contact sheet shows the middle of every image in its place, and frames dead ones."""
+"""The contact sheet shows the whole of every image in its place, and says which filters are dead."""
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 import pytest
-from PIL import Image
 
-from amaxds.dataset.contact_sheet import contact_sheet, make_tile, shown_places
+from amaxds.dataset.contact_sheet import Tile, contact_sheet, make_tile, shown_filters
+from amaxds.image import Pixels, decode_png
+from amaxds.spec.network import DEMO
 
-PAPER, RED = (255, 255, 255), (220, 40, 40)
-
-
-def _sheet(layers: dict[str, list[tuple[bool, Image.Image | None]]]) -> np.ndarray:
-    with Image.open(io.BytesIO(contact_sheet(layers))) as sheet:
-        return np.asarray(sheet)
+PAPER, RED = (255, 255, 255), (200, 30, 30)
 
 
-@pytest.mark.parametrize(("shape", "top", "left"), [((88, 88), 12, 12), ((65, 101), 0, 18), ((64, 30), 0, 0)])
-def test_a_tile_is_the_middle_of_its_image(shape: tuple[int, int], top: int, left: int) -> None:
-    image = np.random.default_rng(0).integers(0, 256, (*shape, 3)).astype(np.uint8)
-    dead, tile = make_tile(image, dead=True)
-    assert dead
-    assert np.array_equal(np.asarray(tile), image[top : top + 64, left : left + 64])
-    assert make_tile(None, dead=False) == (False, None)
+def _sheet(layers: dict[str, list[Tile]], per_row: int = 10) -> Pixels:
+    return decode_png(contact_sheet(DEMO, layers, per_row))
+
+
+def _noise(*shape: int) -> Pixels:
+    return np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("shape", "by"), [((112, 112), 1), ((174, 174), 2), ((224, 224), 2), ((112, 230), 3)])
+def test_a_tile_is_the_whole_image_made_smaller_by_a_whole_number(shape: tuple[int, int], by: int) -> None:
+    image = _noise(*shape, 3)
+    picture = make_tile(5, image, dead=True).picture
+    assert picture is not None
+    height, width = (-(-side // by) for side in shape)
+    assert picture.size == (width, height)
+    whole = image[: shape[0] // by * by, : shape[1] // by * by].astype(np.float64)
+    due = whole.reshape(shape[0] // by, by, shape[1] // by, by, 3).mean(axis=(1, 3))
+    assert np.abs(np.asarray(picture)[: due.shape[0], : due.shape[1]] - due).max() < 1, "means, rounded"
+
+
+def test_a_small_image_is_shown_larger_by_a_whole_number() -> None:
+    image = _noise(30, 20, 3)
+    assert np.array_equal(np.asarray(make_tile(0, image, dead=False).picture), image.repeat(3, 0).repeat(3, 1))
 
 
 def test_every_image_stands_in_its_place_and_only_dead_ones_are_framed() -> None:
-    images = np.random.default_rng(0).integers(0, 256, (23, 64, 64, 3)).astype(np.uint8)
-    tiles = [make_tile(image, dead=number in (1, 17, 21)) for number, image in enumerate(images)]
-    sheet = _sheet({"one": tiles[:20], "other": tiles[20:]})
-    assert sheet.shape == (20 + 2 * 72 + 20 + 72 + 4, 16 * 72 + 4, 3)
+    images = _noise(16, 88, 88, 3)
+    tiles = [make_tile(number, image, dead=number in (1, 11, 14)) for number, image in enumerate(images)]
+    sheet = _sheet({"block1_conv1": tiles[:12], "block1_conv2": tiles[12:]})
+    across, down = 88 + 8, 88 + 17 + 8
+    assert sheet.shape == (2 * 34 + 3 * down + 10, 10 * across - 8 + 20, 3)
     for number, image in enumerate(images):
-        row, column = divmod(number, 16) if number < 20 else (2, number - 20)
-        y, x = 20 + 72 * row + 4 + (20 if number >= 20 else 0), 72 * column + 4
-        framed = sheet[y - 3 : y + 67, x - 3 : x + 67].copy()
-        assert np.array_equal(framed[3:67, 3:67], image)
-        framed[3:67, 3:67] = framed[0, 0]
-        assert (framed == (RED if number in (1, 17, 21) else PAPER)).all()
-        assert (sheet[y - 4, x : x + 64] == PAPER).all() or row == 0, "frames do not touch"
+        row, column = divmod(number, 10) if number < 12 else (2, number - 12)
+        y, x = 34 + row * down + 34 * (number >= 12), 10 + column * across
+        framed = sheet[y - 3 : y + 91, x - 3 : x + 91].copy()
+        assert np.array_equal(framed[3:91, 3:91], image)
+        framed[3:91, 3:91] = framed[0, 0]
+        assert (framed == (RED if number in (1, 11, 14) else PAPER)).all()
+        assert (sheet[y + 92 : y + 104, x : x + 88] != PAPER).any(), "its number stands below"
 
 
-def test_headings_count_what_is_there_dead_and_shown() -> None:
-    alive, dead = make_tile(np.zeros((64, 64, 3), np.uint8), dead=False), make_tile(None, dead=True)
+def test_the_picture_says_layer_filters_dead_and_shown() -> None:
+    image = np.zeros((88, 88, 3), np.uint8)
 
-    def heading(tiles: list[tuple[bool, Image.Image | None]], name: str = "conv") -> bytes:
-        return _sheet({name: tiles})[:20, :400].tobytes()
+    def upper(dead: int = 0, count: int = 3, first: int = 0, layer: str = "block1_conv1", hidden: int = 0) -> bytes:
+        tiles = [make_tile(first + place, image, dead=place < dead) for place in range(count)]
+        tiles += [make_tile(first + count + place, None, dead=False) for place in range(hidden)]
+        return _sheet({layer: tiles}, 3)[: 34 + 105].tobytes()
 
-    assert heading([alive] * 3) == heading([alive] * 3)
-    headings = [heading(tiles) for tiles in ([alive] * 3, [alive] * 4, [alive, alive, dead], [alive] * 64, [alive] * 65)]
-    assert len({*headings, heading([alive] * 3, "more")}) == 6
+    assert upper() == upper()
+    different = [upper(), upper(dead=1), upper(count=2), upper(first=1), upper(layer="block1_conv2"), upper(hidden=1)]
+    assert len(set(different)) == 6
 
 
-def test_of_many_images_64_are_shown_from_the_first_to_the_last() -> None:
-    assert shown_places(64) == list(range(64))
-    places = shown_places(512)
-    assert (len(places), places[0], places[-1]) == (64, 0, 511)
-    assert set(np.diff(places)) == {8, 9}
-    assert len(shown_places(65)) == 64
+def test_of_many_filters_20_are_shown_evenly_spaced_from_the_first_to_the_last() -> None:
+    assert shown_filters(tuple(range(20))) == set(range(20))
+    places = sorted(shown_filters(tuple(range(512))))
+    assert (len(places), places[0], places[-1]) == (20, 0, 511)
+    assert set(np.diff(places)) == {26, 27}
+    assert shown_filters((3, 9)) == {3, 9}, "filters, not places"
+    assert len(shown_filters(tuple(range(21)))) == 20

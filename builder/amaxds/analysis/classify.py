@@ -6,7 +6,7 @@ features that the dataset's own network computes from the image. Both are traine
 
 classification/
   classification.json       settings, counts and scores
-  confusion.png, .svg       which layer each model answers for the test images of each layer
+  confusion.png, .svg, .pdf  which layer each model answers for the test images of each layer
 """
 
 from __future__ import annotations

@@ -8,37 +8,50 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
-from amaxds.analysis.figure_style import BLUE, WIDTH, figure_files, styled
+from amaxds.analysis.figure_style import BLUE, WIDTH, figure_files, short_names, styled
 from amaxds.analysis.score import Result
 
 _SHADES = LinearSegmentedColormap.from_list("shares", ["#FFFFFF", BLUE])
 
 
 def draw_confusion(results: Sequence[Result], layers: Collection[str]) -> Iterator[tuple[str, bytes]]:
-    """The figure as PNG and as SVG, each as (file name, bytes). It shows models trained on all images, judged on all."""
+    """The figure in every format, each as (file name, bytes). It shows models trained on all images, judged on all."""
     shown = [each for each in results if each.trained_on == "all"]
     recipes, models = list(dict.fromkeys(each.recipe for each in shown)), list(dict.fromkeys(each.model for each in shown))
     columns = max(len(models), 2)
     with styled():
-        figure = Figure(figsize=(WIDTH, ((WIDTH - 0.8) / columns + 0.25) * len(recipes) + 1.1))
+        figure = Figure(figsize=(WIDTH, ((WIDTH - 1.4) / columns + 0.25) * len(recipes) + 0.6))
         grid = figure.add_gridspec(len(recipes), columns)
+        panels, shades = [], None
         for each in shown:
             row, column = recipes.index(each.recipe), models.index(each.model)
-            _panel(figure.add_subplot(grid[row, column]), each, layers, column == 0, row == len(recipes) - 1)
-        figure.suptitle("Test images of each layer (row) by the layer answered (column); shade: share of the row", fontsize=8)
+            panels.append(figure.add_subplot(grid[row, column]))
+            shades = _panel(panels[-1], each, layers, column == 0, row == len(recipes) - 1)
+        if shades is not None:
+            bar = figure.colorbar(shades, ax=panels, label="share of the layer's test images, in %", aspect=35, pad=0.02)
+            bar.outline.set_linewidth(0.5)
         yield from figure_files("confusion", figure)
 
 
-def _panel(panel: Axes, result: Result, layers: Collection[str], first: bool, last: bool) -> None:
+def _panel(panel: Axes, result: Result, layers: Collection[str], first: bool, last: bool) -> AxesImage:
     judged = result.scores.get("all") or result.scores["living"]
     counts = np.array(judged.confusion)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    panel.imshow(shares, cmap=_SHADES, vmin=0, vmax=1)
+    shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    drawn = panel.imshow(shares, cmap=_SHADES, vmin=0, vmax=100)
+    size = min(7.0, 80 / len(layers))
     for row, column in zip(*np.nonzero(counts), strict=True):
-        colour = "white" if shares[row, column] > 0.5 else "black"
-        panel.text(column, row, str(counts[row, column]), ha="center", va="center", color=colour)
-    panel.set_title(f"recipe {result.recipe}, {result.model}: {judged.accuracy:.2f} of {judged.images} right")
+        colour = "white" if shares[row, column] > 50 else "black"
+        panel.text(column, row, str(counts[row, column]), ha="center", va="center", color=colour, fontsize=size)
+    panel.set_title(
+        f"{result.recipe}, {result.model}: {judged.correct} of {judged.images} right ({100 * judged.accuracy:.0f} %)"
+    )
     panel.grid(visible=False)
-    panel.set_xticks(range(len(layers)), layers if last else [], rotation=90)
-    panel.set_yticks(range(len(layers)), layers if first else [])
+    names, axis = short_names(list(layers))
+    turned = 0 if names != list(layers) else 90
+    panel.set_xticks(range(len(layers)), names if last else [], rotation=turned, fontsize=size)
+    panel.set_yticks(range(len(layers)), names if first else [], fontsize=size)
+    panel.set_xlabel(f"answered {axis}" if last else "")
+    panel.set_ylabel(f"true {axis}" if first else "")
+    return drawn

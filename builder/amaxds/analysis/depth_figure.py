@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import NullLocator
@@ -20,7 +19,7 @@ from amaxds.analysis.study_values import StudyValues
 
 Recipes = Mapping[str, Sequence[LayerMeasures]]
 """Recipe -> the measures of its layers, in the order of the network."""
-_STUDY: dict[str, Any] = {"color": BLACK, "marker": "D", "markersize": 3, "linestyle": ":"}
+_STUDY = RecipeStyle(BLACK, "#FFFFFF", "", ":", "D")
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,9 @@ def draw_depth(recipes: Recipes, study: StudyValues | None) -> Figure:
         for recipe, style in recipe_styles(recipes).items()
     ]
     if study:
-        handles.append(Line2D([], [], label="original study, estimated from its figure", **_STUDY))
+        handles.append(
+            Patch(facecolor=_STUDY.light, edgecolor=_STUDY.colour, label="original study, estimated from its figure")
+        )
     figure.legend(handles=handles, loc="outside upper center", ncols=3, handleheight=1.2)
     return figure
 
@@ -62,33 +63,40 @@ def draw_depth(recipes: Recipes, study: StudyValues | None) -> Figure:
 def _panels(recipes: Recipes, study: StudyValues | None) -> list[_Panel]:
     every = [each for found in recipes.values() for each in found]
     if all(each.gain is None for each in every):
-        return [_index_panel(recipes, 1.0), _dead_panel(recipes, study, "Dead (activations and ranks are not known)", 1.0)]
+        return [_index_panel(recipes, 1.0), *_dead_panel(recipes, study, "Dead (activations and ranks are not known)", 1.0)]
+    no_dead = not any(each.dead for each in every)
     gains = np.concatenate([each.living_gain for each in every if each.living_gain is not None])
     ranks = np.concatenate([[1.0], *(each.living_rank for each in every if each.living_rank is not None)])
     return [
         _index_panel(recipes, 1.3),
+        *[
+            _Panel(
+                "Activation gained by every living filter, on its recipe's own scale of inputs",
+                1.3,
+                "activation gain",
+                draw=lambda axes: _boxes(axes, recipes, lambda each: each.living_gain),
+                scale=lambda axes: _scale_gains(axes, gains),
+            )
+        ]
+        * (len(gains) > 0),
+        *[
+            _Panel(
+                "Rank of every living filter's image among its layer's (1: none excites the filter more)",
+                0.8,
+                "rank",
+                draw=lambda axes: _boxes(axes, recipes, lambda each: each.living_rank),
+                scale=lambda axes: log_scale(axes, ranks, least=1),
+            )
+        ]
+        * bool((ranks > 1).any()),
         _Panel(
-            "Activation gained by every living filter, on its recipe's own scale of inputs",
-            1.3,
-            "activation gain",
-            draw=lambda axes: _boxes(axes, recipes, lambda each: each.living_gain),
-            scale=lambda axes: _scale_gains(axes, gains),
-        ),
-        _Panel(
-            "Rank of every living filter's image among its layer's (1: none excites the filter more)",
-            0.8,
-            "rank",
-            draw=lambda axes: _boxes(axes, recipes, lambda each: each.living_rank),
-            scale=lambda axes: log_scale(axes, ranks, least=1),
-        ),
-        _Panel(
-            "Alive, and ranked first by its own filter",
+            "Alive, and ranked first by its own filter" + (", no filter is dead" if no_dead else ""),
             0.8,
             "share in %",
             draw=lambda axes: _bars(axes, recipes, lambda each: each.ranked_first_share),
             scale=lambda axes: axes.set(ylim=(0, 118), yticks=[0, 25, 50, 75, 100]),
         ),
-        _dead_panel(recipes, study, "Dead", 0.9),
+        *_dead_panel(recipes, study, "Dead", 0.9),
     ]
 
 
@@ -102,18 +110,18 @@ def _index_panel(recipes: Recipes, height: float) -> _Panel:
     )
 
 
-def _dead_panel(recipes: Recipes, study: StudyValues | None, title: str, height: float) -> _Panel:
-    """The share of dead filters, with the original study's where there are any."""
+def _dead_panel(recipes: Recipes, study: StudyValues | None, title: str, height: float) -> list[_Panel]:
+    """The share of dead filters, with the original study's where there are any; no panel where all shares are 0."""
     shares = [each.dead_share for found in recipes.values() for each in found]
     of_study = [study.dead_share_estimated[each.layer] for each in next(iter(recipes.values()))] if study else []
 
     def draw(axes: Axes) -> None:
-        _bars(axes, recipes, lambda each: each.dead_share)
-        if of_study:
-            axes.plot(100 * np.array(of_study), zorder=3, **_STUDY)
+        _bars(axes, recipes, lambda each: each.dead_share, of_study)
 
     highest = max(5, 118 * max(shares + of_study))
-    return _Panel(title, height, "share in %", draw, lambda axes: axes.set_ylim(0, highest))
+    if not any(shares + of_study):
+        return []
+    return [_Panel(title, height, "share in %", draw, lambda axes: axes.set_ylim(0, highest))]
 
 
 def _label_layers(axes: Axes, names: Sequence[str]) -> None:
@@ -126,12 +134,15 @@ def _label_layers(axes: Axes, names: Sequence[str]) -> None:
     axes.set_xlim(-0.5, len(names) - 0.5)
 
 
-def _places(recipes: Recipes) -> Iterator[tuple[RecipeStyle, Sequence[LayerMeasures], Numbers, float]]:
-    """For each recipe its style, its layers, where they stand on the x axis, and how wide a box or bar may be there."""
+def _places(recipes: Recipes, more: int = 0) -> Iterator[tuple[RecipeStyle, Sequence[LayerMeasures], Numbers, float]]:
+    """For each recipe its style, its layers, where they stand on the x axis, and how wide a box or bar may be there.
+
+    more: for how many others there must be room behind them.
+    """
     layers = max(map(len, recipes.values()))
-    width = 0.76 / max(len(recipes), 2) * min(1.0, max(layers / 8, 0.3))
+    width = 0.76 / max(len(recipes) + more, 2) * min(1.0, max(layers / 8, 0.3))
     for number, (style, found) in enumerate(zip(recipe_styles(recipes).values(), recipes.values(), strict=True)):
-        places = np.arange(len(found)) + (number - (len(recipes) - 1) / 2) * width
+        places = np.arange(len(found)) + (number - (len(recipes) + more - 1) / 2) * width
         yield style, found, places.astype(np.float64), 0.82 * width
 
 
@@ -155,11 +166,18 @@ def _boxes(axes: Axes, recipes: Recipes, values: Callable[[LayerMeasures], Any])
         )
 
 
-def _bars(axes: Axes, recipes: Recipes, share: Callable[[LayerMeasures], float | None]) -> None:
-    """Draw shares as bars in percent, each with its number above, so that 0 and not known (?) look different."""
-    for style, found, places, width in _places(recipes):
-        for place, each in zip(places, found, strict=True):
-            value = share(each)
+def _bars(axes: Axes, recipes: Recipes, share: Callable[[LayerMeasures], float | None], study: Sequence[float] = ()) -> None:
+    """Draw shares as bars in percent, each with its number above, so that 0 and not known (?) look different; those of the
+    original study, where given, beside them."""
+    drawn: list[tuple[RecipeStyle, Numbers, Sequence[float | None]]] = []
+    room = list(_places(recipes, len(study) > 0))
+    drawn += [(style, places, [share(each) for each in found]) for style, found, places, _ in room]
+    width = room[-1][-1]
+    if study:
+        drawn.append((_STUDY, drawn[-1][1] + width / 0.82, study))
+    for style, places, values in drawn:
+        size = min(7.0, 7 * 78 / (len(drawn) * len(places)), 3 if len(places) > 32 else 7)
+        for place, value in zip(places, values, strict=True):
             height = 100 * (value or 0.0)
             axes.bar(place, height, width, facecolor=style.light, edgecolor=style.colour, hatch=style.hatch, linewidth=0.7)
             axes.annotate(
@@ -167,8 +185,8 @@ def _bars(axes: Axes, recipes: Recipes, share: Callable[[LayerMeasures], float |
                 (place, height),
                 (0, 1),
                 textcoords="offset points",
-                rotation=0 if len(found) <= 32 else 90,
-                fontsize=None if len(found) <= 32 else 3,
+                rotation=0 if len(places) <= 32 else 90,
+                fontsize=size,
                 ha="center",
                 va="bottom",
                 color=style.colour,

@@ -1,4 +1,5 @@
-"""The style of all figures: sizes for print at 180 mm width, colours, and how each recipe is drawn.
+"""The style of all figures: sizes for print at the width of a page, 180 mm, or of a column, 85 mm, colours, and how each recipe
+is drawn.
 
 The colours are those of Okabe and Ito (jfly.uni-koeln.de/color), which colour-blind readers can tell apart. Nothing is
 told by colour alone: recipes differ in hatch, line and marker too.
@@ -9,7 +10,8 @@ from __future__ import annotations
 import contextlib
 import io
 import itertools
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,10 +22,13 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from amaxds.analysis.measures import Numbers
 
-WIDTH = 180 / 25.4
+WIDTH, COLUMN = 180 / 25.4, 85 / 25.4
+"""In inches."""
+_BLOCK = re.compile(r"block(\d+)_conv(\d+)")
 BLUE, VERMILLION, GREEN, PURPLE, BLACK = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000"
 _STYLE = {
-    "font.family": "DejaVu Sans",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"],  # The later ones for SVG, where the first is not installed.
     "font.size": 7,
     "axes.titlesize": 7,
     "axes.labelsize": 7,
@@ -44,6 +49,8 @@ _STYLE = {
     "hatch.linewidth": 0.4,
     "figure.constrained_layout.use": True,
     "svg.hashsalt": "amaxds",
+    "svg.fonttype": "none",
+    "pdf.fonttype": 42,
 }
 
 
@@ -99,10 +106,17 @@ def styled() -> Iterator[None]:
 
 
 def figure_files(name: str, figure: Figure) -> Iterator[tuple[str, bytes]]:
-    """The figure as PNG of 200 dots per inch and as SVG, each as (file name, bytes), with no date or software name inside."""
-    for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
+    """The figure as PNG of 300 dots per inch, SVG and PDF, each as (file name, bytes), with no date or software name inside.
+
+    Text is text in SVG and PDF.
+    """
+    for kind, without in (
+        ("png", ("Software",)),
+        ("svg", ("Date", "Creator")),
+        ("pdf", ("CreationDate", "Creator", "Producer")),
+    ):
         buffer = io.BytesIO()
-        figure.savefig(buffer, format=kind, dpi=200, metadata=metadata)
+        figure.savefig(buffer, format=kind, dpi=300, metadata=dict.fromkeys(without))
         yield f"{name}.{kind}", buffer.getvalue()
 
 
@@ -113,3 +127,11 @@ def log_scale(panel: Axes, values: Numbers, least: float) -> None:
     panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if values.max() / max(values.min(), least) < 200 else (1,)))
     panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     panel.yaxis.set_minor_locator(NullLocator())
+
+
+def short_names(layers: Sequence[str]) -> tuple[list[str], str]:
+    """Names of layers for an axis, and its title: `5.3` for `block5_conv3` where all are called so, or the names themselves."""
+    found = [_BLOCK.fullmatch(name) for name in layers]
+    if not all(found):
+        return list(layers), "layer"
+    return [f"{each[1]}.{each[2]}" for each in found if each], "layer (block.convolution)"

@@ -9,14 +9,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
 from amaxds.analysis.depth_figure import draw_depth
 from amaxds.analysis.figure_style import (
     BLACK,
     BLUE,
     GREEN,
-    PURPLE,
     VERMILLION,
     WIDTH,
     figure_files,
@@ -24,23 +22,25 @@ from amaxds.analysis.figure_style import (
     recipe_styles,
     styled,
 )
+from amaxds.analysis.index_figure import draw_index
 from amaxds.analysis.measures import COARSE_LEVELS, COLOURS, FREQUENCIES, LayerMeasures
 from amaxds.analysis.study_values import StudyValues
 
+_POWER = "power density in pixel² (image values from 0 to 1)"
 ByLayer = Mapping[str, Sequence[LayerMeasures]]
 """Layer -> its measures under each recipe."""
 
 
 def draw(layers: Sequence[LayerMeasures], study: StudyValues | None) -> Iterator[tuple[str, bytes]]:
-    """Every figure as PNG of 200 dots per inch and as SVG, each as (file name, bytes)."""
+    """Every figure as PNG, SVG and PDF, each as (file name, bytes)."""
     recipes: dict[str, list[LayerMeasures]] = {}
     by_layer: dict[str, list[LayerMeasures]] = {}
     for each in layers:
         recipes.setdefault(each.recipe, []).append(each)
         by_layer.setdefault(each.layer, []).append(each)
     with styled():
+        yield from figure_files("index", draw_index(recipes, study))
         for recipe, found in recipes.items():
-            yield from figure_files(f"index-{recipe}", _index(found, study))
             yield from figure_files(f"histograms-{recipe}", _histograms(found))
         yield from figure_files("depth", draw_depth(recipes, study))
         yield from figure_files("spectrum", _spectrum(by_layer))
@@ -75,47 +75,6 @@ def _panels(names: Sequence[str], height: float, handles: Sequence[Any], x: str,
             panel.set_xlabel(x)
     figure.supylabel(y, fontsize=7)
     return figure, panels
-
-
-def _index(layers: Sequence[LayerMeasures], study: StudyValues | None) -> Figure:
-    """Uniformity index of every filter, a panel per layer."""
-    handles = [
-        Line2D([], [], color=BLUE, marker="o", markersize=2.5, linestyle="", label="filter"),
-        Line2D([], [], color=VERMILLION, marker="x", markersize=3.5, linestyle="", label="dead filter: starting noise"),
-        Line2D([], [], color=BLACK, label="mean of all filters of the layer"),
-    ]
-    if study:
-        handles.append(Line2D([], [], color=PURPLE, linestyle="--", label="mean published by the original study"))
-    names = [each.layer for each in layers]
-    figure, panels = _panels(names, 1.45, handles, "filter", "uniformity index")
-    for panel, each in zip(panels, layers, strict=True):
-        size = 2.5 if len(each.filters) <= 128 else 1.5
-        for kept, colour, marker, width in ((each.alive, BLUE, "o", 0.0), (~each.alive, VERMILLION, "x", 0.6)):
-            panel.plot(
-                each.filters[kept],
-                each.index[kept],
-                color=colour,
-                marker=marker,
-                markersize=size + width,
-                markeredgewidth=width,
-                linestyle="",
-                clip_on=False,
-                in_layout=False,
-            )
-        panel.axhline(each.mean_index, color=BLACK)
-        known = f"mean {each.mean_index:.3f}"
-        if study:
-            value = study.mean_index[each.layer]
-            panel.axhline(value, color=PURPLE, linestyle="--")
-            known += f" (published {value:.2f})"
-        panel.set_title(f"{each.layer}\n{known}\n{each.dead} of {len(each.filters)} dead", linespacing=1.15)
-        panel.set_ylim(0, 1)
-        panel.set_yticks([0, 0.25, 0.5, 0.75, 1])
-        panel.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-    figure.suptitle(
-        f"Uniformity index of every filter, recipe {layers[0].recipe} (0: uniform histograms, 1: constant image)", fontsize=8
-    )
-    return figure
 
 
 def _histograms(layers: Sequence[LayerMeasures]) -> Figure:
@@ -167,7 +126,7 @@ def _spectrum(by_layer: ByLayer) -> Figure:
         Line2D([], [], color=style.colour, linestyle=style.line, marker=style.marker, markersize=3, label=f"recipe {recipe}")
         for recipe, style in styles.items()
     ]
-    figure, panels = _panels(list(by_layer), 1.35, handles, "spatial frequency in cycles per pixel", "power")
+    figure, panels = _panels(list(by_layer), 1.35, handles, "spatial frequency in cycles per pixel", _POWER)
     for panel, (layer, found) in zip(panels, by_layer.items(), strict=True):
         for each in found:
             style, known = styles[each.recipe], np.isfinite(each.spectrum) & (each.spectrum > 0)

@@ -1,10 +1,11 @@
 """The report: figures, numbers and a gallery of a dataset, in one folder.
 
 report/
-  index-<recipe>.png        and .svg: uniformity index of every filter, a panel per layer, as in the original study
-  histograms-<recipe>.png   and .svg: mean colour histograms, a panel per layer
-  depth.png                 and .svg: index, activation gain, ranks and dead filters over depth, the recipes side by side
-  spectrum.png              and .svg: mean power spectrum, a panel per layer
+  index.png                 and .svg, .pdf: uniformity index of every filter, all layers and recipes in one panel
+  histograms-<recipe>.png   and .svg, .pdf: mean colour histograms, a panel per layer
+  depth.png                 and .svg, .pdf: index, activation gain, ranks and dead filters over depth, the recipes side by side
+  spectrum.png              and .svg, .pdf: mean power spectrum, a panel per layer
+  sheets/<recipe>-<layer>.png      if asked for: a contact sheet per layer with all its images
   index.html, gallery/, images/    the gallery: a page with every image
   summary.json              every number that is drawn, nested by recipe and layer
   summary.csv               the same numbers, one a line: figure, recipe, layer, quantity, position, value
@@ -30,23 +31,33 @@ from amaxds.builds.progress import counting
 from amaxds.compute.machine import cores
 from amaxds.compute.weights import Weights
 from amaxds.dataset.build_info import BuildInfo
+from amaxds.dataset.contact_sheet import contact_sheet, make_tile
 from amaxds.dataset.reader import DatasetReader, open_dataset
+from amaxds.dataset.record import Row
 from amaxds.image import Pixels, decode_png
 from amaxds.storage.files import write_json, write_whole
 from amaxds.storage.staging import FORMAT, whole_folder
 
 SUMMARY_FILE = "summary.json"
+_SHEET_COLUMNS = 16
 CSV_COLUMNS = ("figure", "recipe", "layer", "quantity", "position", "value")
 
 
 def write_report(
-    path: Path, name: str, out: Path, neighbours: bool | None = None, weights: str | None = None, workers: int | None = None
+    path: Path,
+    name: str,
+    out: Path,
+    neighbours: bool | None = None,
+    weights: str | None = None,
+    workers: int | None = None,
+    sheets: bool = False,
 ) -> str | None:
     """Write the report of a valid dataset, in any form, to the folder `out`; `name` is what messages call the dataset.
 
     neighbours: whether the gallery shows the most similar images, which needs the network's weights: those of the build,
     whose file `weights` names where it was one. None: show them where the weights can be had; where not, the reason is
-    returned. The folder appears only when it is complete, and replaces an earlier report. UsageError where `out` is anything
+    returned. sheets: whether to draw a contact sheet
+    per layer. The folder appears only when it is complete, and replaces an earlier report. UsageError where `out` is anything
     else, and for other weights than the build's; NotFoundOnline where pretrained weights that were asked for cannot be had.
     """
     from amaxds.analysis.figures import draw
@@ -54,7 +65,7 @@ def write_report(
     with whole_folder(out, path, "report", SUMMARY_FILE) as part, open_dataset(path, name) as dataset:
         info = dataset.info
         loaded, reason = (None, None) if neighbours is False else weights_or_reason(info, weights, neighbours is True)
-        layers, records = write_layers(dataset, part, loaded, workers)
+        layers, records = write_layers(dataset, part, loaded, workers, sheets)
         study = read_study_values(info)
         summary = summarise_report(info, layers, study)
         write_json(part / SUMMARY_FILE, summary)
@@ -68,9 +79,10 @@ def write_report(
 
 
 def write_layers(
-    dataset: DatasetReader, out: Path, weights: Weights | None = None, workers: int | None = None
+    dataset: DatasetReader, out: Path, weights: Weights | None = None, workers: int | None = None, sheets: bool = False
 ) -> tuple[list[LayerMeasures], dict[str, dict[str, Columns]]]:
-    """Measure every layer under every recipe, and write its part of the gallery into the folder `out`.
+    """Measure every layer under every recipe, and write its part of the gallery into the folder `out`; with `sheets` its
+    contact sheet, too.
 
     Returns the measures, in the order of recipes and of the network, and the records that the page shows. Every image is read
     and decoded once; memory is bounded by the images of one layer, or, with weights, which similar images are found by, of
@@ -87,6 +99,8 @@ def write_layers(
                 pixels = list(pool.map(decode_png, [row["image"] for row in rows]))
                 measures.append(measure_layer(recipe.name, layer, rows, pixels, pool))
                 records[recipe.name][layer] = write_layer(out, recipe.name, layer, rows, pixels)
+                if sheets:
+                    write_whole(out / "sheets" / f"{recipe.name}-{layer}.png", _layer_sheet(info, layer, rows, pixels))
                 images += pixels if weights is not None else []
             if weights is not None:
                 with counting(f"{recipe.name}: looking for images alike", len(images)) as done:
@@ -94,6 +108,12 @@ def write_layers(
                 counts = {layer: len(columns["filter"]) for layer, columns in records[recipe.name].items()}
                 write_neighbours(out, recipe.name, counts, nearest)
     return measures, records
+
+
+def _layer_sheet(info: BuildInfo, layer: str, rows: Sequence[Row], images: Sequence[Pixels]) -> bytes:
+    pairs = zip(rows, images, strict=True)
+    tiles = [make_tile(row["filter"], pixels, row["status"] == "dead") for row, pixels in pairs]
+    return contact_sheet(info.network, {layer: tiles}, per_row=_SHEET_COLUMNS)
 
 
 def summarise_report(info: BuildInfo, layers: Sequence[LayerMeasures], study: StudyValues | None) -> dict[str, Any]:
@@ -138,7 +158,7 @@ def csv_rows(summary: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
     published = summary.get("published", {})
     for recipe, layers in summary["recipes"].items():
         for layer, found in layers.items():
-            index, depth = (f"index-{recipe}", recipe, layer), ("depth", recipe, layer)
+            index, depth = ("index", recipe, layer), ("depth", recipe, layer)
             dead = [int(status == "dead") for status in found["status"]]
             yield from _lines(index, "uniformity_index", found["filters"], found["uniformity_index"])
             yield from _lines(index, "is_dead", found["filters"], dead)

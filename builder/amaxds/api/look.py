@@ -67,6 +67,7 @@ def report(
     neighbours: bool | None = None,
     weights: WeightsLike | None = None,
     workers: int | None = None,
+    sheets: bool = False,
     progress: bool = True,
 ) -> WrittenReport:
     """Write a page with every image of a dataset, to sort, search and open, and the figures of the study.
@@ -78,6 +79,7 @@ def report(
             be had.
         weights: The file, or the `keras.Model`, that the dataset was built with, where it was one.
         workers: Programs side by side. By default one for each core.
+        sheets: Whether to draw a contact sheet per layer, with all its images, in `sheets/`.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -93,19 +95,21 @@ def report(
         PosixPath('report/index.html')
     """
     folder, workers = local_path(out, "out"), worker_count(workers)
-    neighbours = optional(flag, neighbours, "neighbours")
+    neighbours, sheets = optional(flag, neighbours, "neighbours"), flag(sheets, "sheets")
     with weights_file(weights) as file:
-        reason = run_apart(_report, progress, None, dataset_name(path), folder, neighbours, file, workers)
+        reason = run_apart(_report, progress, None, dataset_name(path), folder, neighbours, file, workers, sheets)
     return WrittenReport(folder, reason)
 
 
-def _report(path: str, out: Path, neighbours: bool | None, weights: str | None, workers: int | None) -> str | None:
+def _report(
+    path: str, out: Path, neighbours: bool | None, weights: str | None, workers: int | None, sheets: bool
+) -> str | None:
     from amaxds.analysis.report import write_report
     from amaxds.hubs.locate import fetched
 
     with fetched(path) as found:
         require_valid(found, path)
-        return write_report(found, path, out, neighbours, weights, workers)
+        return write_report(found, path, out, neighbours, weights, workers, sheets)
 
 
 def classify(

@@ -12,7 +12,7 @@ import pydantic
 from amaxds.checks.rules import ValidationReport
 from amaxds.compute.machine import cores
 from amaxds.dataset.build_info import BuildInfo
-from amaxds.dataset.contact_sheet import Tile, make_tile
+from amaxds.dataset.contact_sheet import Tile, make_tile, shown_filters
 from amaxds.dataset.record import Record, Row
 from amaxds.image import Pixels, decode_png, has_only_pixels, pixels_sha256, uniformity_index
 from amaxds.spec.recipes import Recipe
@@ -24,15 +24,17 @@ Problems = list[tuple[str, str]]
 
 def check_rows(rows: Iterable[Row], info: BuildInfo, recipe: Recipe, report: ValidationReport) -> Iterator[Row]:
     """Check some rows of one recipe, several at a time. Yields each with its contact sheet `tile` instead of its image."""
+    shown = {layer: shown_filters(tuple(kept)) for layer, kept in info.scope.items()}
     with ThreadPoolExecutor(cores()) as pool:
         every = list(rows)
-        for row, (problems, tile) in zip(every, pool.map(_check_row, every, repeat(info), repeat(recipe)), strict=True):
+        checked = pool.map(_check_row, every, repeat(info), repeat(recipe), repeat(shown))
+        for row, (problems, tile) in zip(every, checked, strict=True):
             for rule, problem in problems:
                 report.add(rule, row["place"], problem)
             yield {name: value for name, value in row.items() if name != "image"} | {"tile": tile}
 
 
-def _check_row(row: Row, info: BuildInfo, recipe: Recipe) -> tuple[Problems, Tile | None]:
+def _check_row(row: Row, info: BuildInfo, recipe: Recipe, shown: Mapping[str, frozenset[int]]) -> tuple[Problems, Tile | None]:
     problems: Problems = []
     data = row["image"]
     try:
@@ -62,7 +64,8 @@ def _check_row(row: Row, info: BuildInfo, recipe: Recipe) -> tuple[Problems, Til
         noise = recipe.shows_noise(info.network, pixels, row["seed"], row["layer"], row["filter"])
         if noise is not None and noise != dead:
             problems.append(("status", f"{row['status']}, but its image is {'not ' * dead}{recipe.noise}"))
-    return problems, make_tile(pixels, dead)
+    on_sheet = row["filter"] in shown.get(row["layer"], ())
+    return problems, make_tile(row["filter"], pixels if on_sheet else None, dead)
 
 
 def _check_image(row: Mapping[str, Any], pixels: Pixels, side: int) -> Iterator[tuple[str, str]]:

@@ -19,6 +19,7 @@ def report(
     ] = None,
     weights: WeightsFile = None,
     workers: Workers = None,
+    sheets: Annotated[bool, typer.Option("--sheets", help="Draw a contact sheet per layer, with all its images")] = False,
 ) -> None:
     """Write a page with every image, and figures.
 
@@ -29,7 +30,7 @@ def report(
     from amaxds import api
 
     path = chosen(path)
-    written = api.report(path, out, neighbours=neighbours, weights=weights, workers=workers)
+    written = api.report(path, out, neighbours=neighbours, weights=weights, workers=workers, sheets=sheets)
     if written.no_neighbours:
         print(f"amaxds: images most alike are not shown: {written.no_neighbours}", file=sys.stderr)
     print(f"{written.folder}: look at {written.page}")

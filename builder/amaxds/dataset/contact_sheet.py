@@ -1,67 +1,108 @@
-"""The contact sheet: one picture with images of all layers under one recipe, to look at a dataset without any code."""
+"""The contact sheet: one picture with images of all layers under one recipe, to look at a dataset without any code.
+
+The same images give the same bytes with the same version of Pillow: images are made smaller by whole numbers, in integers, and
+the letters are those of the font inside Pillow.
+"""
 
 from __future__ import annotations
 
 import functools
-import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from amaxds.image import Pixels
+from amaxds.image import Pixels, encode_png
+from amaxds.spec.network import Layer, Network
 
-_PER_ROW, _PER_LAYER, _TILE, _GAP, _HEADING = 16, 64, 64, 4, 20
-_PAPER, _INK, _DEAD = (255, 255, 255), (30, 30, 30), (220, 40, 40)
-
-Tile = tuple[bool, Image.Image | None]
-"""Whether the filter is dead, and the central part of its image; None for an image that the sheet does not show."""
-
-
-def make_tile(image: Pixels | None, dead: bool) -> Tile:
-    """Cut the central 64x64 pixels out of an image (h, w, 3) uint8. Scaled down, fine structure would average to grey."""
-    if image is None:
-        return dead, None
-    top, left = (max(side - _TILE, 0) // 2 for side in image.shape[:2])
-    return dead, Image.fromarray(image[top : top + _TILE, left : left + _TILE])
+PER_LAYER = 20
+_PER_ROW, _SIDE = 10, 112
+_EDGE, _GAP, _LABEL, _HEADING = 10, 8, 17, 34
+_LEAST_WIDTH = 560
+"""Holds the longest usual heading, where there are few images."""
+_PAPER, _INK, _GREY, _DEAD = (255, 255, 255), (20, 20, 20), (90, 90, 90), (200, 30, 30)
 
 
-def contact_sheet(layers: Mapping[str, Sequence[Tile]]) -> bytes:
-    """Draw the tiles of each layer under a heading, dead filters framed in red; the bytes of a PNG file.
+@dataclass(frozen=True)
+class Tile:
+    """One filter on a contact sheet."""
 
-    Of a layer with more than 64 tiles, 64 are drawn, evenly spaced, and the heading says so.
+    filter: int
+    dead: bool
+    picture: Image.Image | None
+    """Its whole image, at most 112 pixels high and wide; None for a filter that is counted and not shown."""
+
+
+def make_tile(filter: int, image: Pixels | None, dead: bool) -> Tile:
+    """A tile with the whole of an image (h, w, 3) uint8, its sides divided by the smallest whole number that makes
+    them fit. Small images are shown larger, by whole numbers, too.
     """
-    shown = {name: [tiles[i] for i in shown_places(len(tiles))] for name, tiles in layers.items()}
-    columns = min(_PER_ROW, max(map(len, shown.values())))
-    step = _TILE + 2 * _GAP
-    heights = [_HEADING + -(-len(tiles) // columns) * step for tiles in shown.values()]
-    sheet = Image.new("RGB", (max(columns * step, 420) + _GAP, sum(heights) + _GAP), _PAPER)
-    draw = ImageDraw.Draw(sheet)
-    top = 0
-    for (name, tiles), height in zip(shown.items(), heights, strict=True):
-        draw.text((_GAP, top + 4), _heading(name, tiles, layers[name]), _INK, ImageFont.load_default(12))
-        for place, (dead, small) in enumerate(tiles):
-            x = place % columns * step + _GAP
-            y = top + _HEADING + place // columns * step + _GAP
-            if dead:
-                draw.rectangle((x - 3, y - 3, x + _TILE + 2, y + _TILE + 2), _DEAD)
-            if small is not None:
-                sheet.paste(small, (x, y))
-        top += height
-    buffer = io.BytesIO()
-    sheet.save(buffer, "PNG")
-    return buffer.getvalue()
+    if image is None:
+        return Tile(filter, dead, None)
+    picture, longest = Image.fromarray(image), max(image.shape[:2])
+    if longest > _SIDE:
+        return Tile(filter, dead, picture.reduce(-(-longest // _SIDE)))
+    times = max(_SIDE // longest, 1)
+    size = (picture.width * times, picture.height * times)
+    return Tile(filter, dead, picture.resize(size, Image.Resampling.NEAREST))
 
 
 @functools.cache
-def shown_places(count: int) -> list[int]:
-    """Which of a layer's images the sheet shows, by their places: at most 64, evenly spaced."""
-    if count <= _PER_LAYER:
-        return list(range(count))
-    return [int(place) for place in np.linspace(0, count - 1, _PER_LAYER).round()]
+def shown_filters(filters: tuple[int, ...]) -> frozenset[int]:
+    """Which of a layer's filters the sheet shows: at most 20, evenly spaced from the first to the last."""
+    if len(filters) <= PER_LAYER:
+        return frozenset(filters)
+    return frozenset(filters[int(place)] for place in np.linspace(0, len(filters) - 1, PER_LAYER).round())
 
 
-def _heading(name: str, tiles: Sequence[Tile], all_tiles: Sequence[Tile]) -> str:
-    dead = sum(is_dead for is_dead, _ in all_tiles)
-    text = f"{name}: {len(all_tiles)} images" + (f", {dead} dead (red)" if dead else "")
-    return text if len(tiles) == len(all_tiles) else f"{text}, {len(tiles)} shown"
+def contact_sheet(network: Network, layers: Mapping[str, Sequence[Tile]], per_row: int = _PER_ROW) -> bytes:
+    """Draw the tiles of each layer that have a picture under a heading, each over the number of its filter; the bytes of a PNG
+    file. Dead filters are framed, and said to be dead."""
+    shown = {name: [tile for tile in tiles if tile.picture] for name, tiles in layers.items()}
+    pictures = [tile.picture for tiles in shown.values() for tile in tiles if tile.picture]
+    wide, high = (max([picture.size[axis] for picture in pictures], default=1) for axis in (0, 1))
+    across, down = wide + _GAP, high + _LABEL + _GAP
+    columns = min(per_row, max(map(len, shown.values())))
+    heights = [_HEADING + -(-len(tiles) // per_row) * down for tiles in shown.values()]
+    sheet = Image.new("RGB", (max(columns * across - _GAP + 2 * _EDGE, _LEAST_WIDTH), sum(heights) + _EDGE), _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    title, small = ImageFont.load_default(18), ImageFont.load_default(12)
+    top = 0
+    for (name, tiles), height in zip(shown.items(), heights, strict=True):
+        line = top + 24
+        draw.text((_EDGE, line), name, _INK, title, anchor="ls")
+        behind = _EDGE + round(draw.textlength(name, title)) + 12
+        draw.text((behind, line), _facts(network.layer(name), layers[name], len(tiles)), _GREY, small, anchor="ls")
+        for place, tile in enumerate(tiles):
+            x, y = _EDGE + place % per_row * across, top + _HEADING + place // per_row * down
+            _draw_tile(sheet, draw, tile, x, y, small)
+        top += height
+    return encode_png(np.asarray(sheet))
+
+
+def _draw_tile(
+    sheet: Image.Image,
+    draw: ImageDraw.ImageDraw,
+    tile: Tile,
+    x: int,
+    y: int,
+    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
+) -> None:
+    picture = tile.picture
+    if picture is None:
+        return
+    if tile.dead:
+        draw.rectangle((x - 3, y - 3, x + picture.width + 2, y + picture.height + 2), _DEAD)
+    sheet.paste(picture, (x, y))
+    text, colour = (f"{tile.filter} dead", _DEAD) if tile.dead else (str(tile.filter), _GREY)
+    draw.text((x, y + picture.height + 14), text, colour, font, anchor="ls")
+
+
+def _facts(layer: Layer, tiles: Sequence[Tile], shown: int) -> str:
+    """What the heading says beside the layer's name."""
+    count, dead, field = len(tiles), sum(tile.dead for tile in tiles), layer.receptive_field
+    facts = [f"{count} filter{'s' * (count != 1)}" + f", {shown} shown" * (shown < count)]
+    facts += [f"{dead} dead"] * (dead > 0)
+    facts.append("receptive field: the whole image" if field is None else f"receptive field {field} px")
+    return "  ·  ".join(facts)

@@ -49,6 +49,7 @@ def write_dataset(
     in memory are the images of some hundred records, and the records without their images. DiskError where the disk refuses.
     """
     infos, records, outranked = {}, list[Row](), dict[str, list[dict[str, Any]]]()
+    shown = {layer: contact_sheet.shown_filters(tuple(kept)) for layer, kept in identity.scope.items()}
     for recipe, pairs in rows.items():
         tiles: dict[str, list[contact_sheet.Tile]] = {}
         outranked[recipe] = []
@@ -56,15 +57,14 @@ def write_dataset(
             for row, best in pairs:
                 write(row)
                 of_layer = tiles.setdefault(row["layer"], [])
-                shown = len(of_layer) in contact_sheet.shown_places(len(identity.scope[row["layer"]]))
-                pixels = decode_png(row["image"]) if shown else None
-                of_layer.append(contact_sheet.make_tile(pixels, row["status"] == "dead"))
+                pixels = decode_png(row["image"]) if row["filter"] in shown[row["layer"]] else None
+                of_layer.append(contact_sheet.make_tile(row["filter"], pixels, row["status"] == "dead"))
                 records.append({key: value for key, value in row.items() if key != "image"})
                 if row["status"] == "alive" and (row["activation_rank"] or 1) > 1:
                     place = {"layer": row["layer"], "filter": row["filter"]}
                     outranked[recipe].append(place | {"rank": row["activation_rank"], "best": best})
         infos[recipe] = parquet.dataset_info(identity.network, recipe, folder)
-        write_whole(folder / f"contact-sheet-{recipe}.png", contact_sheet.contact_sheet(tiles))
+        write_whole(folder / f"contact-sheet-{recipe}.png", contact_sheet.contact_sheet(identity.network, tiles))
     summaries = summarise(records, identity.network)
     counts = {"images": len(records), "dead": sum(each.dead for each in summaries)}
     found = {"format": FORMAT, "dataset": name, "command": command_of(identity), "times": _times(begun), "outranked": outranked}
