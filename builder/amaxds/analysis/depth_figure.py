@@ -176,7 +176,7 @@ def _bars(axes: Axes, recipes: Recipes, share: Callable[[LayerMeasures], float |
     if study:
         drawn.append((_STUDY, drawn[-1][1] + width / 0.82, study))
     for style, places, values in drawn:
-        size = min(7.0, 7 * 78 / (len(drawn) * len(places)), 3 if len(places) > 32 else 7)
+        size = min(7.0, 234 / (len(drawn) * len(places))) if len(places) <= 32 else 3.0
         for place, value in zip(places, values, strict=True):
             height = 100 * (value or 0.0)
             axes.bar(place, height, width, facecolor=style.light, edgecolor=style.colour, hatch=style.hatch, linewidth=0.7)
