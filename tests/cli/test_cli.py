@@ -19,7 +19,7 @@ OPTIONS = {
     "validate": "--json",
     "audit": "--json --sample --seed --weights --workers",
     "diff": "--json",
-    "report": "--neighbours --no-neighbours --weights --workers",
+    "report": "--neighbours --no-neighbours --sheets --weights --workers",
     "classify": "--json --model --seed --weights --workers",
     "bundle": "--recipe --repo",
     "describe": "--network",
