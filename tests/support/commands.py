@@ -76,6 +76,14 @@ class ForkedCommand:
         self.pid, self._words = self._process.pid, words
         self.stdout, self.stderr = (os.fdopen(os.dup(end.fileno()), "r") for end in (out, err))
 
+    def __enter__(self) -> ForkedCommand:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stdout.close()
+        self.stderr.close()
+        self.wait()
+
     @property
     def returncode(self) -> int | None:
         return self._process.exitcode
