@@ -37,7 +37,9 @@ def run(notebook: Any, folder: Path) -> None:
     from nbclient import NotebookClient
 
     resources = {"metadata": {"path": str(folder)}}
-    NotebookClient(notebook, timeout=400, kernel_name="python3", resources=resources, record_timing=False).execute()
+    NotebookClient(
+        notebook, timeout=400, kernel_name="python3", coalesce_streams=True, resources=resources, record_timing=False
+    ).execute()
 
 
 def stored(output: Any) -> dict[str, Any] | None:

@@ -80,9 +80,12 @@ def test_numbers_over_depth_do_not_touch_and_no_panel_is_empty() -> None:
         figure.draw_without_rendering()  # type: ignore[no-untyped-call]  # the library has no types
         living = replace(_measures("clear"), alive=np.array([True, True]), rank=np.array([1, 1]))
         titles = [axes.get_title("left") for axes in draw_depth({"clear": [living]}, None).axes]
+        described = replace(living, gain=None, rank=None)  # Made elsewhere, and none of it noise.
+        alone = [axes.get_title("left") for axes in draw_depth({"clear": [described]}, None).axes]
     *_, dead = figure.axes
     assert [text.get_text() for text in dead.texts] == ["50", "50", "50"]
     boxes = [text.get_window_extent() for text in dead.texts]
     assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
     assert len(titles) == 3, "no ranks, which are all 1, and no dead filters"
     assert titles[-1].endswith("no filter is dead")
+    assert len(alone) == 1, "the index, which is always known"

@@ -22,7 +22,9 @@ pytestmark = pytest.mark.system
 
 def outputs_of(notebook: Any, folder: Path) -> list[list[Any]]:
     """Run the notebook in the folder; the outputs of each cell of code."""
-    NotebookClient(notebook, timeout=400, kernel_name="python3", resources={"metadata": {"path": str(folder)}}).execute()
+    NotebookClient(
+        notebook, timeout=400, kernel_name="python3", coalesce_streams=True, resources={"metadata": {"path": str(folder)}}
+    ).execute()
     return [cell.outputs for cell in notebook.cells if cell.cell_type == "code"]
 
 

@@ -40,7 +40,8 @@ def draw_depth(recipes: Recipes, study: StudyValues | None) -> Figure:
     """The figure, a panel per quantity. Quantities that are known of no recipe have no panel."""
     shown = _panels(recipes, study)
     figure = Figure(figsize=(WIDTH, 1.45 * len(shown) + 0.75))
-    axes = list(figure.subplots(len(shown), 1, sharex=True, height_ratios=[panel.height for panel in shown]))
+    heights = [panel.height for panel in shown]
+    axes = list(figure.subplots(len(shown), 1, sharex=True, height_ratios=heights, squeeze=False)[:, 0])
     for letter, panel, each in zip("abcde", shown, axes, strict=False):
         panel.draw(each)
         panel.scale(each)
