@@ -27,8 +27,8 @@ SPREAD = (
     "typing",
     "tensorflow",
     "PIL",
-    "sitecustomize",
 )
+"""Modules that lie beside. Not `sitecustomize`, which Python itself runs where PYTHONPATH means the current folder."""
 _DROPPED = ("KERAS_", "JAX_", "TF_", "XLA_", "HF_", "MPL")
 
 
