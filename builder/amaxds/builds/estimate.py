@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from amaxds.compute.machine import cores
+from amaxds.dataset.contact_sheet import PER_LAYER, SIDE
 from amaxds.spec.plan import Plan
 
 # `benchmarks/limits.py plan` compares these figures with real builds.
@@ -64,16 +65,19 @@ def estimate(plan: Plan, speed: Speed) -> Estimate:
     """What the plan will cost on cores of this speed."""
     units = list(plan.units())
     operations = sum(unit.operations for unit in units)
-    programs = len({(unit.recipe.name, unit.layer.name) for unit in units})
     values = sum(len(unit.wanted) * 3 * unit.recipe.image_side(plan.network) ** 2 for unit in units)
+    layers = {(unit.recipe.name, unit.layer.name): 0 for unit in units}
+    for unit in units:
+        layers[unit.recipe.name, unit.layer.name] += len(unit.wanted)
+    on_sheets = sum(min(PER_LAYER, images) * 3 * SIDE**2 for images in layers.values())
     name = plan.network.name
     return Estimate(
         images=plan.images,
         units=len(units),
         operations=operations,
-        disk_bytes=values * _BYTES_PER_VALUE * _COPIES,
+        disk_bytes=(values * _COPIES + on_sheets) * _BYTES_PER_VALUE,
         seconds=operations / (_EFFICIENCY.get(name, _EFFICIENCY_OF_OTHERS) * speed.quiet)
-        + programs * _COMPILE_SECONDS
+        + len(layers) * _COMPILE_SECONDS
         + _FIXED_SECONDS,
         uncertainty=_UNCERTAINTY if name in _EFFICIENCY else _UNCERTAINTY_OF_OTHERS,
     )

@@ -128,7 +128,8 @@ def describe_sweep(builds: Sequence[Build], tflops: float, hours: float | None) 
     yield f"images     {sum(cost.images for cost in costs)} in {len(builds)} datasets"
     yield f"units      {units}"
     yield f"work       {operations:.3g} floating-point operations"
-    yield f"disk       {sum(cost.disk_bytes for cost in costs) / 1e6:.0f} MB while it runs, about half of it afterwards"
+    disk = sum(cost.disk_bytes for cost in costs) / 1e6
+    yield f"disk       {disk:.0f} MB while it runs, somewhat more than half of it afterwards"
     yield f"CPU time   {duration_range(least, most)} on this machine when nothing else runs (estimated)"
     yield f"GPU hours  {gpu_hours:.3g} where a GPU keeps up {tflops:g} TFLOP/s (--tflops), compilation not counted"
     if hours is not None:

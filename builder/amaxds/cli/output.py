@@ -34,7 +34,7 @@ def print_plan(plan: Plan, workers: int | None) -> None:
     print(f"images  {cost.images}")
     print(f"units   {cost.units} of up to {plan.batch_size} images")
     print(f"work    {cost.operations:.3g} floating-point operations")
-    print(f"disk    {cost.disk_bytes / 1e6:.0f} MB while it runs, about half of it afterwards")
+    print(f"disk    {cost.disk_bytes / 1e6:.0f} MB while it runs, somewhat more than half of it afterwards")
     if plan.network.note:
         print(f"partial {plan.network.note}")
     print(f"time    {duration_range(*cost.range)} on this machine's CPU when nothing else runs (estimated)")

@@ -17,7 +17,9 @@ from amaxds.image import Pixels, encode_png
 from amaxds.spec.network import Layer, Network
 
 PER_LAYER = 20
-_PER_ROW, _SIDE = 10, 112
+SIDE = 112
+"""About the side of an image there, in pixels."""
+_PER_ROW = 10
 _EDGE, _GAP, _LABEL, _HEADING = 10, 8, 17, 34
 _LEAST_WIDTH = 560
 """Holds the longest usual heading, where there are few images."""
@@ -41,9 +43,9 @@ def make_tile(filter: int, image: Pixels | None, dead: bool) -> Tile:
     if image is None:
         return Tile(filter, dead, None)
     picture, longest = Image.fromarray(image), max(image.shape[:2])
-    if longest > _SIDE:
-        return Tile(filter, dead, picture.reduce(-(-longest // _SIDE)))
-    times = max(_SIDE // longest, 1)
+    if longest > SIDE:
+        return Tile(filter, dead, picture.reduce(-(-longest // SIDE)))
+    times = max(SIDE // longest, 1)
     size = (picture.width * times, picture.height * times)
     return Tile(filter, dead, picture.resize(size, Image.Resampling.NEAREST))
 
