@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
-from keras import layers as L  # noqa: N812
+from keras import layers
 
 Tensor = Any
 SIDE = 40
@@ -28,13 +28,13 @@ class Taps:
 
     def conv(self, x: Tensor, filters: int, name: str, size: int = 3, **options: Any) -> Tensor:
         """A convolution, whose output is noted, without an activation function."""
-        self.found[name] = x = L.Conv2D(filters, size, name=name, **options)(x)
+        self.found[name] = x = layers.Conv2D(filters, size, name=name, **options)(x)
         return x
 
     def call(self, model: keras.Model, x: Tensor, prefix: str = "") -> Tensor:
         """The output of an inner model, whose convolutions are noted by the names that they have in the whole model."""
         for each in model.layers:
-            if isinstance(each, L.Conv2D):
+            if isinstance(each, layers.Conv2D):
                 self.found[prefix + each.name] = keras.Model(model.inputs, each.output)(x)
         return model(x)
 
@@ -77,7 +77,7 @@ def _image(side: int = SIDE, **options: Any) -> Tensor:
 
 
 def _scaled(x: Tensor) -> Tensor:
-    return L.Rescaling(1 / 255.0)(x)
+    return layers.Rescaling(1 / 255.0)(x)
 
 
 def _with(*between: Callable[[], Callable[[Tensor], Tensor]]) -> Build:
@@ -132,57 +132,57 @@ def _grouped(taps: Taps) -> Ends:
 
 def _branch(name: str, filters: int) -> keras.Model:
     inputs = _image()
-    x = L.Conv2D(filters, 3, name="conv1")(inputs)
-    return keras.Model(inputs, L.Conv2D(filters, 3, name="conv2")(L.ReLU()(x)), name=name)
+    x = layers.Conv2D(filters, 3, name="conv1")(inputs)
+    return keras.Model(inputs, layers.Conv2D(filters, 3, name="conv2")(layers.ReLU()(x)), name=name)
 
 
 def _twins(taps: Taps) -> Ends:
     inputs = _image()
     x = _scaled(inputs)
     both = [taps.call(_branch(name, filters), x, f"{name}.") for name, filters in (("left", 3), ("right", 4))]
-    return inputs, taps.conv(L.Concatenate()(both), 3, "joint")
+    return inputs, taps.conv(layers.Concatenate()(both), 3, "joint")
 
 
 def _ensemble(taps: Taps) -> Ends:
     inputs = _image()
     both = [taps.call(_branch(name, 3), inputs, f"{name}.") for name in ("one", "two")]
-    return inputs, L.Dense(2)(L.Concatenate()([L.GlobalAveragePooling2D()(each) for each in both]))
+    return inputs, layers.Dense(2)(layers.Concatenate()([layers.GlobalAveragePooling2D()(each) for each in both]))
 
 
 def _backbone(taps: Taps) -> Ends:
     inputs = _image()
-    return inputs, L.Dense(2)(L.GlobalAveragePooling2D()(taps.call(_branch("backbone", 4), _scaled(inputs))))
+    return inputs, layers.Dense(2)(layers.GlobalAveragePooling2D()(taps.call(_branch("backbone", 4), _scaled(inputs))))
 
 
 def _sequences(taps: Taps) -> Ends:
     inputs = _image()
     x, channels = _scaled(inputs), 3
     for name in ("b1", "b2"):
-        inside = keras.Input((None, None, channels)), L.Conv2D(4, 3, name="conv"), L.BatchNormalization()
+        inside = keras.Input((None, None, channels)), layers.Conv2D(4, 3, name="conv"), layers.BatchNormalization()
         x, channels = taps.call(keras.Sequential(inside, name=name), x, f"{name}."), 4
     return inputs, x
 
 
 def _shared(taps: Taps) -> Ends:
     inputs = _image()
-    layer = L.Conv2D(3, 3, padding="same", name="shared")
+    layer = layers.Conv2D(3, 3, padding="same", name="shared")
     taps.found["shared"] = x = layer(_scaled(inputs))
-    taps.found["shared.2"] = x = layer(L.ReLU()(x))
+    taps.found["shared.2"] = x = layer(layers.ReLU()(x))
     return inputs, taps.conv(x, 4, "last")
 
 
 def _spectral(taps: Taps) -> Ends:
     inputs = _image()
     x = taps.conv(_scaled(inputs), 4, "plain")
-    taps.found["inside"] = x = L.SpectralNormalization(L.Conv2D(3, 3, name="inside"), name="around")(x)
+    taps.found["inside"] = x = layers.SpectralNormalization(layers.Conv2D(3, 3, name="inside"), name="around")(x)
     return inputs, x
 
 
 def _residual(taps: Taps) -> Ends:
     inputs = _image()
     x = taps.conv(_scaled(inputs), 4, "stem", padding="same")
-    y = taps.conv(L.ReLU()(L.BatchNormalization()(x)), 4, "body", padding="same")
-    return inputs, L.Add()([x, y])
+    y = taps.conv(layers.ReLU()(layers.BatchNormalization()(x)), 4, "body", padding="same")
+    return inputs, layers.Add()([x, y])
 
 
 def _inception(taps: Taps) -> Ends:
@@ -190,23 +190,23 @@ def _inception(taps: Taps) -> Ends:
     x = _scaled(inputs)
     wide = taps.conv(x, 3, "wide", size=5, padding="same")
     narrow = taps.conv(x, 3, "narrow", size=1)
-    return inputs, taps.conv(L.Concatenate()([wide, narrow, L.MaxPooling2D(3, 1, padding="same")(x)]), 4, "joined")
+    return inputs, taps.conv(layers.Concatenate()([wide, narrow, layers.MaxPooling2D(3, 1, padding="same")(x)]), 4, "joined")
 
 
 def _squeezed(taps: Taps) -> Ends:
     inputs = _image()
     x = taps.conv(_scaled(inputs), 4, "stem")
-    scale = L.Dense(4, activation="sigmoid")(L.Dense(2, activation="relu")(L.GlobalAveragePooling2D()(x)))
-    return inputs, taps.conv(L.Multiply()([x, L.Reshape((1, 1, 4))(scale)]), 3, "last")
+    scale = layers.Dense(4, activation="sigmoid")(layers.Dense(2, activation="relu")(layers.GlobalAveragePooling2D()(x)))
+    return inputs, taps.conv(layers.Multiply()([x, layers.Reshape((1, 1, 4))(scale)]), 3, "last")
 
 
 def _unet(taps: Taps) -> Ends:
     inputs = _image()
     x = taps.conv(_scaled(inputs), 4, "down", padding="same")
-    y = taps.conv(L.MaxPooling2D()(x), 6, "deep", padding="same")
-    y = L.UpSampling2D(interpolation="bilinear")(L.LeakyReLU()(y))
-    z = L.Conv2DTranspose(4, 3, strides=2, padding="same", name="up")(L.Concatenate()([x, y]))
-    return inputs, taps.conv(L.PReLU(shared_axes=[1, 2])(z), 3, "out")
+    y = taps.conv(layers.MaxPooling2D()(x), 6, "deep", padding="same")
+    y = layers.UpSampling2D(interpolation="bilinear")(layers.LeakyReLU()(y))
+    z = layers.Conv2DTranspose(4, 3, strides=2, padding="same", name="up")(layers.Concatenate()([x, y]))
+    return inputs, taps.conv(layers.PReLU(shared_axes=[1, 2])(z), 3, "out")
 
 
 def _operations(taps: Taps) -> Ends:
@@ -223,16 +223,16 @@ def _caffe(taps: Taps) -> Ends:
 def _tutorial(taps: Taps) -> Ends:
     """As in TensorFlow's tutorial on transfer learning."""
     inputs = _image()
-    x = keras.Sequential([L.RandomFlip("horizontal"), L.RandomRotation(0.2)])(inputs)
+    x = keras.Sequential([layers.RandomFlip("horizontal"), layers.RandomRotation(0.2)])(inputs)
     x = keras.applications.mobilenet_v2.preprocess_input(x)
     x = taps.call(_branch("base", 4), x)
-    return inputs, L.Dense(1)(L.Dropout(0.2)(L.GlobalAveragePooling2D()(x)))
+    return inputs, layers.Dense(1)(layers.Dropout(0.2)(layers.GlobalAveragePooling2D()(x)))
 
 
 def _channels_first(taps: Taps) -> Ends:
     inputs = _image()
     x = taps.conv(_scaled(inputs), 4, "first")
-    x = L.Conv2D(3, 3, data_format="channels_first", name="turned")(L.Permute((3, 1, 2))(x))
+    x = layers.Conv2D(3, 3, data_format="channels_first", name="turned")(layers.Permute((3, 1, 2))(x))
     return inputs, x
 
 
@@ -243,12 +243,12 @@ def _bytes(taps: Taps) -> Ends:
 
 def _listed(taps: Taps) -> Ends:
     inputs = _image(name="image")
-    return [inputs], [L.GlobalAveragePooling2D()(taps.conv(inputs, 4, "only"))]
+    return [inputs], [layers.GlobalAveragePooling2D()(taps.conv(inputs, 4, "only"))]
 
 
 def _by_name(taps: Taps) -> Ends:
     inputs = _image(name="image")
-    return {"image": inputs}, {"y": L.Dense(2)(L.Flatten()(taps.conv(inputs, 4, "only")))}
+    return {"image": inputs}, {"y": layers.Dense(2)(layers.Flatten()(taps.conv(inputs, 4, "only")))}
 
 
 def _open_sides(taps: Taps) -> Ends:
@@ -259,99 +259,104 @@ def _open_sides(taps: Taps) -> Ends:
 def _head(taps: Taps) -> Ends:
     inputs = _image()
     x = taps.conv(_scaled(inputs), 4, "only")
-    return inputs, L.Dense(10, activation="softmax")(L.Dense(8, activation="relu")(L.Flatten()(x)))
+    return inputs, layers.Dense(10, activation="softmax")(layers.Dense(8, activation="relu")(layers.Flatten()(x)))
 
 
 def _two_outputs(taps: Taps) -> Ends:
     inputs = _image()
     x = taps.conv(_scaled(inputs), 4, "first")
-    return inputs, [L.GlobalAveragePooling2D()(x), taps.conv(x, 3, "second")]
+    return inputs, [layers.GlobalAveragePooling2D()(x), taps.conv(x, 3, "second")]
 
 
 def _other_convolutions(taps: Taps) -> Ends:
     inputs = _image()
-    x = L.DepthwiseConv2D(3, name="depth")(L.SeparableConv2D(4, 3, name="separable")(_scaled(inputs)))
+    x = layers.DepthwiseConv2D(3, name="depth")(layers.SeparableConv2D(4, 3, name="separable")(_scaled(inputs)))
     return inputs, taps.conv(x, 4, "made")
 
 
 def _in_time(taps: Taps) -> Ends:
     inputs = _image()
     x = taps.conv(_scaled(inputs), 4, "made")
-    return inputs, L.TimeDistributed(L.Conv2D(2, 3, name="each"), name="frames")(L.Reshape((1, SIDE - 2, SIDE - 2, 4))(x))
+    return inputs, layers.TimeDistributed(layers.Conv2D(2, 3, name="each"), name="frames")(
+        layers.Reshape((1, SIDE - 2, SIDE - 2, 4))(x)
+    )
 
 
 def _wide(taps: Taps) -> Ends:
-    inputs, taps.image, layer = keras.Input((SIDE, 2 * SIDE, 3)), _image(SIDE), L.Conv2D(4, 3, name="only")
+    inputs, taps.image, layer = keras.Input((SIDE, 2 * SIDE, 3)), _image(SIDE), layers.Conv2D(4, 3, name="only")
     taps.found["only"] = layer(taps.image)
-    return inputs, L.Dense(2)(L.Flatten()(layer(inputs)))
+    return inputs, layers.Dense(2)(layers.Flatten()(layer(inputs)))
 
 
 def _two_inputs(taps: Taps) -> Ends:
     inputs = [_image(), keras.Input((4,))]
-    x = L.GlobalAveragePooling2D()(L.Conv2D(4, 3)(inputs[0]))
-    return inputs, L.Dense(1)(L.Concatenate()([x, inputs[1]]))
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3)(inputs[0]))
+    return inputs, layers.Dense(1)(layers.Concatenate()([x, inputs[1]]))
 
 
 def _grey(taps: Taps) -> Ends:
     inputs = keras.Input((SIDE, SIDE, 1))
-    return inputs, L.Conv2D(4, 3)(inputs)
+    return inputs, layers.Conv2D(4, 3)(inputs)
 
 
 def _no_convolution(taps: Taps) -> Ends:
     inputs = _image()
-    return inputs, L.Dense(2)(L.Flatten()(inputs))
+    return inputs, layers.Dense(2)(layers.Flatten()(inputs))
 
 
 def _volume(taps: Taps) -> Ends:
     inputs = keras.Input((8, SIDE, SIDE, 3))
-    return inputs, L.Conv3D(2, 3)(inputs)
+    return inputs, layers.Conv3D(2, 3)(inputs)
 
 
 def _text(taps: Taps) -> Ends:
     inputs = keras.Input((16,))
-    return inputs, L.Conv1D(4, 3)(L.Embedding(20, 8)(inputs))
+    return inputs, layers.Conv1D(4, 3)(layers.Embedding(20, 8)(inputs))
 
 
 def _lambda(taps: Taps) -> Ends:
     inputs = _image()
-    return inputs, L.Conv2D(4, 3)(L.Lambda(lambda x: x / 255.0, output_shape=(SIDE, SIDE, 3))(inputs))
+    return inputs, layers.Conv2D(4, 3)(layers.Lambda(lambda x: x / 255.0, output_shape=(SIDE, SIDE, 3))(inputs))
 
 
 def _cropped_resizing() -> keras.Layer:
-    return L.Resizing(16, 12, interpolation="bicubic", crop_to_aspect_ratio=True, name="odd")
+    return layers.Resizing(16, 12, interpolation="bicubic", crop_to_aspect_ratio=True, name="odd")
 
 
 def _resizings() -> Iterator[tuple[str, Case]]:
     for how in ("nearest", "bilinear", "bicubic", "area", "lanczos3", "lanczos5"):
-        yield f"resize-{how}", Case(_before(lambda how=how: L.Resizing(20, 20, interpolation=how), lambda: _scaled, side=60))
+        yield (
+            f"resize-{how}",
+            Case(_before(lambda how=how: layers.Resizing(20, 20, interpolation=how), lambda: _scaled, side=60)),
+        )
     for how in ("nearest", "bilinear", "bicubic"):
-        yield f"upsample-{how}", Case(_with(lambda how=how: L.UpSampling2D(interpolation=how)))
+        yield f"upsample-{how}", Case(_with(lambda how=how: layers.UpSampling2D(interpolation=how)))
 
 
 def _between() -> Iterator[tuple[str, Case]]:
     """Layers that stand between convolutions."""
-    for name, *layers in (
-        ("batch-normalization", L.BatchNormalization),
-        ("layer-normalization", L.LayerNormalization),
-        ("group-normalization", lambda: L.GroupNormalization(2)),
-        ("unit-normalization", L.UnitNormalization),
-        ("max-pooling", L.MaxPooling2D),
-        ("average-pooling", lambda: L.AveragePooling2D(3, 2, padding="same")),
-        ("padding", lambda: L.ZeroPadding2D(2)),
-        ("cropping", lambda: L.Cropping2D(2)),
-        ("relu6", lambda: L.ReLU(6.0)),
-        ("leaky-relu", L.LeakyReLU),
-        ("prelu", L.PReLU),
-        ("elu", L.ELU),
-        ("swish", lambda: L.Activation("swish")),
-        ("gelu", lambda: L.Activation("gelu")),
-        ("softmax", L.Softmax),
-        ("dropout", lambda: L.SpatialDropout2D(0.5)),
-        ("noise", lambda: L.GaussianNoise(0.5)),
-        ("permute", lambda: L.Permute((2, 1, 3))),
-        ("reshape", lambda: L.Reshape((SIDE // 2, SIDE * 2, 4))),
+    for name, make in (
+        ("batch-normalization", layers.BatchNormalization),
+        ("layer-normalization", layers.LayerNormalization),
+        ("group-normalization", lambda: layers.GroupNormalization(2)),
+        ("unit-normalization", layers.UnitNormalization),
+        ("max-pooling", layers.MaxPooling2D),
+        ("average-pooling", lambda: layers.AveragePooling2D(3, 2, padding="same")),
+        ("padding", lambda: layers.ZeroPadding2D(2)),
+        ("cropping", lambda: layers.Cropping2D(2)),
+        ("relu6", lambda: layers.ReLU(6.0)),
+        ("leaky-relu", layers.LeakyReLU),
+        ("prelu", layers.PReLU),
+        ("elu", layers.ELU),
+        ("swish", lambda: layers.Activation("swish")),
+        ("gelu", lambda: layers.Activation("gelu")),
+        ("softmax", layers.Softmax),
+        ("dropout", lambda: layers.SpatialDropout2D(0.5)),
+        ("noise", lambda: layers.GaussianNoise(0.5)),
+        ("permute", lambda: layers.Permute((2, 1, 3))),
+        ("reshape", lambda: layers.Reshape((SIDE // 2, SIDE * 2, 4))),
     ):
-        yield f"with-{name}", Case(_with(*layers))
+        yield f"with-{name}", Case(_with(make))
 
 
 CASES: dict[str, Case] = {
@@ -367,9 +372,11 @@ CASES: dict[str, Case] = {
     "constraint": Case(_convolution(kernel_constraint="max_norm", kernel_regularizer="l2")),
     **dict(_between()),
     **dict(_resizings()),
-    "augmented": Case(_before(L.RandomFlip, lambda: L.RandomZoom(0.2), lambda: L.RandomContrast(0.2), lambda: _scaled)),
-    "center-crop": Case(_before(lambda: L.CenterCrop(24, 24), lambda: _scaled)),
-    "normalization": Case(_before(lambda: L.Normalization(mean=[120.0, 110.0, 100.0], variance=[3000.0] * 3))),
+    "augmented": Case(
+        _before(layers.RandomFlip, lambda: layers.RandomZoom(0.2), lambda: layers.RandomContrast(0.2), lambda: _scaled)
+    ),
+    "center-crop": Case(_before(lambda: layers.CenterCrop(24, 24), lambda: _scaled)),
+    "normalization": Case(_before(lambda: layers.Normalization(mean=[120.0, 110.0, 100.0], variance=[3000.0] * 3))),
     "operations": Case(_operations),
     "caffe-preprocessing": Case(_caffe),
     "tutorial": Case(_tutorial),
@@ -392,9 +399,9 @@ CASES: dict[str, Case] = {
     "two-outputs": Case(_two_outputs),
     "other-convolutions": Case(_other_convolutions, left_out=("separable (SeparableConv2D)", "depth (DepthwiseConv2D)")),
     "in-time": Case(_in_time, left_out=("each (Conv2D)",)),
-    **{f"policy-{each}": Case(_with(L.BatchNormalization), policy=each) for each in ("float16", "bfloat16", "float64")},
-    **{f"policy-{each}": Case(_with(L.MaxPooling2D), policy=each) for each in ("mixed_float16", "mixed_bfloat16")},
-    "h5": Case(_with(L.BatchNormalization), kind="h5"),
+    **{f"policy-{each}": Case(_with(layers.BatchNormalization), policy=each) for each in ("float16", "bfloat16", "float64")},
+    **{f"policy-{each}": Case(_with(layers.MaxPooling2D), policy=each) for each in ("mixed_float16", "mixed_bfloat16")},
+    "h5": Case(_with(layers.BatchNormalization), kind="h5"),
     "h5-nested": Case(_backbone, kind="h5"),
     "name-with-brackets": Case(_named("conv (1)"), refused="conv (1)"),
     "name-of-many-letters": Case(_named("c" * 150)),

@@ -169,6 +169,7 @@ def test_status_ranges_recipe_and_search_choose_what_is_shown(page: Page, folder
         "block[15]_*": (8, 0, 64),
         "*conv1,nothing": (8, 32, 64),
         "block?_conv": (0, 0, 0),
+        "block[z-a]*": (0, 0, 0),
         "block5_conv1, block1_*/0-3,7": (5, 0, 5),
         "conv1/5": (1, 1, 1),
         "5_conv1/64-": (0, 0, 0),

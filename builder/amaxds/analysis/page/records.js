@@ -78,7 +78,11 @@ function asPattern(name) {
     if (part.length > 1) return `[${part.slice(1, -1).replace(/^!/, "^").replace(/[\\[\]]/g, "\\$&")}]`;
     return part.replace(/[\\^$.*+?()[\]{}|]/, "\\$&");
   });
-  return new RegExp(`^${parts.join("")}$`);
+  try {
+    return new RegExp(`^${parts.join("")}$`);
+  } catch {
+    return { test: () => false }; // such as [z-a], which names no letter
+  }
 }
 
 // The address after #: a layer, a slash and a filter where one is open, and what is chosen: `block5_conv3/5?sort=index`.
