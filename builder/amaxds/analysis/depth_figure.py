@@ -182,7 +182,7 @@ def _bars(axes: Axes, recipes: Recipes, share: Callable[[LayerMeasures], float |
             height = 100 * (value or 0.0)
             axes.bar(place, height, width, facecolor=style.light, edgecolor=style.colour, hatch=style.hatch, linewidth=0.7)
             axes.annotate(
-                "?" if value is None else f"{height:.0f}",
+                "?" if value is None else str(int(height + 0.5)),  # As the page rounds it.
                 (place, height),
                 (0, 1),
                 textcoords="offset points",
