@@ -37,13 +37,25 @@ def run(notebook: Any, folder: Path) -> None:
     from nbclient import NotebookClient
 
     resources = {"metadata": {"path": str(folder)}}
-    NotebookClient(
-        notebook, timeout=400, kernel_name="python3", coalesce_streams=True, resources=resources, record_timing=False
-    ).execute()
+    NotebookClient(notebook, timeout=400, kernel_name="python3", resources=resources, record_timing=False).execute()
 
 
-def stored(output: Any) -> dict[str, Any] | None:
-    """An output as it is stored; None for progress, which is on stderr."""
+def stored_outputs(outputs: Sequence[Any]) -> list[dict[str, Any]]:
+    """A cell's outputs as they are stored: without progress, which is on stderr. What is printed one after the other is one
+    output, whether or not progress came between."""
+    kept: list[dict[str, Any]] = []
+    for each in map(_stored, outputs):
+        if each is None:
+            continue
+        if kept and each["output_type"] == kept[-1]["output_type"] == "stream":
+            kept[-1]["text"] += each["text"]
+        else:
+            kept.append(each)
+    return kept
+
+
+def _stored(output: Any) -> dict[str, Any] | None:
+    """An output as it is stored; None for stderr."""
     if output["output_type"] == "stream":
         return None if output["name"] == "stderr" else {**output, "text": output["text"].splitlines(keepends=True)}
     data = output["data"]
@@ -96,8 +108,7 @@ def with_outputs(notebook: dict[str, Any], ran: Any) -> dict[str, Any]:
     for cell, other in zip(notebook["cells"], ran["cells"], strict=True):
         if cell["cell_type"] == "code":
             count += 1
-            outputs = [each for each in map(stored, other["outputs"]) if each is not None]
-            cell |= {"execution_count": count, "outputs": list(_numbered(outputs, count))}
+            cell |= {"execution_count": count, "outputs": list(_numbered(stored_outputs(other["outputs"]), count))}
     notebook["metadata"]["outputs_are_of_code_sha256"] = code_digest(notebook)
     return notebook
 
