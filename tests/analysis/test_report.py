@@ -167,11 +167,10 @@ NOWHERE = {"https_proxy": "http://127.0.0.1:9"}
 def test_what_was_described_has_no_activations_and_published_values_beside_it(
     described: Path, tmp_path: Path, assert_error: Check
 ) -> None:
-    settings = {"KERAS_HOME": str(tmp_path), **NOWHERE}
-    asked = amaxds("report", described, "--neighbours", cwd=tmp_path, **settings)
+    asked = amaxds("report", described, "--neighbours", cwd=tmp_path, **NOWHERE)
     assert_error(asked, 3, "vgg16_weights", "could not be downloaded")
     assert not (tmp_path / "report").exists()
-    ended = amaxds("report", described, cwd=tmp_path, **settings)
+    ended = amaxds("report", described, cwd=tmp_path, **NOWHERE)
     assert ended.returncode == 0, ended.stderr
     assert ended.stderr.startswith("amaxds: images most alike are not shown: VGG16's ImageNet weights vgg16_weights")
     assert ended.stderr.count("\n") == 1

@@ -105,12 +105,13 @@ def test_what_the_network_does_not_have_is_refused(objective: Objective, words: 
 
 @pytest.mark.usefixtures("_backend")
 def test_objectives_of_the_same_layers_share_programs_and_have_the_bits_of_one_alone() -> None:
+    layer = "block2_conv1"
     objectives = (
-        channel(LAYER, 1) - 0.5 * channel(LAYER, 2),
-        channel(LAYER, 3) - 0.7 * direction(LAYER, range(32)),
-        channel(LAYER, 1) - 0.5 * neuron(LAYER, 2),
-        diversity(LAYER, 5, images=2),
-        diversity(LAYER, 5, images=2, strength=0.3),
+        channel(layer, 1) - 0.5 * channel(layer, 2),
+        channel(layer, 3) - 0.7 * direction(layer, range(16)),
+        channel(layer, 1) - 0.5 * neuron(layer, 2),
+        diversity(layer, 5, images=2),
+        diversity(layer, 5, images=2, strength=0.3),
     )
     weights, recipe = load_weights(DEMO, "pretrained", 0), get_recipe("clear", 3)
 

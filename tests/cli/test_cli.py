@@ -112,7 +112,7 @@ def test_validating_what_is_no_folder(tmp_path: Path, assert_error: Callable[...
 
 
 def test_pretrained_vgg16_without_network_is_exit_code_3(tmp_path: Path, assert_error: Callable[..., None]) -> None:
-    ended = amaxds("build", tmp_path / "out", KERAS_HOME=str(tmp_path), https_proxy="http://127.0.0.1:9")
+    ended = amaxds("build", tmp_path / "out", https_proxy="http://127.0.0.1:9")
     assert_error(ended, 3, "notop.h5", "--weights random", "--network demo")
     assert not (tmp_path / "out").exists()
 

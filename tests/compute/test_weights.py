@@ -241,7 +241,7 @@ def mobilenet() -> Network:
     return find_network("mobilenet_v2", 64)
 
 
-@pytest.mark.parametrize("top", [False, True])
+@pytest.mark.parametrize("top", [False, pytest.param(True, marks=pytest.mark.system)])
 def test_weights_of_a_keras_network_are_found_by_the_names_of_its_layers(mobilenet, tmp_path: Path, top: bool) -> None:
     model = _mobilenet(include_top=top, classes=5)
     model.get_layer("bn_Conv1").set_weights([np.full(32, value, np.float32) for value in (1, 2, 3, 4)])

@@ -146,7 +146,9 @@ def _at_import(variables: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in found.items() if name not in _READ_LATER}
 
 
-os.environ.update(CLIENT)  # For all tests alike, so that commands that ask the Hub can be forked too.
+# For all tests alike, so that commands that ask the Hub or for weights can be forked, too. No settings or weights of the user
+# are found there.
+os.environ.update(CLIENT, KERAS_HOME=str(Path(CLIENT["HF_HOME"], "keras")))
 _VARIABLES_AT_IMPORT = {name: value for name, value in _at_import(os.environ).items() if not name.startswith(_SET_BY_BACKENDS)}
 
 
