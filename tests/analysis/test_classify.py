@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from amaxds.analysis.classify import classify
+from amaxds.analysis.classify import ClassificationSettings, classify
 from amaxds.analysis.cnn import CnnSettings, train_cnn
 from amaxds.analysis.linear import fit_linear
 from amaxds.analysis.score import score
@@ -41,14 +41,12 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def classification(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The classification of that build. Not to be changed."""
+def classification(small: Path, tmp_path_factory: pytest.TempPathFactory, _backend: str) -> Path:
+    """The classification of that build, by a CNN of few epochs. Not to be changed."""
 
     def make(folder: Path) -> None:
-        out = folder / "classification"
-        ended = amaxds("classify", small, out)
-        assert (ended.returncode, ended.stderr) == (0, "")
-        assert ended.stdout.endswith(f"{out}: look at {out / 'confusion.png'}\n")
+        settings = ClassificationSettings(cnn=CnnSettings(epochs=2))
+        classify(small, "small", folder / "classification", settings=settings)
 
     return made_once(tmp_path_factory, "classification", make) / "classification"
 
@@ -79,20 +77,23 @@ def test_every_model_is_judged_on_the_images_of_the_test_split(small: Path, clas
 
 
 @pytest.mark.system
-def test_the_same_dataset_gives_the_same_bytes_with_any_number_of_workers(
-    small: Path, classification: Path, tmp_path: Path
-) -> None:
-    again = shutil.copytree(classification, tmp_path / "again")
+def test_the_same_dataset_gives_the_same_bytes_with_any_number_of_workers(small: Path, tmp_path: Path) -> None:
+    out = tmp_path / "classification"
+    ended = amaxds("classify", small, out)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.endswith(f"{out}: look at {out / 'confusion.png'}\n")
+    again = shutil.copytree(out, tmp_path / "again")
     (again / "confusion.svg").unlink()
     ended = amaxds("classify", small, again, "--workers", 1, "--json")
     assert ended.returncode == 0, ended.stderr
-    assert files_of(again) == files_of(classification)
+    assert files_of(again) == files_of(out)
     assert ended.stdout == (again / "classification.json").read_text()
 
 
 def test_without_tensorflow_the_same_images_are_judged(small: Path, classification: Path, tmp_path: Path) -> None:
     ended = amaxds("classify", small, tmp_path / "out", "--model", "linear", KERAS_BACKEND="jax")
-    assert ended.returncode == 0, ended.stderr
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.endswith(f"{tmp_path / 'out'}: look at {tmp_path / 'out' / 'confusion.png'}\n")
     here, there = (_stored(folder)["results"] for folder in (tmp_path / "out", classification))
     assert here == [each for each in there if each["model"] == "linear"]
 
@@ -115,8 +116,6 @@ def test_the_cnn_learns_patterns_but_not_labels_without_meaning() -> None:
     assert np.mean(learned == due) > 0.95
     shuffled = train_cnn(images, random.permutation(labels), (others, theirs), 3, 0, settings)(unseen)
     assert np.mean(shuffled == due) < 0.6
-    again = train_cnn(images, labels, (others, theirs), 3, 0, settings)(unseen)
-    assert np.array_equal(again, learned)
 
 
 def test_the_linear_model_learns_what_features_tell_and_chooses_by_the_validation_images() -> None:

@@ -73,7 +73,7 @@ def test_names_beside_the_lines_of_the_index_do_not_touch() -> None:
     assert all(box.x1 <= figure.bbox.x1 for box in boxes), "they are inside the figure"
 
 
-def test_numbers_over_depth_do_not_touch_and_no_panel_is_empty() -> None:
+def test_shares_over_depth_are_drawn_where_they_are_known_and_no_panel_is_empty() -> None:
     study = StudyValues("", {"block1_conv1": 0.45}, {"block1_conv1": 0.5})
     with styled():
         figure = draw_depth({recipe: [_measures(recipe)] for recipe in ("clear", "original")}, study)
@@ -82,10 +82,10 @@ def test_numbers_over_depth_do_not_touch_and_no_panel_is_empty() -> None:
         titles = [axes.get_title("left") for axes in draw_depth({"clear": [living]}, None).axes]
         described = replace(living, gain=None, rank=None)  # Made elsewhere, and none of it noise.
         alone = [axes.get_title("left") for axes in draw_depth({"clear": [described]}, None).axes]
-    *_, dead = figure.axes
-    assert [text.get_text() for text in dead.texts] == ["50", "50", "50"]
-    boxes = [text.get_window_extent() for text in dead.texts]
-    assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+    *_, first, dead = figure.axes
+    assert [list(line.get_ydata()) for line in dead.lines] == [[50], [50], [50]], "two recipes and the study"
+    assert [list(line.get_ydata()) for line in first.lines] == [[50], [50]]
+    assert figure.get_figwidth() < 3.4, "a column of a journal"
     assert len(titles) == 3, "no ranks, which are all 1, and no dead filters"
     assert titles[-1].endswith("no filter is dead")
     assert len(alone) == 1, "the index, which is always known"

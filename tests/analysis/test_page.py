@@ -113,12 +113,35 @@ def test_pictures_are_shown_beside_each_other_and_fetched_only_when_near(page: P
     expect(page.locator("output")).to_have_text("104 of 104 filters")
 
 
+def test_one_filter_is_shown_first_that_one_recipe_wakes_and_another_does_not(page: Page, folder: Path) -> None:
+    clear, original = (_records(folder, recipe, "block5_conv1") for recipe in ("clear", "original"))
+    woken = [place for place in range(64) if (clear["status"][place], original["status"][place]) == ("alive", "dead")]
+    due = min(woken, key=lambda place: clear["uniformity_index"][place])
+    first = page.get_by_role("button", name=f"Open block5_conv1 filter {due}, dead under original")
+    for picture in first.locator("img").all():
+        assert picture.evaluate("image => image.complete && image.naturalWidth") > 80
+    expect(first).to_contain_text(re.compile(r"clear activation \d\.\d+, from -?\d\.\d+.*original dead: the noise", re.DOTALL))
+    expect(page.locator(".recipes li")).to_have_text([re.compile("^clear composes"), re.compile("^original changes")])
+    first.click()
+    expect(page.get_by_role("dialog").get_by_role("heading", level=2)).to_have_text(f"block5_conv1, filter {due}")
+
+
+def test_figures_are_opened_from_the_top_with_their_captions(page: Page) -> None:
+    page.get_by_text("Figures: uniformity index of every filter · which colours the images have · what").click()
+    figures = page.get_by_role("figure")
+    expect(figures).to_have_count(5)
+    expect(figures.nth(1)).to_contain_text("Which colours the images have, clear")
+    page.wait_for_function("document.querySelector('.figures img').naturalWidth > 800")
+    expect(figures.first.locator("img")).to_be_in_viewport(ratio=0.5)
+
+
 @pytest.mark.parametrize(
     ("title", "column"),
     [("uniformity index", "uniformity_index"), ("activation", "activation"), ("place in its layer", "activation_rank")],
 )
 def test_sorting_orders_each_layer_or_all(page: Page, folder: Path, title: str, column: str) -> None:
     page.get_by_label("Sort by").select_option(title)
+    page.get_by_role("button", name="More").click()
     value = {}
     for descending in (False, True):
         page.get_by_label("descending").set_checked(descending)
@@ -279,7 +302,7 @@ def _swipe(page: Page, across: int, down: int) -> None:
 
 def test_everything_can_be_done_with_the_keyboard(page: Page) -> None:
     page.get_by_label("Search", exact=True).focus()
-    for _ in range(7):
+    for _ in range(5):
         page.keyboard.press("Tab")
     focused = "document.activeElement.getAttribute('aria-label')"
     assert page.evaluate(focused) == "block1_conv1 filter 0"

@@ -25,7 +25,8 @@ UNKNOWN = ("seed", "activation_start", "activation", "activation_rank")
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A dataset with dead filters, and its images as a plain folder."""
-    arguments = ("--network", "demo", "--recipe", "original", "--layers", "block2_conv1,block5_conv1", "--filters", "0-15")
+    scope = ("--layers", "block2_conv1,block5_conv1", "--filters", "0-15")
+    arguments = ("--network", "demo", "--recipe", "original", "--steps", 4, *scope)
 
     def make(folder: Path) -> None:
         assert amaxds("build", folder / "built", *arguments).returncode == 0

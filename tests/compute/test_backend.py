@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from amaxds.compute import machine
 from support.commands import amaxds, run_program
 
 OURS = "float32 channels_last 1e-07 None float32 float32 1 3 3 2"
@@ -70,8 +74,35 @@ def test_settings_with_which_nothing_runs_are_refused_in_words(
 def test_a_backend_that_is_not_installed_is_refused_in_words(tmp_path: Path, assert_error: Callable[..., None]) -> None:
     (tmp_path / "jax").mkdir()
     (tmp_path / "jax" / "__init__.py").write_text("raise ModuleNotFoundError(\"No module named 'jax'\")")
-    import os
-
     search = os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", "")))
     ended = amaxds("build", tmp_path / "out", *ONE, KERAS_BACKEND="jax", PYTHONPATH=search)
     assert_error(ended, 2, "No module named 'jax'", "pip install 'amaxds[jax]'")
+
+
+@pytest.mark.parametrize(
+    ("missing", "variables", "chosen"),
+    [
+        (["tensorflow"], {}, "jax"),
+        (["tensorflow", "jax"], {}, "Keras cannot run on 'tensorflow'"),
+        (["tensorflow"], {"KERAS_BACKEND": "tensorflow"}, "Keras cannot run on 'tensorflow'"),
+    ],
+)
+def test_without_tensorflow_keras_runs_on_jax(missing: list[str], variables: dict[str, str], chosen: str) -> None:
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({missing})); from amaxds.compute import backend; print(backend.start(1))"
+    )
+    variables = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"} | variables
+    ended = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=False)
+    assert chosen in (ended.stdout if ended.returncode == 0 else ended.stderr)
+
+
+def test_a_gpu_is_seen_whatever_its_number_unless_it_is_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "DEVICES", tmp_path)
+    monkeypatch.delenv("CUDA_VISIBLEDEVICES", raising=False)
+    (tmp_path / "nvidiactl").touch()
+    assert not machine.has_nvidia_gpu()
+    (tmp_path / "nvidia3").touch()
+    assert machine.has_nvidia_gpu()
+    for hidden in ("", "-1"):
+        monkeypatch.setenv("CUDA_VISIBLEDEVICES", hidden)
+        assert not machine.has_nvidia_gpu()

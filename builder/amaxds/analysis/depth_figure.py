@@ -1,4 +1,5 @@
-"""The depth figure: uniformity index, activation gain, rank and dead filters layer by layer, the recipes side by side."""
+"""The depth figure: uniformity index, activation gain, rank and dead filters layer by layer, the recipes side by side, at the
+width of a column."""
 
 from __future__ import annotations
 
@@ -9,17 +10,19 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.patheffects import withStroke
 from matplotlib.ticker import NullLocator
 
-from amaxds.analysis.figure_style import BLACK, WIDTH, RecipeStyle, log_scale, recipe_styles
+from amaxds.analysis.figure_style import BLACK, COLUMN, WIDTH, RecipeStyle, log_scale, recipe_styles, short_names
 from amaxds.analysis.measures import LayerMeasures, Numbers
 from amaxds.analysis.study_values import StudyValues
 
 Recipes = Mapping[str, Sequence[LayerMeasures]]
 """Recipe -> the measures of its layers, in the order of the network."""
 _STUDY = RecipeStyle(BLACK, "#FFFFFF", "", ":", "D")
+_MOST_IN_COLUMN = 16
+"""Layers, beside each other."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +40,11 @@ class _Panel:
 
 
 def draw_depth(recipes: Recipes, study: StudyValues | None) -> Figure:
-    """The figure, a panel per quantity. Quantities that are known of no recipe have no panel."""
-    shown = _panels(recipes, study)
-    figure = Figure(figsize=(WIDTH, 1.45 * len(shown) + 0.75))
+    """The figure, a panel per quantity. Quantities that are known of no recipe have no panel. It is as wide as a column, or as
+    a page where there are many layers."""
+    shown, layers = _panels(recipes, study), [each.layer for each in next(iter(recipes.values()))]
     heights = [panel.height for panel in shown]
+    figure = Figure(figsize=(COLUMN if len(layers) <= _MOST_IN_COLUMN else WIDTH, 1.05 * sum(heights) + 0.75))
     axes = list(figure.subplots(len(shown), 1, sharex=True, height_ratios=heights, squeeze=False)[:, 0])
     for letter, panel, each in zip("abcde", shown, axes, strict=False):
         panel.draw(each)
@@ -48,16 +52,15 @@ def draw_depth(recipes: Recipes, study: StudyValues | None) -> Figure:
         each.set_title(f"{letter}   {panel.title}", loc="left")
         each.set_ylabel(panel.y_label)
         each.grid(visible=False, axis="x")
-    _label_layers(axes[-1], [each.layer for each in next(iter(recipes.values()))])
+    figure.align_ylabels()
+    _label_layers(axes[-1], layers)
     handles: list[Any] = [
         Patch(facecolor=style.light, edgecolor=style.colour, hatch=style.hatch, label=f"recipe {recipe}")
         for recipe, style in recipe_styles(recipes).items()
     ]
     if study:
-        handles.append(
-            Patch(facecolor=_STUDY.light, edgecolor=_STUDY.colour, label="original study, estimated from its figure")
-        )
-    figure.legend(handles=handles, loc="outside upper center", ncols=3, handleheight=1.2)
+        handles.append(Line2D([], [], label="study, read off its figure", **_line(_STUDY)))
+    figure.legend(handles=handles, loc="outside upper center", ncols=2, handleheight=1.2)
     return figure
 
 
@@ -72,7 +75,7 @@ def _panels(recipes: Recipes, study: StudyValues | None) -> list[_Panel]:
         _index_panel(recipes, 1.3),
         *[
             _Panel(
-                "Activation gained by every living filter, on its recipe's own scale of inputs",
+                "Activation gained by every living filter,\non its recipe's own scale of inputs",
                 1.3,
                 "activation gain",
                 draw=lambda axes: _boxes(axes, recipes, lambda each: each.living_gain),
@@ -82,7 +85,7 @@ def _panels(recipes: Recipes, study: StudyValues | None) -> list[_Panel]:
         * (len(gains) > 0),
         *[
             _Panel(
-                "Rank of every living filter's image among its layer's (1: none excites the filter more)",
+                "Rank of every living filter's image among its layer's\n(1: none excites the filter more)",
                 0.8,
                 "rank",
                 draw=lambda axes: _boxes(axes, recipes, lambda each: each.living_rank),
@@ -94,8 +97,8 @@ def _panels(recipes: Recipes, study: StudyValues | None) -> list[_Panel]:
             "Alive, and ranked first by its own filter" + (", no filter is dead" if no_dead else ""),
             0.8,
             "share in %",
-            draw=lambda axes: _bars(axes, recipes, lambda each: each.ranked_first_share),
-            scale=lambda axes: axes.set(ylim=(0, 118), yticks=[0, 25, 50, 75, 100]),
+            draw=lambda axes: _shares(axes, recipes, lambda each: each.ranked_first_share),
+            scale=lambda axes: axes.set(ylim=(-4, 104), yticks=[0, 25, 50, 75, 100]),
         ),
         *_dead_panel(recipes, study, "Dead", 0.9),
     ]
@@ -103,7 +106,7 @@ def _panels(recipes: Recipes, study: StudyValues | None) -> list[_Panel]:
 
 def _index_panel(recipes: Recipes, height: float) -> _Panel:
     return _Panel(
-        "Uniformity index of every filter (line: median, box: quartiles, whiskers: 5% to 95%)",
+        "Uniformity index of every filter\n(line: median, box: quartiles, whiskers: 5% to 95%)",
         height,
         "uniformity index",
         draw=lambda axes: _boxes(axes, recipes, lambda each: each.index),
@@ -117,33 +120,29 @@ def _dead_panel(recipes: Recipes, study: StudyValues | None, title: str, height:
     of_study = [study.dead_share_estimated[each.layer] for each in next(iter(recipes.values()))] if study else []
 
     def draw(axes: Axes) -> None:
-        _bars(axes, recipes, lambda each: each.dead_share, of_study)
+        _shares(axes, recipes, lambda each: each.dead_share, of_study)
 
-    highest = max(5, 118 * max(shares + of_study))
+    highest = max(5, 100 * max(shares + of_study))
     if not any(shares + of_study):
         return []
-    return [_Panel(title, height, "share in %", draw, lambda axes: axes.set_ylim(0, highest))]
+    return [_Panel(title, height, "share in %", draw, lambda axes: axes.set_ylim(-0.05 * highest, 1.08 * highest))]
 
 
 def _label_layers(axes: Axes, names: Sequence[str]) -> None:
     """Name the layers on the x axis: all of them, or as many as fit, evenly spaced."""
-    if len(names) <= 16:
-        axes.set_xticks(range(len(names)), [name.replace("_", "_\n") for name in names])
-    else:
-        shown = range(0, len(names), -(-len(names) // 80))
-        axes.set_xticks(shown, [names[place] for place in shown], rotation=90, fontsize=min(7.0, 400 / len(shown)))
-    axes.set_xlim(-0.5, len(names) - 0.5)
+    short, title = short_names(names)
+    shown = range(0, len(names), -(-len(names) // 80))
+    turned = 0 if short != names and len(names) <= _MOST_IN_COLUMN else 90
+    axes.set_xticks(shown, [short[place] for place in shown], rotation=turned, fontsize=min(7.0, 400 / len(shown)))
+    axes.set(xlim=(-0.5, len(names) - 0.5), xlabel=title)
 
 
-def _places(recipes: Recipes, more: int = 0) -> Iterator[tuple[RecipeStyle, Sequence[LayerMeasures], Numbers, float]]:
-    """For each recipe its style, its layers, where they stand on the x axis, and how wide a box or bar may be there.
-
-    more: for how many others there must be room behind them.
-    """
+def _places(recipes: Recipes) -> Iterator[tuple[RecipeStyle, Sequence[LayerMeasures], Numbers, float]]:
+    """For each recipe its style, its layers, where they stand on the x axis, and how wide a box may be there."""
     layers = max(map(len, recipes.values()))
-    width = 0.76 / max(len(recipes) + more, 2) * min(1.0, max(layers / 8, 0.3))
+    width = 0.76 / max(len(recipes), 2) * min(1.0, max(layers / 8, 0.3))
     for number, (style, found) in enumerate(zip(recipe_styles(recipes).values(), recipes.values(), strict=True)):
-        places = np.arange(len(found)) + (number - (len(recipes) + more - 1) / 2) * width
+        places = np.arange(len(found)) + (number - (len(recipes) - 1) / 2) * width
         yield style, found, places.astype(np.float64), 0.82 * width
 
 
@@ -167,33 +166,25 @@ def _boxes(axes: Axes, recipes: Recipes, values: Callable[[LayerMeasures], Any])
         )
 
 
-def _bars(axes: Axes, recipes: Recipes, share: Callable[[LayerMeasures], float | None], study: Sequence[float] = ()) -> None:
-    """Draw shares as bars in percent, each with its number above, so that 0 and not known (?) look different; those of the
-    original study, where given, beside them."""
-    drawn: list[tuple[RecipeStyle, Numbers, Sequence[float | None]]] = []
-    room = list(_places(recipes, len(study) > 0))
-    drawn += [(style, places, [share(each) for each in found]) for style, found, places, _ in room]
-    width = room[-1][-1]
+def _shares(axes: Axes, recipes: Recipes, share: Callable[[LayerMeasures], float | None], study: Sequence[float] = ()) -> None:
+    """Draw shares in percent as a line with a marker for each layer, nothing where a share is not known, and those of the
+    original study, where given."""
+    for style, found, places, _ in _places(recipes):
+        known = [np.nan if (value := share(each)) is None else 100 * value for each in found]
+        axes.plot(places, known, clip_on=False, zorder=3, **_line(style))
     if study:
-        drawn.append((_STUDY, drawn[-1][1] + width / 0.82, study))
-    for style, places, values in drawn:
-        size = min(7.0, 234 / (len(drawn) * len(places))) if len(places) <= 32 else 3.0
-        for place, value in zip(places, values, strict=True):
-            height = 100 * (value or 0.0)
-            axes.bar(place, height, width, facecolor=style.light, edgecolor=style.colour, hatch=style.hatch, linewidth=0.7)
-            axes.annotate(
-                "?" if value is None else str(int(height + 0.5)),  # As the page rounds it.
-                (place, height),
-                (0, 1),
-                textcoords="offset points",
-                rotation=0 if len(places) <= 32 else 90,
-                fontsize=size,
-                ha="center",
-                va="bottom",
-                color=style.colour,
-                zorder=4,
-                path_effects=[withStroke(linewidth=1.5, foreground="white")],
-            )
+        axes.plot(np.arange(len(study)), 100 * np.asarray(study), clip_on=False, zorder=2, **_line(_STUDY))
+
+
+def _line(style: RecipeStyle) -> dict[str, Any]:
+    return {
+        "color": style.colour,
+        "linestyle": style.line,
+        "marker": style.marker,
+        "markersize": 3,
+        "markerfacecolor": style.light,
+        "markeredgewidth": 0.7,
+    }
 
 
 def _scale_gains(axes: Axes, gains: Numbers) -> None:

@@ -117,6 +117,7 @@ def figure_files(name: str, figure: Figure) -> Iterator[tuple[str, bytes]]:
     ):
         buffer = io.BytesIO()
         figure.savefig(buffer, format=kind, dpi=300, metadata=dict.fromkeys(without))
+        figure.set_layout_engine("none")  # It stays as it was laid out for the first form.
         yield f"{name}.{kind}", buffer.getvalue()
 
 

@@ -6,7 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -14,36 +17,35 @@ from amaxds.analysis.depth_figure import draw_depth
 from amaxds.analysis.figure_style import (
     BLACK,
     BLUE,
+    COLUMN,
     GREEN,
     VERMILLION,
     WIDTH,
     figure_files,
     log_scale,
     recipe_styles,
+    short_names,
     styled,
 )
 from amaxds.analysis.index_figure import draw_index
 from amaxds.analysis.measures import COARSE_LEVELS, COLOURS, FREQUENCIES, LayerMeasures
 from amaxds.analysis.study_values import StudyValues
 
-_POWER = "power density in pixel² (image values from 0 to 1)"
-ByLayer = Mapping[str, Sequence[LayerMeasures]]
-"""Layer -> its measures under each recipe."""
+_POWER = "power density in pixel²"
+"""Of image values from 0 to 1."""
 
 
 def draw(layers: Sequence[LayerMeasures], study: StudyValues | None) -> Iterator[tuple[str, bytes]]:
     """Every figure as PNG, SVG and PDF, each as (file name, bytes)."""
     recipes: dict[str, list[LayerMeasures]] = {}
-    by_layer: dict[str, list[LayerMeasures]] = {}
     for each in layers:
         recipes.setdefault(each.recipe, []).append(each)
-        by_layer.setdefault(each.layer, []).append(each)
     with styled():
         yield from figure_files("index", draw_index(recipes, study))
         for recipe, found in recipes.items():
             yield from figure_files(f"histograms-{recipe}", _histograms(found))
         yield from figure_files("depth", draw_depth(recipes, study))
-        yield from figure_files("spectrum", _spectrum(by_layer))
+        yield from figure_files("spectrum", _spectrum(recipes))
 
 
 def _panels(names: Sequence[str], height: float, handles: Sequence[Any], x: str, y: str) -> tuple[Figure, list[Axes]]:
@@ -119,28 +121,26 @@ def _averaged(each: LayerMeasures) -> str:
     return f"{count} {'living' if each.averaged == 'alive' else 'dead'} filter{'s' * (count != 1)}"
 
 
-def _spectrum(by_layer: ByLayer) -> Figure:
-    """Mean power spectrum per layer, the recipes together."""
-    styles = recipe_styles(dict.fromkeys(each.recipe for found in by_layer.values() for each in found))
-    handles = [
-        Line2D([], [], color=style.colour, linestyle=style.line, marker=style.marker, markersize=3, label=f"recipe {recipe}")
-        for recipe, style in styles.items()
-    ]
-    figure, panels = _panels(list(by_layer), 1.35, handles, "spatial frequency in cycles per pixel", _POWER)
-    for panel, (layer, found) in zip(panels, by_layer.items(), strict=True):
-        for each in found:
-            style, known = styles[each.recipe], np.isfinite(each.spectrum) & (each.spectrum > 0)
-            panel.plot(
-                FREQUENCIES[known],
-                each.spectrum[known],
-                color=style.colour,
-                linestyle=style.line,
-                marker=style.marker,
-                markersize=2.5,
-                markevery=4,
-            )
-        panel.set_title(layer)
-        panel.set_xlim(0, 0.5)
-        panel.set_yscale("log")
-    figure.suptitle("Power spectrum, mean over living images, channels and directions", fontsize=8)
+def _spectrum(recipes: Mapping[str, Sequence[LayerMeasures]]) -> Figure:
+    """Mean power spectrum of each layer, a panel for each recipe, at the width of a column. Light lines are early layers, dark
+    ones late."""
+    figure = Figure(figsize=(COLUMN, 1.45 * len(recipes) + 0.5))
+    panels = figure.subplots(len(recipes), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
+    names, title = short_names([each.layer for each in next(iter(recipes.values()))])
+    last = max(len(names) - 1, 1)
+    shades = ScalarMappable(Normalize(-0.15 * last, last), colormaps["viridis_r"])  # Without its lightest yellows.
+    for panel, (recipe, style), layers in zip(panels, recipe_styles(recipes).items(), recipes.values(), strict=True):
+        for place, each in enumerate(layers):
+            known = np.isfinite(each.spectrum) & (each.spectrum > 0)
+            panel.plot(FREQUENCIES[known], each.spectrum[known], color=shades.to_rgba(np.asarray(place)), linewidth=0.8)
+        panel.set_title(f"recipe {recipe}", color=style.colour)
+        panel.set(xlim=(0, 0.5), yscale="log")
+    panels[-1].set_xlabel("spatial frequency in cycles per pixel")
+    figure.supylabel(_POWER, fontsize=7)
+    shown = sorted({round(share * (len(names) - 1)) for share in (0, 0.25, 0.5, 0.75, 1)})
+    bar = figure.colorbar(shades, ax=list(panels), aspect=30 * len(recipes) / 2, pad=0.02)
+    bar.ax.set_ylim(0, last)
+    bar.set_ticks(shown, labels=[names[place] for place in shown])
+    bar.set_label(title)
+    bar.outline.set_linewidth(0.5)
     return figure

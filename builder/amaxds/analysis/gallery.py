@@ -96,6 +96,7 @@ def write_page(
         "network": info.network.name,
         "layers": list(info.scope),
         "recipes": list(info.recipes),
+        "summaries": {recipe.name: recipe.summary for recipe in info.recipes.values()},
         "filters": info.filters,
         "images": images,
         "sprites": {"columns": _COLUMNS, "rows": _ROWS, "tiles": _COLUMNS * _ROWS},

@@ -2,9 +2,9 @@
 
 report/
   index.png                 and .svg, .pdf: uniformity index of every filter, all layers and recipes in one panel
-  histograms-<recipe>.png   and .svg, .pdf: mean colour histograms, a panel per layer
+  histograms-<recipe>.png   and .svg, .pdf: mean colour histograms, a panel per recipe, a line per layer
   depth.png                 and .svg, .pdf: index, activation gain, ranks and dead filters over depth, the recipes side by side
-  spectrum.png              and .svg, .pdf: mean power spectrum, a panel per layer
+  spectrum.png              and .svg, .pdf: mean power spectrum, a panel per recipe, a line per layer
   sheets/<recipe>-<layer>.png      if asked for: a contact sheet per layer with all its images
   index.html, gallery/, images/    the gallery: a page with every image
   summary.json              every number that is drawn, nested by recipe and layer

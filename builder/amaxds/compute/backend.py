@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib.util
 import json
 import os
 import re
@@ -126,14 +127,16 @@ def _keep_programs() -> None:
 
 
 def _chosen_backend() -> str:
-    """The backend that Keras will load: from KERAS_BACKEND, or its settings file, or TensorFlow."""
+    """The backend that Keras will load: that of KERAS_BACKEND, of its settings file, or the first that is installed."""
     if os.environ.get("KERAS_BACKEND"):
         return os.environ["KERAS_BACKEND"]
+    installed = [name for name in BACKENDS if importlib.util.find_spec(name)] or [BACKENDS[0]]
     try:
-        settings = json.loads((keras_home() / "keras.json").read_text("utf-8"))
-        return str(settings.get("backend", "tensorflow"))
+        named = str(json.loads((keras_home() / "keras.json").read_text("utf-8")).get("backend", installed[0]))
     except (OSError, ValueError, AttributeError):
-        return "tensorflow"
+        named = installed[0]
+    # Keras writes that file itself when it is first loaded, and TensorFlow into it.
+    return installed[0] if named == BACKENDS[0] else named
 
 
 def _settings_in_words() -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 PACKAGES = Path(__file__).parents[2]
 """The folder that this package is in."""
+DEVICES = Path("/dev")
 
 
 def python_command(*arguments: str) -> list[str]:
@@ -102,8 +103,11 @@ def _numbers(path: Path) -> dict[str, int]:
 
 
 def has_nvidia_gpu() -> bool:
-    """Whether there is one that this process sees, found out without loading a backend."""
-    return Path("/dev/nvidia0").exists()
+    """Whether there is one that this process sees, found out without loading a backend: a device of any number, or that of
+    Windows's subsystem for Linux, which CUDA_VISIBLEDEVICES does not hide."""
+    if os.environ.get("CUDA_VISIBLEDEVICES", "0").strip() in ("", "-1"):
+        return False
+    return any(DEVICES.glob("nvidia[0-9]*")) or (DEVICES / "dxg").exists()
 
 
 def cores() -> int:

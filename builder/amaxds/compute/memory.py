@@ -16,6 +16,9 @@ from amaxds.errors import OutOfMemory
 from amaxds.spec.network import Network
 from amaxds.spec.plan import Unit
 
+BATCH_ON_GPU = 64
+"""Images in a batch on every GPU that has room for them: the bits of an image on a GPU depend on the size of its batch."""
+
 
 def least_bytes(units: Sequence[Unit], workers: int) -> int:
     """The least memory that the ascents of these units need, with so many workers side by side.
@@ -30,10 +33,10 @@ def least_bytes(units: Sequence[Unit], workers: int) -> int:
 
 
 def batch_size_within(network: Network, limit: int) -> int:
-    """The largest batch size, a power of two up to 128, for which the programs that run at the same time on a GPU fit into so
+    """BATCH_ON_GPU, or the largest power of two below for which the programs that run at the same time on a GPU fit into so
     many bytes. A step takes up to 4.4 times as much as the outputs of all layers; five times as much is counted."""
     fitting = limit // (PROGRAMS_ON_GPU * 5 * 4 * max(layer.values for layer in network.layers))
-    return 1 << (min(max(fitting, 1), 128).bit_length() - 1)
+    return 1 << (min(max(fitting, 1), BATCH_ON_GPU).bit_length() - 1)
 
 
 def require_memory(units: Sequence[Unit], batch_size: int, workers: int) -> None:

@@ -40,6 +40,7 @@ Vue.createApp({
   data: () => ({
     data: Vue.markRaw(DATA),
     strip: Vue.markRaw(STRIP),
+    first: Vue.markRaw(FIRST),
     mostDead: MOST_DEAD,
     ...ALL,
     range: { ...NO_RANGE },
@@ -97,6 +98,11 @@ Vue.createApp({
         const tiles = byLayer.get(layer);
         return { key: layer, title: layer, note: this.counts(tiles), tiles: Vue.markRaw(tiles) };
       });
+    },
+    // What the figures tell, as one line.
+    captions() {
+      const each = DATA.figures.map(({ caption }) => caption.split(", ")[0]);
+      return [...new Set(each)].map((caption) => caption[0].toLowerCase() + caption.slice(1)).join(" · ");
     },
     shown() {
       return this.found.length;
@@ -230,6 +236,12 @@ Vue.createApp({
       const most = Math.max(...counts.flat(), 1);
       const line = (bins) => bins.map((count, bin) => `${bin},${(39 - (38 * count) / most).toFixed(1)}`).join(" ");
       return { red: line(counts[0]), green: line(counts[1]), blue: line(counts[2]) };
+    },
+    // What became of a filter's image, in a few words.
+    became(image) {
+      if (image.status === "dead") return "dead: the noise that it started from";
+      if (image.activation === null) return "";
+      return `activation ${short(image.activation)}` + (image.start === null ? "" : `, from ${short(image.start)}`);
     },
     told(image) {
       const of = image.columns.filter.length;

@@ -46,6 +46,16 @@ const MOST_DEAD = DATA.recipes
   .filter((each) => each.dead)
   .sort((one, other) => other.dead - one.dead)[0]?.recipe;
 
+// The filter that is shown first, large: of the deepest layer one that a recipe leaves dead and another wakes, if there is one,
+// with the most colourful picture.
+const FIRST = [...DATA.layers].reverse().reduce((found, layer) => {
+  if (found.woken) return found;
+  const colourful = (tile) => Math.min(...tile.images.filter((image) => image.status !== "dead").map((image) => image.index));
+  const tiles = FILTERS.filter((tile) => tile.layer === layer).sort((one, other) => colourful(one) - colourful(other) || 0);
+  const woken = tiles.find((tile) => tile.images.length > 1 && [0, tile.images.length].every((dead) => countDead(tile.images) !== dead));
+  return woken ? { tile: woken, woken: true } : { tile: found.tile ?? tiles[0], woken: false };
+}, {}).tile;
+
 // A layer's part of the strip: how many filters, the share of dead ones in percent, and where its picture is.
 const STRIP = DATA.layers.map((layer, place) => {
   const images = IMAGES.get((MOST_DEAD ?? DATA.recipes[0]) + layer);

@@ -39,6 +39,8 @@ class Recipe(abc.ABC):
     """Whether this tool made the image. If not, its seed, activations and rank are not known."""
     noise: ClassVar[str] = "its starting noise"
     """What `shows_noise` recognises, in messages."""
+    summary: ClassVar[str] = ""
+    """How it makes an image, in one sentence for readers who see the images only, without its name and the full stop."""
 
     name: str
     steps: int

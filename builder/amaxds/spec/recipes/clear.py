@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,8 @@ class Clear(AscentRecipe):
     The objective is taken before the last ReLU, so that a silent filter has a gradient. Between steps the picture is
     shifted and scaled a little, less and less; the last third of the steps sees it as it will be saved.
     """
+
+    summary: ClassVar[str] = "composes the picture of waves, from coarse to fine, and wakes filters that are silent at first"
 
     name: str = "clear"
     objective: str = "mean of the filter's output before ReLU over the window"

@@ -16,6 +16,7 @@ class Described(Recipe):
 
     made_here: ClassVar[bool] = False
     noise: ClassVar[str] = "stretched noise"
+    summary: ClassVar[str] = "stands for images that were made elsewhere, in a way that is not known"
 
     name: str = "described"
     steps: int = 0

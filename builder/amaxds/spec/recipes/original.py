@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ from amaxds.spec.recipes.base import FULL_CANVAS, AscentRecipe, State, Tensor, i
 @dataclass(frozen=True)
 class Original(AscentRecipe):
     """Normalised gradient ascent from faint uniform noise, as the original study ran it. The parameters are the pixels."""
+
+    summary: ClassVar[str] = "changes the pixels, as the first such study did; filters that are silent at first stay noise"
 
     name: str = "original"
     start_range: float = 0.25

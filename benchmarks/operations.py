@@ -1,0 +1,278 @@
+"""Every operation on files, ended or failing: what a command leaves behind, and whether the next run makes up for it.
+
+    python benchmarks/operations.py [--every N] [SCENARIO ...] > benchmarks/operations.md
+
+Each scenario runs once undisturbed, and the calls that change files (open to write, write, fsync, rename, unlink, mkdir ...)
+are counted. Then it runs again for every n: once with the process ended at the n-th call, as by `kill -9`, and once for each
+error that this call can fail with. In a store the requests that change it are counted: the process is ended at the n-th, that
+one is answered with an error of the server, or all from there on are refused.
+
+After that `validate` must not say valid of what is not finished, an error must be two lines and not "unexpected", and the same
+command again must end in the same bytes with nothing else left, in the temporary folder neither.
+
+--every N: only every N-th call, the last one included. Needs a C compiler (cc). All of it takes about half an hour on 2 cores.
+"""
+
+from __future__ import annotations
+
+import atexit
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+TESTS = Path(__file__).parents[1] / "tests"
+sys.path.insert(0, str(TESTS))
+import s3fs  # noqa: E402
+
+from support.commands import amaxds, start_build  # noqa: E402
+from support.object_store import ObjectStore  # noqa: E402
+
+TINY = (
+    *("--network", "demo", "--recipe", "original", "--steps", "1"),
+    *("--layers", "block1_conv1,block1_conv2", "--filters", "0,5", "--workers", "1"),
+)
+FAULTS = {"killed": 0, "ENOSPC": errno.ENOSPC, "EIO": errno.EIO, "EACCES": errno.EACCES}
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A command that writes OUT, in a folder of its own that has `dataset` in it where `needs_dataset` is true."""
+
+    command: tuple[str, ...]
+    out: str
+    needs_dataset: bool = True
+    validated: bool = True
+    """Whether OUT is something that `validate` takes."""
+
+
+SCENARIOS = {
+    "build": Scenario(("build", "out", *TINY), "out", needs_dataset=False),
+    "bundle": Scenario(("bundle", "dataset", "out"), "out"),
+    "describe": Scenario(("describe", "dataset-images", "out", "--network", "demo"), "out"),
+    "report": Scenario(("report", "dataset", "out", "--no-neighbours"), "out", validated=False),
+}
+
+
+def main(arguments: list[str]) -> int:
+    every = 1
+    if arguments[:1] == ["--every"]:
+        every, arguments = int(arguments[1]), arguments[2:]
+    _preload()
+    bad = 0
+    print("| command | operations | runs | ended well | said in two lines | bad |\n|---|--:|--:|--:|--:|--:|", flush=True)
+    problems: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="operations-") as name:
+        folder = Path(name)
+        dataset = folder / "dataset"
+        assert amaxds("build", dataset, *TINY).returncode == 0
+        assert amaxds("bundle", dataset, folder / "bundle").returncode == 0
+        shutil.move(folder / "bundle" / "filterActivations", folder / "dataset-images")
+        for scenario in arguments or (*SCENARIOS, "build in a store"):
+            if scenario in SCENARIOS:
+                line, found = _measure(scenario, SCENARIOS[scenario], folder, every)
+            else:
+                line, found = _measure_store(folder, every)
+            problems += found
+            bad += len(found)
+            print(line, flush=True)
+    print(f"\n{bad} bad", *(f"- {each}" for each in problems), sep="\n")
+    return 1 if bad else 0
+
+
+def _preload() -> None:
+    """Have the process that commands are forked from, which is started later, count its operations."""
+    folder = tempfile.mkdtemp(prefix="operations-")
+    atexit.register(shutil.rmtree, folder)
+    library = f"{folder}/file_operations.so"
+    source = TESTS / "support" / "file_operations.c"
+    subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    os.environ["LD_PRELOAD"] = library
+
+
+def _measure(name: str, scenario: Scenario, folder: Path, every: int) -> tuple[str, list[str]]:
+    """The table's line of one scenario, and what was bad of it, a line each."""
+    whole = _prepared(folder, scenario, "whole")
+    ended = _run(whole, scenario, log="operations")
+    assert ended.returncode == 0, ended.stderr
+    operations = (whole / "operations").read_text().splitlines()
+    due = _tree(whole / scenario.out)
+    numbers = sorted({*range(every, len(operations) + 1, every), len(operations)})
+    runs = [(number, fault) for number in numbers for fault in FAULTS]
+
+    def case(run: tuple[int, str]) -> tuple[str, str | None]:
+        number, fault = run
+        here = _prepared(folder, scenario, f"{name}-{number}-{fault}")
+        try:
+            outcome, problem = _case(here, scenario, number, fault, due)
+        finally:
+            shutil.rmtree(here, ignore_errors=True)
+        operation = operations[number - 1].replace(str(whole), "").strip()
+        return outcome, problem and f"{name}, {fault} at {number} ({operation}): {problem}"
+
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(case, runs))
+    return _line(name, operations, results)
+
+
+def _line(name: str, operations: list[str], results: list[tuple[str, str | None]]) -> tuple[str, list[str]]:
+    counts, problems = Counter(outcome for outcome, _ in results), [problem for _, problem in results if problem]
+    told = ", ".join(f"{count} {kind}" for kind, count in Counter(each.split()[0] for each in operations).most_common())
+    cells = name, f"{len(operations)}: {told}", len(results), counts["ended well"], counts["said"], len(problems)
+    return f"| {' | '.join(map(str, cells))} |", problems
+
+
+def _measure_store(folder: Path, every: int) -> tuple[str, list[str]]:
+    """The same as `_measure` for a build in a store."""
+    results: list[tuple[str, str | None]] = []
+    with ObjectStore() as store:
+        variables = {"AWS_ENDPOINT_URL": store.url, "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+        os.environ.update(variables, AWS_DEFAULT_REGION="us-east-1")
+        s3fs.S3FileSystem(skip_instance_cache=True).mkdir(store.bucket)
+        operations: list[str] = []
+
+        def count(request: Mapping[str, str]) -> None:
+            if request["REQUEST_METHOD"] in ("PUT", "POST", "DELETE"):
+                operations.append(f"{request['REQUEST_METHOD']} {request['PATH_INFO']}")
+
+        store.refused = count
+        whole = store.place("whole")
+        assert amaxds("build", whole, *TINY).returncode == 0
+        store.refused = lambda request: None
+        due, total = store.fetched(whole, folder / "fetched-whole"), list(operations)
+        for number in sorted({*range(every, len(total) + 1, every), len(total)}):
+            for fault in ("killed", "500", "403"):
+                outcome, problem = _case_in_store(store, folder, number, fault, due)
+                what = total[number - 1]
+                results.append((outcome, problem and f"in a store, {fault} at {number} ({what}): {problem}"))
+    return _line("build in a store", total, results)
+
+
+def _case_in_store(store: ObjectStore, folder: Path, number: int, fault: str, due: dict[str, bytes]) -> tuple[str, str | None]:
+    place, seen, process = store.place(f"{number}-{fault}"), 0, None
+    started = threading.Event()
+
+    def meet(request: Mapping[str, str]) -> tuple[str, str] | None:
+        nonlocal seen
+        seen += request["REQUEST_METHOD"] in ("PUT", "POST", "DELETE")
+        if seen < number or (seen > number and fault != "403"):
+            return None
+        if fault == "killed":
+            started.wait()
+            assert process is not None
+            process.kill()
+            return None
+        return ("500 Internal Server Error", "InternalError") if fault == "500" else ("403 Forbidden", "AccessDenied")
+
+    store.refused = meet
+    process = start_build(str(place), *TINY)
+    started.set()
+    errors = process.communicate(300)[1]
+    store.refused = lambda request: None
+    whole = store.fetched(place, folder / f"fetched-{number}-{fault}") == due
+    outcome = {0: "ended well", -signal.SIGKILL: "killed"}.get(process.returncode or 0, "said")
+    if outcome == "ended well" and not whole:
+        return outcome, "exit 0, but other files"
+    if outcome == "said" and ("unexpected" in errors or not errors.strip().splitlines()[-2].startswith("amaxds: ")):
+        return outcome, f"exit {process.returncode}: {errors.strip().splitlines()[-2:]}"
+    found = amaxds("validate", place)
+    if (found.returncode == 0 and not whole) or "unexpected" in found.stderr:
+        return outcome, f"validate: exit {found.returncode} {found.stderr.strip()}"
+    again = amaxds("build", place, *TINY)
+    if again.returncode != 0:
+        return outcome, f"again: exit {again.returncode}: {again.stderr.strip().splitlines()[-2:]}"
+    made = store.fetched(place, folder / f"again-{number}-{fault}")
+    return outcome, None if made == due else f"again: {_difference(made, due)}"
+
+
+def _prepared(folder: Path, scenario: Scenario, name: str) -> Path:
+    """A folder for one run, with what it needs and a temporary folder."""
+    here = folder / name
+    (here / "tmp").mkdir(parents=True)
+    if scenario.needs_dataset:
+        for each in ("dataset", "dataset-images"):
+            (here / each).symlink_to(folder / each)
+    return here
+
+
+def _run(
+    here: Path, scenario: Scenario, log: str | None = None, at: int = 0, error: int = 0
+) -> subprocess.CompletedProcess[str]:
+    told = {"OPERATIONS_LOG": str(here / log)} if log else {}
+    variables = {
+        "OPERATIONS_UNDER": str(here),
+        "OPERATIONS_AT": str(at),
+        "OPERATIONS_ERROR": str(error),
+        "TMPDIR": str(here / "tmp"),
+    }
+    return amaxds(*scenario.command, cwd=here, **variables, **told)
+
+
+def _case(here: Path, scenario: Scenario, number: int, fault: str, due: dict[str, bytes]) -> tuple[str, str | None]:
+    """What became of one run with a fault, in a word or two, and what was bad of it."""
+    out = here / scenario.out
+    ended = _run(here, scenario, at=number, error=FAULTS[fault])
+    whole = _tree(out) == due
+    if ended.returncode == -signal.SIGKILL:
+        outcome = "killed"
+    elif ended.returncode == 0:
+        outcome = "ended well"
+        if not whole:
+            return outcome, f"exit 0, but {_difference(_tree(out), due)}"
+    else:
+        outcome = "said"
+        lines = ended.stderr.strip().splitlines()[-2:]
+        if "unexpected" in ended.stderr or "Traceback" in ended.stderr or not lines[0].startswith("amaxds: "):
+            return outcome, f"exit {ended.returncode}: {lines}"
+    if scenario.validated and out.exists() and not whole:
+        found = amaxds("validate", out)
+        if found.returncode == 0:
+            return outcome, f"valid, though {_difference(_tree(out), due)}"
+        if "unexpected" in found.stderr or "Traceback" in found.stderr:
+            return outcome, f"validate: {found.stderr.strip().splitlines()[-2:]}"
+    again = _run(here, scenario)
+    if again.returncode != 0 and not (whole and "already there" in again.stderr):
+        return outcome, f"again: exit {again.returncode}: {again.stderr.strip().splitlines()[-2:]}"
+    if _tree(out) != due:
+        return outcome, f"again: {_difference(_tree(out), due)}"
+    expected = {scenario.out, "tmp"} | ({"dataset", "dataset-images"} if scenario.needs_dataset else set())
+    if foreign := [path.name for path in (*here.iterdir(), *(here / "tmp").iterdir()) if path.name not in expected]:
+        return outcome, f"left behind: {', '.join(sorted(foreign))}"
+    return outcome, None
+
+
+def _tree(folder: Path) -> dict[str, bytes]:
+    """Every file, and every empty folder, but the times in build.json."""
+    found = {}
+    for path in folder.rglob("*"):
+        name = str(path.relative_to(folder))
+        if path.is_file():
+            found[name] = b"" if path.name == "build.json" else path.read_bytes()
+        elif not any(path.iterdir()):
+            found[f"{name}/"] = b""
+    return found
+
+
+def _difference(found: dict[str, bytes], due: dict[str, bytes]) -> str:
+    def names(which: Iterable[str]) -> str:
+        return ", ".join(sorted(which)[:3])
+
+    different = {
+        "missing": names(due.keys() - found.keys()),
+        "more": names(found.keys() - due.keys()),
+        "other bytes": names(name for name in due.keys() & found.keys() if due[name] != found[name]),
+    }
+    return "; ".join(f"{what}: {which}" for what, which in different.items() if which)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
