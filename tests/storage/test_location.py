@@ -27,6 +27,28 @@ def test_a_tilde_is_the_home_folder_and_a_file_url_this_machine(tmp_path: Path, 
             parse_location(text)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("reference://list.json", "zip://out.zip", "simplecache://x/y", "http://host/out", "github://a:b@c/d", "memory://out"),
+        *("s3://bucket/a::zip://b", "s3://bucket/list.json::reference://a", "s3://bucket/file:///etc/passwd"),
+    ],
+)
+def test_urls_that_lead_elsewhere_than_to_a_store_are_refused(url: str, assert_error: Callable[..., None]) -> None:
+    """fsspec reads a file of references, or one link of a chain, and goes where it says."""
+    with pytest.raises(UsageError, match=r"unknown protocol|names no folder"):
+        parse_location(url)
+    if url.startswith(("reference", "s3://bucket/a")):
+        for words in (("validate", url), ("build", url, *ONE)):
+            assert_error(amaxds(*words), 2, url)
+
+
+def test_chains_of_urls_are_paths_of_this_machine_where_nothing_is(assert_error: Callable[..., None]) -> None:
+    for name in ("reference::list.json", "simplecache::s3://bucket/out", "zip://*::out.zip"):
+        assert_error(amaxds("validate", name), 2, name)
+        assert_error(amaxds("build", name, *ONE), 2, name)
+
+
 @pytest.mark.parametrize("name", ["a::b", "~", "~x", "x[1]", "x*", "x?", "file:x", "local:x", "two\nlines", NOT_UTF_8])
 def test_a_folder_whose_dataset_could_not_be_loaded_is_refused_before_anything_is_made(
     name: str, tmp_path: Path, assert_error: Callable[..., None]

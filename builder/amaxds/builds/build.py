@@ -16,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,7 @@ from amaxds.dataset.build_reader import require_same
 from amaxds.dataset.writer import Begun, RankedRow, write_dataset
 from amaxds.errors import DamagedShard, UsageError, in_words
 from amaxds.spec.plan import Plan, Unit, operations_per_step
-from amaxds.storage.files import disk_errors, json_bytes
+from amaxds.storage.files import disk_errors, json_bytes, remove
 from amaxds.storage.location import LocalPath, Location
 
 
@@ -124,7 +123,7 @@ def _package(
     packaged = here / "packaged"
     rows = {recipe.name: _ranked_rows(shards, ranks, recipe.name) for recipe in shards.plan.recipes}
     try:
-        shutil.rmtree(packaged, ignore_errors=True)
+        remove(packaged)
         with disk_errors(packaged):
             packaged.mkdir()
         write_dataset(packaged, out.name, identity, rows, begun)
@@ -132,7 +131,7 @@ def _package(
         for file in sorted(files, key=lambda each: (each.name == "build.json", each)):
             (out / file).put(packaged / file)
     finally:
-        shutil.rmtree(packaged, ignore_errors=True)  # On a full disk, half a dataset is in the way.
+        remove(packaged)  # On a full disk, half a dataset is in the way.
 
 
 def _read_identity(path: Location, out: Location, asked: BuildRequest) -> BuildIdentity:

@@ -4,11 +4,16 @@ give them."""
 from __future__ import annotations
 
 import contextlib
+import functools
+import hashlib
 import json
 import os
+import platform
+import re
 import reprlib
+import secrets
+import shutil
 import stat
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,17 +41,61 @@ def write_whole(path: Path, data: bytes, new: bool = False) -> None:
     """
     if new and path.exists():
         raise FileExistsError(path)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    temporary = temporary_name(path)
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(path)
         try:
-            with temporary.open("wb") as file:
+            with temporary.open("xb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             move_whole(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def temporary_name(path: Path) -> Path:
+    """A hidden name beside `path` that nobody can guess, with this machine and this process in it."""
+    return path.with_name(f".{path.name}.{_machine()}-{os.getpid()}-{secrets.token_hex(6)}.tmp")
+
+
+def remove_abandoned(path: Path) -> None:
+    """Delete what processes of this machine that are no longer running have left under temporary names beside `path`."""
+    ours = re.compile(rf"\.{re.escape(path.name)}\.{_machine()}-(\d+)-[0-9a-f]{{12}}\.tmp")
+    with contextlib.suppress(OSError):
+        for name in os.listdir(path.parent):
+            found = ours.fullmatch(name)
+            if found and not _is_running(int(found[1])):
+                remove(path.with_name(name))
+
+
+def remove(path: Path) -> None:
+    """Delete a file, or a folder with all that is in it, as far as that is possible; what cannot be deleted at first is tried
+    once more."""
+    for _ in range(2):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                path.unlink()
+        if not os.path.lexists(path):
+            return
+
+
+@functools.cache
+def _machine() -> str:
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
 
 
 def json_bytes(value: Any) -> bytes:

@@ -15,10 +15,12 @@ from typing import Any, Protocol, Self
 import filelock
 
 from amaxds.errors import UsageError
-from amaxds.storage.files import disk_errors, given_path, move_whole, read_bounded, write_whole
-from amaxds.storage.store import Remote
+from amaxds.storage.files import disk_errors, given_path, move_whole, read_bounded, remove, write_whole
+from amaxds.storage.store import OBJECT_STORES, Remote
 
 _URL = re.compile(r"([A-Za-z][\w+.-]*)://(.*)", re.ASCII | re.DOTALL)
+PROTOCOLS = OBJECT_STORES - {"memory"} | {"hdfs", "sftp", "ssh"}
+"""Those of stores. fsspec knows others that lead elsewhere, such as `reference`, which reads whatever a file names."""
 _WILD = set("*?[]")
 """Characters that fsspec would take for a pattern of names."""
 
@@ -63,7 +65,7 @@ class Location(Protocol):
         """Put a finished file of this machine here, in full or not at all. On this machine it is moved."""
 
     def remove(self) -> None:
-        """Delete the folder with all that is in it, if it is there; on this machine as far as that is possible."""
+        """Delete the folder with all that is in it, if it is there."""
 
     def local_copy(self, without: str | None = None) -> AbstractContextManager[Path]:
         """A path at which the file or folder can be read while the context is open.
@@ -127,7 +129,10 @@ class LocalPath:
         move_whole(file, self.path)
 
     def remove(self) -> None:
-        shutil.rmtree(self.path, ignore_errors=True)
+        remove(self.path)
+        if os.path.lexists(self.path):
+            with disk_errors(self.path), contextlib.suppress(FileNotFoundError):
+                shutil.rmtree(self.path)
 
     def local_copy(self, without: str | None = None) -> AbstractContextManager[Path]:
         return contextlib.nullcontext(self.path)
@@ -164,12 +169,13 @@ def parse_location(text: str) -> Location:
         if not url[2].startswith("/"):
             raise UsageError(f"{text} is no path of this machine.", "Give a path, or file:/// and a path from the root.")
         return LocalPath(Path(given_path(url[2])))
-    import fsspec  # type: ignore[import-untyped]  # the library has no types
-
-    if protocol not in fsspec.available_protocols():
-        raise UsageError(f"{text} is of an unknown protocol, {protocol!r}.", "Give a path, or a URL such as s3://bucket/name.")
-    if not text.isprintable() or rest.rpartition("/")[2] in ("", ".", "..") or not _WILD.isdisjoint(rest):
-        raise UsageError(f"{text!r} names no folder and no file.", "Give a URL such as s3://bucket/name, without * ? [ ].")
+    if protocol not in PROTOCOLS:
+        raise UsageError(
+            f"{text} is of an unknown protocol, {protocol!r}.", f"Give a path, or a URL of {', '.join(sorted(PROTOCOLS))}."
+        )
+    chained = "::" in rest or "://" in rest
+    if chained or not text.isprintable() or rest.rpartition("/")[2] in ("", ".", "..") or not _WILD.isdisjoint(rest):
+        raise UsageError(f"{text!r} names no folder and no file.", "Give a URL such as s3://bucket/name, without * ? [ ] ::.")
     return Remote(f"{protocol}://{rest}")
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from amaxds.errors import UsageError
-from amaxds.storage.files import disk_errors, read_text, rename_folder
+from amaxds.storage.files import disk_errors, read_text, remove, remove_abandoned, rename_folder, temporary_name
 
 FORMAT = 1
 """The `format` in the JSON files by which `whole_folder` knows the folders that it may replace."""
@@ -25,19 +24,19 @@ def staged(out: Path, replace: bool = False) -> Iterator[Path]:
     """
     if not replace:
         require_absent(out)
-    part, earlier = (out.with_name(f".{out.name}.{os.getpid()}.{ending}") for ending in ("part", "old"))
+    part, earlier = temporary_name(out), temporary_name(out)
     with disk_errors(out):
         try:
-            shutil.rmtree(part, ignore_errors=True)
-            part.mkdir(parents=True)
+            out.parent.mkdir(parents=True, exist_ok=True)
+            remove_abandoned(out)
+            part.mkdir()
             yield part
             if replace and os.path.lexists(out):
-                shutil.rmtree(earlier, ignore_errors=True)
                 os.rename(out, earlier)
             rename_folder(part, out)
-            shutil.rmtree(earlier, ignore_errors=True)
+            remove(earlier)
         finally:
-            shutil.rmtree(part, ignore_errors=True)
+            remove(part)
 
 
 def require_absent(out: Path) -> None:

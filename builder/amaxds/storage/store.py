@@ -20,7 +20,7 @@ from typing import Any
 
 from amaxds.errors import AmaxdsError, DiskError, NothingThere, StoreError, UsageError, in_words
 
-_OBJECTS = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss", "oci", "hf", "memory"}
+OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss", "oci", "hf", "memory"}
 """Protocols of stores of objects: they take a file whole in one request, and need no folders to be made first."""
 _MOST_FILES, _MOST_BYTES = 20_000, 50e9
 """More than any dataset has."""
@@ -190,7 +190,7 @@ class Remote:
 
 def _takes_objects(store: Any) -> bool:
     protocols = (store.protocol,) if isinstance(store.protocol, str) else store.protocol
-    return not _OBJECTS.isdisjoint(protocols)
+    return not OBJECT_STORES.isdisjoint(protocols)
 
 
 def _put(store: Any, path: str, put: Callable[[str], None]) -> None:
