@@ -98,7 +98,7 @@ def test_three_steps_agree_with_the_naive_loop_on_vgg16(name: str, filter: int) 
     assert max(_three_steps_apart(VGG16, load_weights(VGG16, "random", 5), name, (filter,), "float64")) < 1e-9
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.system)])
 def test_thirty_steps_agree_with_the_naive_loop_to_a_grey_level(weights: Weights, dtype: str) -> None:
     """In double precision for each filter; in single precision, for the reason above, over the layer's filters together."""
     layer, filters = DEMO.layer("block1_conv2"), tuple(range(8))
