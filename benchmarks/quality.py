@@ -3,11 +3,12 @@
     python -m pip install '.[bench]'
     python -m pip install --no-deps torch-lucent==0.1.8 kornia==0.5.11
     python benchmarks/quality.py > benchmarks/quality.md
+    python benchmarks/quality.py --network vgg16 --weights FILE [--tools clear,lucent]
 
-The network is demo; the filters are 8 of each of its 13 layers, evenly spaced. Every tool runs with its own defaults, on
-112x112 pixels, and is given the network's own preprocessing. All images are judged as saved, 8 bit, fed back to the network:
-activation is the mean output after ReLU of the image's own filter over the window without 2 rows and columns at each side.
-About 20 minutes on 2 cores.
+The network is demo, or VGG16 with the tensors of a file; the filters are 8 of each of its 13 layers, evenly spaced. Every tool
+runs with its own defaults, on images of the network's size, and is given the network's own preprocessing and the same tensors.
+All images are judged as saved, 8 bit, fed back to the network: activation is the mean output after ReLU of the image's own filter
+over the window without 2 rows and columns at each side. About 20 minutes on 2 cores for demo.
 
 lucent needs torchvision for one class (`transforms.Normalize`), which the demo network's preprocessing replaces anyway; a
 stand-in module takes its place, as there is no torchvision for every CPU build of PyTorch.
@@ -15,6 +16,7 @@ stand-in module takes its place, as there is no torchvision for every CPU build 
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
 import types
@@ -33,7 +35,7 @@ from amaxds.builds.synthesis import synthesise
 from amaxds.compute.networks import load_weights
 from amaxds.compute.programs import Programs
 from amaxds.image import decode_png
-from amaxds.spec.network import DEMO, Layer
+from amaxds.spec.network import NETWORKS, Layer
 from amaxds.spec.plan import Unit, make_plan
 from amaxds.spec.recipes import ORIGINAL, RECIPES, Recipe
 
@@ -42,8 +44,15 @@ from support import naive
 
 Images = NDArray[np.uint8]
 PER_LAYER = 8
-WEIGHTS = load_weights(DEMO, "pretrained", 0)
-PROGRAMS = Programs(DEMO, WEIGHTS)
+
+_parser = argparse.ArgumentParser()
+_parser.add_argument("--network", choices=NETWORKS, default="demo")
+_parser.add_argument("--weights", default="pretrained")
+_parser.add_argument("--tools", default="", help="only those whose names have one of these words in them")
+CHOSEN = _parser.parse_args(None if __name__ == "__main__" else [])
+NETWORK = NETWORKS[CHOSEN.network]
+WEIGHTS = load_weights(NETWORK, CHOSEN.weights, 0)
+PROGRAMS = Programs(NETWORK, WEIGHTS)
 
 
 def sample(layer: Layer) -> list[int]:
@@ -51,7 +60,7 @@ def sample(layer: Layer) -> list[int]:
 
 
 def ours(recipe: Recipe, layer: Layer, filters: list[int]) -> Images:
-    rows = synthesise(make_plan(DEMO, [recipe.name]), PROGRAMS, Unit(recipe, layer, tuple(filters), tuple(filters)))
+    rows = synthesise(make_plan(NETWORK, [recipe.name]), PROGRAMS, Unit(recipe, layer, tuple(filters), tuple(filters)))
     return np.stack([decode_png(row["image"]) for row in rows])
 
 
@@ -60,9 +69,9 @@ def loop(layer: Layer, filters: list[int]) -> Images:
     model = naive.naive_model(dict(WEIGHTS.tensors), layer.name)
     made = []
     for filter in filters:
-        start = ORIGINAL.start(DEMO, 0, layer.index, filter)
-        image, *_ = naive.naive_ascent(model, filter, start, ORIGINAL.steps, ORIGINAL.step_length(DEMO))
-        made.append(naive.naive_saved(image, ORIGINAL.cut_pixels(DEMO)))
+        start = ORIGINAL.start(NETWORK, 0, layer.index, filter)
+        image, *_ = naive.naive_ascent(model, filter, start, ORIGINAL.steps, ORIGINAL.step_length(NETWORK))
+        made.append(naive.naive_saved(image, ORIGINAL.cut_pixels(NETWORK)))
     return np.stack(made)
 
 
@@ -72,14 +81,15 @@ def tf_keras_vis(layer: Layer, filters: list[int]) -> Images:
     from tf_keras_vis.utils.model_modifiers import ReplaceToLinear
     from tf_keras_vis.utils.scores import CategoricalScore
 
-    inputs = keras.Input((DEMO.canvas, DEMO.canvas, 3))
-    rescaled = keras.layers.Rescaling(1 / 127.5, offset=-1.0)(inputs)
-    outputs = rescaled
+    inputs = outputs = keras.Input((NETWORK.canvas, NETWORK.canvas, 3))
+    if NETWORK.channel_order == "bgr":
+        outputs = keras.ops.flip(outputs, axis=-1)
+    outputs = (outputs - np.float32(NETWORK.channel_mean)) / np.float32(NETWORK.channel_scale)
     for each in naive.naive_model(dict(WEIGHTS.tensors), layer.name).layers[1:]:
         outputs = each(outputs)
     visualizer = ActivationMaximization(keras.Model(inputs, outputs), model_modifier=ReplaceToLinear(), clone=False)
     tf.random.set_seed(0)
-    noise = tf.random.uniform((len(filters), DEMO.canvas, DEMO.canvas, 3), 0, 255)
+    noise = tf.random.uniform((len(filters), NETWORK.canvas, NETWORK.canvas, 3), 0, 255)
     images = np.asarray(visualizer(CategoricalScore(filters), seed_input=noise))
     return np.clip(np.round(images), 0, 255).astype(np.uint8)
 
@@ -87,14 +97,21 @@ def tf_keras_vis(layer: Layer, filters: list[int]) -> Images:
 def lucent(layer: Layer, filters: list[int]) -> Images:
     import torch
 
+    mean, scale = (torch.tensor(each).reshape(3, 1, 1) for each in (NETWORK.channel_mean, NETWORK.channel_scale))
+
+    def preprocess(image: torch.Tensor) -> torch.Tensor:
+        """(n, 3, h, w) in [0, 1], red first, as the network was trained to see it."""
+        ordered = image.flip(1) if NETWORK.channel_order == "bgr" else image
+        return (ordered * 255 - mean) / scale
+
     stand_in = types.ModuleType("torchvision.transforms")
-    stand_in.Normalize = lambda mean, std: lambda image: image * 2 - 1
+    stand_in.Normalize = lambda mean, std: preprocess
     sys.modules.setdefault("torchvision", types.ModuleType("torchvision"))
     sys.modules.setdefault("torchvision.transforms", stand_in)
     from lucent.optvis import objectives, param, render
 
     steps: list[torch.nn.Module] = []
-    for each in DEMO.layers[: layer.index + 1]:
+    for each in NETWORK.layers[: layer.index + 1]:
         if each.pooled:
             steps.append(torch.nn.MaxPool2d(2))
         convolution = torch.nn.Conv2d(each.channels, each.filters, 3, padding=1)
@@ -108,8 +125,8 @@ def lucent(layer: Layer, filters: list[int]) -> Images:
     images = render.render_vis(
         model,
         sum(objectives.channel(str(len(steps) - 1), filter, batch=row) for row, filter in enumerate(filters)),
-        param_f=lambda: param.image(DEMO.canvas, batch=len(filters)),
-        fixed_image_size=DEMO.canvas,
+        param_f=lambda: param.image(NETWORK.canvas, batch=len(filters)),
+        fixed_image_size=NETWORK.canvas,
         progress=False,
         show_image=False,
     )[-1]
@@ -133,11 +150,13 @@ TOOLS = {
     "tf-keras-vis 0.8.7, 200 steps": (tf_keras_vis, 200),
     "torch-lucent 0.1.8, 512 steps": (lucent, 512),
 }
+if CHOSEN.tools:
+    TOOLS = {name: tool for name, tool in TOOLS.items() if any(word in name for word in CHOSEN.tools.split(","))}
 
 
 def main() -> None:
-    activations, firsts, shares, seconds = ({name: [] for name in TOOLS} for _ in range(4))
-    for layer in DEMO.layers:
+    activations, firsts, shares, clipped, seconds = ({name: [] for name in TOOLS} for _ in range(5))
+    for layer in NETWORK.layers:
         filters = sample(layer)
         for name, (make, _) in TOOLS.items():
             began = time.perf_counter()
@@ -148,21 +167,23 @@ def main() -> None:
             activations[name].append(own)
             firsts[name].append((scores <= own).all(axis=0) & (own > 0))
             shares[name].append(high_frequency_share(images))
+            clipped[name].append(((images == 0) | (images == 255)).mean(axis=(1, 2, 3)))
         print(layer.name, file=sys.stderr, flush=True)
-    reference = np.concatenate(activations["amaxds `clear`"])
-    print(f"{len(reference)} filters of the demo network, {PER_LAYER} of each layer. Medians over filters.\n")
-    print("| | silent | activation | relative to `clear` | own image first of 8 | high frequencies | evaluations |")
-    print("|---|---|---|---|---|---|---|")
+    reference = np.concatenate(activations[next(iter(TOOLS))])
+    print(f"{len(reference)} filters of {NETWORK.name}, {PER_LAYER} of each layer. Medians over filters.\n")
+    print("| | silent | activation | relative to the first | own image first of 8 | high frequencies | clipped | evaluations |")
+    print("|---|---|---|---|---|---|---|---|")
     for name, (_, evaluations) in TOOLS.items():
         own = np.concatenate(activations[name])
+        relative, first = np.median(own / np.maximum(reference, 1e-12)), np.concatenate(firsts[name]).mean()
+        high, ends = (np.median(np.concatenate(each[name])) for each in (shares, clipped))
         print(
-            f"| {name} | {(own <= 0).mean():.0%} | {np.median(own):.2f} "
-            f"| {np.median(own / np.maximum(reference, 1e-12)):.2f} | {np.concatenate(firsts[name]).mean():.0%} "
-            f"| {np.median(np.concatenate(shares[name])):.3f} | {evaluations} |"
+            f"| {name} | {(own <= 0).mean():.0%} | {np.median(own):.2f} | {relative:.2f} | {first:.0%} | {high:.3f} "
+            f"| {ends:.1%} | {evaluations} |"
         )
     print("\nMedian activation per layer:\n\n| layer | " + " | ".join(TOOLS) + " |")
     print("|---" * (len(TOOLS) + 1) + "|")
-    for place, layer in enumerate(DEMO.layers):
+    for place, layer in enumerate(NETWORK.layers):
         print(f"| {layer.name} | " + " | ".join(f"{np.median(activations[name][place]):.2f}" for name in TOOLS) + " |")
 
 
