@@ -7,8 +7,8 @@
 
 The network is demo, or VGG16 with the tensors of a file; the filters are 8 of each of its 13 layers, evenly spaced. Every tool
 runs with its own defaults, on images of the network's size, and is given the network's own preprocessing and the same tensors.
-All images are judged as saved, 8 bit, fed back to the network: activation is the mean output after ReLU of the image's own filter
-over the window without 2 rows and columns at each side. About 20 minutes on 2 cores for demo.
+All images are judged as saved, 8 bit, fed back to the network: activation is the mean output after ReLU of the image's own
+filter over the window without 2 rows and columns at each side. About 20 minutes on 2 cores for demo.
 
 lucent needs torchvision for one class (`transforms.Normalize`), which the demo network's preprocessing replaces anyway; a
 stand-in module takes its place, as there is no torchvision for every CPU build of PyTorch.
