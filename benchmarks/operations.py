@@ -101,7 +101,7 @@ def _preload() -> None:
 
 def _measure(name: str, scenario: Scenario, folder: Path, every: int) -> tuple[str, list[str]]:
     """The table's line of one scenario, and what was bad of it, a line each."""
-    whole = _prepared(folder, scenario, "whole")
+    whole = _prepared(folder, scenario, f"{name}-whole")
     ended = _run(whole, scenario, log="operations")
     assert ended.returncode == 0, ended.stderr
     operations = (whole / "operations").read_text().splitlines()

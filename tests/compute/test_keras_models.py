@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from amaxds.compute.keras_models import read_model, variables_of
 from amaxds.compute.networks import find_network, load_weights
 from amaxds.compute.programs import Programs
 from amaxds.compute.weights import Weights
-from amaxds.errors import UsageError
+from amaxds.errors import UsageError, WeightsError
 from amaxds.spec.network import Network, description, network_of
 from amaxds.spec.plan import make_plan
 from amaxds.spec.recipes import get_recipe
@@ -322,3 +323,51 @@ def test_a_path_without_a_gradient_leaves_images_dead(tmp_path: Path) -> None:
     ended = Programs(network, weights).ascend(RECIPE, network.layer("c1"), (0,), start, np.zeros((1, 1, 0), np.float32))
     assert not ended.moved[0]
     np.testing.assert_array_equal(ended.images, start)
+
+
+_CODE = {
+    "a program": {"module": "os", "class_name": "system", "config": {"command": "touch ran"}},
+    "a class of the library": {"module": "subprocess", "class_name": "Popen", "config": {"args": ["touch", "ran"]}},
+    "a builtin": {"module": "builtins", "class_name": "eval", "config": {"source": "open('ran', 'w')"}},
+    "a function of Keras": {
+        "module": "keras.src.utils.file_utils",
+        "class_name": "get_file",
+        "config": {"fname": "ran", "origin": "file:///etc/passwd"},
+    },
+    "a builtin as activation": {
+        "module": "keras.layers",
+        "class_name": "Activation",
+        "config": {"activation": {"module": "builtins", "class_name": "function", "config": "exec"}},
+    },
+    "a file of words": {"module": "keras.layers", "class_name": "StringLookup", "config": {"vocabulary": "/etc/passwd"}},
+}
+
+
+@pytest.mark.parametrize("case", _CODE)
+def test_a_model_file_runs_nothing_that_its_configuration_names(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    keras.Sequential([keras.Input((32, 32, 3)), layers.Conv2D(4, 3)]).save("plain.keras")
+    with zipfile.ZipFile("plain.keras") as plain, zipfile.ZipFile("mine.keras", "w") as changed:
+        for name in plain.namelist():
+            data = plain.read(name)
+            if name == "config.json":
+                stored = json.loads(data)
+                stored["config"]["layers"].insert(1, _CODE[case] | {"registered_name": None})
+                data = json.dumps(stored).encode()
+            changed.writestr(name, data)
+    with pytest.raises(WeightsError, match=r"mine\.keras cannot be read as a Keras model"):
+        find_network("mine.keras")
+    assert {path.name for path in tmp_path.iterdir()} == {"plain.keras", "mine.keras"}
+
+
+@pytest.mark.parametrize("name", ["mine.keras", "mine.h5"])
+def test_a_model_file_with_python_in_it_runs_none_of_it(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    function = eval("lambda x: [__import__('os').mkdir('ran'), x][1]")
+    keras.Sequential([keras.Input((32, 32, 3)), layers.Lambda(function), layers.Conv2D(4, 3)]).save(name)
+    (tmp_path / "ran").rmdir()  # It was run when the layer was made.
+    with pytest.raises(WeightsError, match="cannot be read as a Keras model"):
+        find_network(name)
+    assert not (tmp_path / "ran").exists()

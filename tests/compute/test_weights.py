@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -139,6 +141,58 @@ def test_a_file_that_says_it_has_any_number_of_zeros_is_refused(tmp_path: Path) 
     assert path.stat().st_size < 100_000
     with pytest.raises(WeightsError, match="more than 400000000 values"):
         load_weights(DEMO, str(path), 0)
+
+
+def _external_link(file: h5py.File, other: Path) -> None:
+    file["layers/conv2d/vars/0"] = h5py.ExternalLink(str(other), "secret")
+
+
+def _external_storage(file: h5py.File, other: Path) -> None:
+    file.create_dataset("layers/conv2d/vars/0", shape=(4,), dtype="u1", external=[(str(other), 0, 4)])
+
+
+def _virtual_dataset(file: h5py.File, other: Path) -> None:
+    layout = h5py.VirtualLayout(shape=(4,), dtype="u1")
+    layout[:] = h5py.VirtualSource(str(other), "secret", shape=(4,))
+    file.create_virtual_dataset("layers/conv2d/vars/0", layout)
+
+
+def _huge_chunks(file: h5py.File, other: Path) -> None:
+    data = {"shape": (10,), "maxshape": (None,), "chunks": (500_000_000,), "dtype": "f4"}
+    file.create_dataset("layers/conv2d/vars/0", **data)
+
+
+@pytest.mark.parametrize("lead", [_external_link, _external_storage, _virtual_dataset, _huge_chunks])
+@pytest.mark.parametrize("name", ["w.weights.h5", "w_model.h5", "w.keras"])
+def test_files_that_lead_to_other_files_are_not_followed(lead: Callable[..., None], name: str, tmp_path: Path) -> None:
+    """HDF5 reads values from any file of the machine that a weights file names."""
+    with h5py.File(tmp_path / "other.h5", "w") as other:
+        other["secret"] = np.arange(4, dtype="u1")
+    path = tmp_path / name
+    inner = tmp_path / "model.weights.h5" if path.suffix == ".keras" else path
+    with h5py.File(inner, "w") as file:
+        lead(file, tmp_path / "other.h5")
+        file["layers/conv2d/vars"].attrs["name"] = "block1_conv1"
+    if path.suffix == ".keras":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.write(inner, inner.name)
+            archive.writestr("config.json", keras.Sequential([keras.Input((32, 32, 3))]).to_json())
+            archive.writestr("metadata.json", "{}")
+    readers: list[Callable[[Path], object]] = [read_tensors]
+    if name != "w.weights.h5":
+        readers.append(lambda path: find_network(str(path), 64))
+    for read in readers:
+        with pytest.raises(WeightsError, match=r"link to another file|values in another file|chunks of more than"):
+            read(path)
+
+
+def test_a_tensor_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    entry = '"w": {"dtype": "F32", "shape": [1], "data_offsets": [%d, %d]}'
+    text = f"{{{entry % (0, 4)}, {entry % (4, 8)}}}".encode()
+    file = tmp_path / "w.safetensors"
+    file.write_bytes(len(text).to_bytes(8, "little") + text + bytes(8))
+    with pytest.raises(WeightsError, match="cannot be read as weights"):
+        read_tensors(file)
 
 
 def test_bfloat16_of_safetensors_is_read_as_float32(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ It is run in a process of its own, because the HDF5 library may crash or hang on
 
 from __future__ import annotations
 
+import math
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -30,9 +31,11 @@ def read_hdf5(path: Path) -> dict[str, NDArray[Any]]:
     """The tensors `<layer>/kernel` and `<layer>/bias` of a Keras 3 `.weights.h5`, or of an older Keras `.h5` with layer names.
 
     A layer with other variables has them numbered, as `<layer>/0`. Layers inside of other models are found, too; of several
-    with one name, the second is called `<layer>~2`. ValueError for a file with very many values, or without names of layers.
+    with one name, the second is called `<layer>~2`. ValueError for a file with very many values, without names of layers, or
+    that leads to other files.
     """
     with h5py.File(path, "r") as file:
+        require_inside(file)
         root = file.get("model_weights", file)  # `Model.save` in HDF5 puts the named layers one level deeper.
         layers = _named_layers(root) if "layer_names" in root.attrs else _saved_layers(file)
         tensors: dict[str, NDArray[Any]] = {}
@@ -48,6 +51,28 @@ def read_hdf5(path: Path) -> dict[str, NDArray[Any]]:
             place = layer if times[layer] == 1 else f"{layer}~{times[layer]}"
             tensors |= {f"{place}/{name}": each for name, each in zip(names, found, strict=False)}
         return tensors
+
+
+def require_inside(file: Any) -> None:
+    """ValueError where something in an HDF5 file leads to another file, or is stored in chunks larger than any tensor."""
+    waiting, seen = [file], set()
+    while waiting:
+        group = waiting.pop()
+        for name in group:
+            link = group.get(name, getlink=True)
+            if isinstance(link, h5py.ExternalLink):
+                raise ValueError(f"{name} is a link to another file")
+            if isinstance(link, h5py.SoftLink):
+                continue  # To a place in this file, which is looked at by its own name.
+            each = group[name]
+            if isinstance(each, h5py.Dataset):
+                if each.external or each.is_virtual:
+                    raise ValueError(f"{name} has its values in another file")
+                if math.prod(each.chunks or ()) > _MOST_VALUES:
+                    raise ValueError(f"{name} is stored in chunks of more than {_MOST_VALUES} values")
+            elif (place := h5py.h5o.get_info(each.id).addr) not in seen:
+                seen.add(place)
+                waiting.append(each)
 
 
 def _named_layers(root: Any) -> Iterator[tuple[str, list[Any]]]:

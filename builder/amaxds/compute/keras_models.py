@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import io
 import itertools
 import json
 import math
 import re
 import socket
 import sys
+import zipfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from amaxds.compute import backend
+from amaxds.compute.hdf5_worker import require_inside
 from amaxds.compute.keras_trace import Model, located_layers
 from amaxds.compute.machine import cores
 from amaxds.compute.pretrained import reachable
@@ -80,6 +84,7 @@ def read_model(path: Path) -> Model:
 
     try:
         keras.backend.clear_session()
+        _require_inside(path)
         model = keras.models.load_model(path, compile=False, safe_mode=True)
         _require_order(model, path)
         return _in_float32(model)
@@ -90,6 +95,15 @@ def read_model(path: Path) -> Model:
             f"{path} cannot be read as a Keras model: {in_words(error)}.",
             "Give a .keras file, or a .h5 file with the whole model, without layers of its own code.",
         ) from error
+
+
+def _require_inside(path: Path) -> None:
+    """ValueError where the weights in a .h5 or .keras file lead to other files."""
+    with contextlib.ExitStack() as opened:
+        file: Any = path
+        if path.suffix != ".h5":
+            file = io.BytesIO(opened.enter_context(zipfile.ZipFile(path)).read("model.weights.h5"))
+        require_inside(opened.enter_context(h5py.File(file, "r")))
 
 
 def _in_float32(model: Model) -> Model:
@@ -122,8 +136,6 @@ def _with_float32(config: Any) -> Any:
 def _require_order(model: Model, path: Path) -> None:
     """WeightsError where an older .h5 file lists its weights in another order than the model's layers, in which Keras gives
     them to the layers, whatever their names."""
-    import h5py
-
     if path.suffix != ".h5":
         return
     with h5py.File(path, "r") as file:
