@@ -2,7 +2,7 @@
 "use strict";
 
 const GAP = 12; // between tiles, in pixels; style.css has the same
-const HEADING = 56; // height of a layer's heading
+const HEADING = 77; // height of a layer's heading, with the names of the recipes
 const CHUNK = 96; // tiles that are laid out at one go where the layers are mixed
 
 // A picture is fetched once its tile comes near the window.
