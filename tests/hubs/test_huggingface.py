@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
-from amaxds.hubs.huggingface import _hub_errors
+from amaxds.hubs.huggingface_client import hub_errors
 from support.commands import amaxds, run_program
 from support.folders import hashes
 from support.huggingface_server import HuggingFaceServer
@@ -242,7 +242,7 @@ def test_the_bars_of_the_client_are_hidden_where_nobody_sees_them_and_only_for_t
     for before in (enable_progress_bars, disable_progress_bars):
         before()
         was = are_progress_bars_disabled()
-        with _hub_errors("owner/name"):
+        with hub_errors("owner/name"):
             assert are_progress_bars_disabled()
         assert are_progress_bars_disabled() == was
     enable_progress_bars()

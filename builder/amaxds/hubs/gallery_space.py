@@ -37,6 +37,7 @@ class GallerySpace(HuggingFace):
 
     name = "gallery"
     title = "Hugging Face Space"
+    copies = 3  # The page has every image, too; it is made, and fetched back.
     kind = "space"
     space_sdk = "static"
 
