@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+import amaxds as library
+from amaxds.errors import InvalidDataset, UsageError
 from support.commands import amaxds
 from support.huggingface_server import HuggingFaceServer
 from support.kaggle_server import KaggleServer
@@ -56,6 +58,30 @@ def test_a_name_without_owner_is_one_of_the_users_own(home: Path) -> None:
         ended = _publish(home, "--to", "hf", "--repo", "filters", "--yes", HF_TOKEN=hub.token)
         assert ended.returncode == 0, ended.stderr
         assert hub.repos.keys() == {"owner/filters"}
+        assert hub.requests.count(("GET", "/api/whoami-v2")) == 1, "the hub is asked once whose token it is"
+
+
+def test_a_program_is_asked_once_after_validation_and_before_anything_is_sent(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+
+    def refuse(first: list[str]) -> bool:
+        asked.append(first)
+        return False
+
+    with HuggingFaceServer() as hub:
+        monkeypatch.setenv("HF_TOKEN", hub.token)
+        options = {"allow_partial": True, "public": True, "confirm": refuse}
+        with pytest.raises(UsageError, match="nothing was published"):
+            library.publish(home / NAME, "hf", **options)
+        assert asked == [["24 images to owner/demo-filter-activations on Hugging Face, public"]]
+        assert hub.requests == [("GET", "/api/whoami-v2")]
+        library.publish(home / NAME, "hf", dry_run=True, **options)
+        (home / NAME / "load.py").touch()
+        with pytest.raises(InvalidDataset):
+            library.publish(home / NAME, "hf", **options)
+        assert len(asked) == 1, "no dry run is asked about, and nothing that is not valid"
 
 
 def test_a_dry_run_needs_no_token_and_says_what_it_cannot_know(home: Path) -> None:

@@ -115,7 +115,7 @@ class Kaggle:
             if taken > 10 and not said:
                 said = screen().say(f"waiting until Kaggle has unpacked {repo}") is None
             time.sleep(pause)
-            pause = min(2 * pause, 10.0)
+            pause = min(1.5 * pause, 10.0)
         raise HubError(f"Kaggle has not finished {repo} after {_READY_SECONDS / 60:.0f} minutes.", AGAIN)
 
     def _state(self, api: Any, repo: str, waited: float) -> tuple[str, int]:
@@ -152,7 +152,7 @@ class Kaggle:
                 if not known or time.monotonic() - began > _SEEN_SECONDS:
                     raise
             time.sleep(pause)
-            pause = min(2 * pause, 10.0)
+            pause = min(1.5 * pause, 10.0)
         archive.unlink()
 
     def fetch_untrusted(self, repo: str, version: str | None, folder: Path) -> Path:
