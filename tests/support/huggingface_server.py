@@ -96,6 +96,9 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         self.body, self.query = self.rfile.read(size), parse_qs(url.query)
+        if len(self.body) < size:  # Whoever asked is gone.
+            self.close_connection = True
+            return
         self.status, self.extra = 200, dict[str, str]()
         try:
             if failure:
@@ -305,6 +308,8 @@ class HuggingFaceServer:
         self.damaged: list[str] = []
         self.card_errors: list[str] = []
         self.card_warnings: list[str] = []
+        self.on_request: Callable[[int], object] = lambda arrived: None
+        """Is called with the number of requests so far, before one is answered."""
         self.before_commit: Callable[[], object] = lambda: None
         """Is called before a commit is looked at."""
         self.stubborn = False
@@ -340,6 +345,7 @@ class HuggingFaceServer:
         """Record a request, and say how it is to fail, if it is."""
         with self.lock:
             self.requests.append((method, path))
+            self.on_request(len(self.requests))
             for failure in self.failures:
                 if failure.times > 0 and failure.method == method and re.search(failure.path, path):
                     failure.times -= 1

@@ -13,6 +13,7 @@ import re
 import tempfile
 import threading
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -103,7 +104,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def serve(self) -> None:
         path = urlsplit(self.path).path
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        size = int(self.headers.get("Content-Length", 0))
+        body = self.rfile.read(size)
+        if len(body) < size and self.command != "PUT":  # Whoever asked is gone.
+            self.close_connection = True
+            return
         failure = self.kaggle.note(self.command, path)
         status, extra = 200, {"Content-Type": "application/json"}
         with self.kaggle.lock:
@@ -271,6 +276,8 @@ class KaggleServer(ThreadingHTTPServer):
         self.failures: list[Failure] = []
         self.damaged: list[str] = []
         self.requests: list[tuple[str, str]] = []
+        self.on_request: Callable[[int], object] = lambda arrived: None
+        """Is called with the number of requests so far, before one is answered."""
         self.stored: dict[str, bytes] = {}
         self.states: list[str] = ["BLOBS_RECEIVED"]
         """Those that every new version goes through."""
@@ -312,6 +319,7 @@ class KaggleServer(ThreadingHTTPServer):
     def note(self, method: str, path: str) -> Failure | None:
         with self.lock:
             self.requests.append((method, path))
+            self.on_request(len(self.requests))
             for failure in self.failures:
                 if failure.times > 0 and re.search(failure.path, path):
                     failure.times -= 1

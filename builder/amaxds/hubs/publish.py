@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -121,7 +122,7 @@ def _publish_on(
     show: Callable[[str], None],
 ) -> None:
     last = _receipt(origin, hub)
-    with _scratch(folder, hub, repo) as scratch:
+    with _scratch(folder, hub, repo, dry_run) as scratch:
         if not dry_run:
             size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
             require_room(scratch, hub.copies * size, f"publishing on {hub.title}, with the copy that is fetched back,")
@@ -163,15 +164,16 @@ def _publish_on(
 
 
 @contextlib.contextmanager
-def _scratch(folder: Path, hub: Hub, repo: str) -> Iterator[Path]:
+def _scratch(folder: Path, hub: Hub, repo: str, dry_run: bool) -> Iterator[Path]:
     """A scratch folder for publishing exactly this dataset there: croissant.json has the checksums of its data.
 
-    UsageError where another process is publishing it.
+    UsageError where another process is publishing it, if this is no dry run.
     """
     content = "".join(read_text(folder / name) for name in (CROISSANT_FILE, BUILD_FILE))
+    key = f"{hub.name} {hub.url(repo)} {uuid.uuid4() if dry_run else content}"
     with contextlib.ExitStack() as held:
         try:
-            scratch = held.enter_context(scratch_folder(f"{hub.name} {repo} {content}"))
+            scratch = held.enter_context(scratch_folder(key))
         except TimeoutError as error:
             raise UsageError(
                 f"another process is publishing this dataset to {repo} on {hub.title}.", "Wait until it has ended."
