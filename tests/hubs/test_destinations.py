@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from huggingface_hub import hf_api
 
 import amaxds as library
 from amaxds.errors import InvalidDataset, UsageError
@@ -72,6 +73,7 @@ def test_a_program_is_asked_once_after_validation_and_before_anything_is_sent(
 
     with HuggingFaceServer() as hub:
         monkeypatch.setenv("HF_TOKEN", hub.token)
+        monkeypatch.setattr(hf_api.api, "_whoami_cache", {})
         options = {"allow_partial": True, "public": True, "confirm": refuse}
         with pytest.raises(UsageError, match="nothing was published"):
             library.publish(home / NAME, "hf", **options)
@@ -122,6 +124,7 @@ def test_on_a_terminal_the_first_publication_is_asked_about(
     assert process.wait(120) == (0 if published else 2)
     assert bool(kaggle.datasets) == published
     assert (b"nothing was published" in said) == (not published)
+    assert (said.count(b"100%") >= 2) == published, "there are bars for what is sent and what is fetched back"
 
 
 def test_which_dataset_is_meant_here(home: Path, assert_error: Check) -> None:

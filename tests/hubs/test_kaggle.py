@@ -108,6 +108,13 @@ def test_an_upload_that_stops_half_way_is_resumed(kaggle: KaggleServer, publish:
     assert (dataset / "receipt-kaggle.json").exists()
 
 
+def test_a_download_that_breaks_goes_on(kaggle: KaggleServer, publish: Publish) -> None:
+    kaggle.fail("/storage/", keep=1000)
+    ended = publish()
+    assert ended.returncode == 0, ended.stderr
+    assert sum(path.startswith("/storage/") for _, path in kaggle.requests) == 2
+
+
 def test_a_file_that_kaggle_does_not_take_is_an_error_and_the_next_run_goes_on(
     kaggle: KaggleServer, publish: Publish, dataset: Path, assert_error: Check
 ) -> None:

@@ -76,7 +76,7 @@ class Blob:
 
 @dataclass
 class Failure:
-    """What befalls the next `times` requests whose path matches; of an upload, `keep` bytes arrive all the same."""
+    """What befalls the next `times` requests whose path matches; of an upload or download, `keep` bytes arrive all the same."""
 
     path: str
     status: int
@@ -115,7 +115,7 @@ class Handler(BaseHTTPRequestHandler):
             try:
                 if self.command == "PUT":
                     status, content = self.upload(path, body, failure), b""
-                elif failure and not failure.after:
+                elif failure and not failure.after and self.command != "GET":
                     extra |= failure.headers
                     raise Refusal(failure.status, f"told to fail {failure.headers.get('Message', '')}")
                 elif self.command == "GET":
@@ -140,6 +140,8 @@ class Handler(BaseHTTPRequestHandler):
         for header in {**extra, "Content-Length": str(len(data))}.items():
             self.send_header(*header)
         self.end_headers()
+        if failure and self.command == "GET":
+            data, self.close_connection = data[: failure.keep], True
         self.wfile.write(data)
 
     do_GET = do_POST = do_PUT = serve  # noqa: N815

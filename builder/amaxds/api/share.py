@@ -109,11 +109,11 @@ def publish(
         if not callable(function) and not (name == "confirm" and function is None):
             takes = "a line of text" if name == "show" else "a list of texts"
             raise UsageError(f"{name} {reprlib.repr(function)} is no function.", f"Give one that takes {takes}.")
-    place, to = parse_location(dataset_name(path)), names(to, "to")
+    place, named = parse_location(dataset_name(path)), names(to, "to")
     repo, public = optional(text, repo, "repo"), optional(flag, public, "public")
     message, allow_partial = optional(text, message, "message"), flag(allow_partial, "allow_partial")
     gallery, dry_run = flag(gallery, "gallery"), flag(dry_run, "dry_run")
-    private, hubs = None if public is None else not public, _hubs(to, gallery, dry_run)
+    private, hubs = None if public is None else not public, _hubs(named, gallery, dry_run)
     with dataset_at(place) as folder:
         require_valid(folder, str(place))
         info = require_build_info(folder)
@@ -133,7 +133,7 @@ def publish(
                 show(told[1]) if told[0] == "line" else progress(told)
 
             repos = [each.repo for each in found]
-            apart.run(_publish_apart, receive, None, folder, place, to, repos, private, message, dry_run)
+            apart.run(_publish_apart, receive, None, folder, place, named, repos, private, message, dry_run)
 
 
 def _hubs(to: Sequence[str], gallery: bool, dry_run: bool) -> list[Hub]:
@@ -159,7 +159,7 @@ def _publish_apart(
     from amaxds.hubs.publish import publish as send
 
     tell = apart.caller()
-    show = print if tell is None else lambda line: tell(("line", line))
+    show: Callable[[str], None] = print if tell is None else lambda line: tell(("line", line))
     hubs = _hubs(to, True, dry_run)
     found = [Destination(hub, repo, first=False) for hub, repo in zip(hubs, repos, strict=True)]
     send(folder, require_build_info(folder), place, found, private, message, dry_run, show)

@@ -56,15 +56,10 @@ class HuggingFace:
         return token and checked_token(token, named or "the file that `hf auth login` writes")
 
     def user(self) -> str:
+        from huggingface_hub import whoami
+
         with hub_errors("the token's user"):
-            return self._user
-
-    @functools.cached_property
-    def _user(self) -> str:
-        """The hub allows that question a few times only."""
-        from huggingface_hub import HfApi
-
-        return str(patiently(HfApi().whoami)["name"])
+            return str(patiently(whoami, cache=True)["name"])  # The hub allows that question a few times only.
 
     @functools.cached_property
     def _heads(self) -> dict[str, str]:
@@ -80,7 +75,7 @@ class HuggingFace:
 
         with hub_errors(repo):
             api = HfApi()
-            assert self._user  # To know a token that is not valid, for which there seems to be no such repository.
+            self.user()  # Refuses a token that is not valid, for which there seems to be no such repository.
             try:
                 info: Any = patiently(api.repo_info, repo, repo_type=self.kind, files_metadata=True)
             except GatedRepoError:

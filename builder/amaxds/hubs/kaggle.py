@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import re
+import shutil
 import time
 import zipfile
 from pathlib import Path
@@ -83,7 +84,9 @@ class Kaggle:
             if status in _FAILED:
                 return {}  # Of the last version nothing can be had: all is sent again.
             self._download(api, repo, str(self._wait(api, repo, 1)), there)
-            return hashes(there)
+            found = hashes(there)
+            shutil.rmtree(there)  # There need not be room for another copy.
+            return found
 
     def send(self, source: Path, repo: str, changes: Changes, private: bool | None, message: str) -> str:
         with kaggle_errors(repo, lambda: self._client, source.parent / KEPT) as api:
