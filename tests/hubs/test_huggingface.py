@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
+import amaxds as library
+from amaxds.hubs import huggingface
 from amaxds.hubs.huggingface_client import hub_errors
 from support import huggingface_repo
 from support.commands import amaxds, run_program
@@ -299,6 +301,16 @@ def test_what_was_committed_since_the_comparison_is_not_overwritten(
     hub.before_commit = lambda: None
     assert publish().returncode == 0
     assert _there(hub) == _data(dataset)
+
+
+def test_many_files_are_committed_in_parts(hub: HuggingFaceServer, dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", hub.token)
+    monkeypatch.setattr(huggingface, "_MOST_IN_COMMIT", 3)
+    library.publish(dataset, "hf", REPO, allow_partial=True)
+    assert _there(hub) == _data(dataset)
+    commits = hub.repos[REPO].commits
+    assert [len(commit.files) for commit in commits] == [1, 4, 7, 8]
+    assert "README.md" not in commits[1].files
 
 
 def test_a_gated_dataset_is_read_by_those_who_may(

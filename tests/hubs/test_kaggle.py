@@ -329,6 +329,9 @@ def test_the_page_has_picture_tags_licence_and_every_column_and_keeps_its_visibi
     assert found.columns["metadata.csv"].keys() == set(header)
     assert all(found.columns["metadata.csv"].values())
     assert found.settings["keywords"] == ["image", "computer vision", "neural networks", "deep learning"]
+    (table,) = (file for file in found.settings["data"] if file["name"] == "metadata.csv")
+    assert [column["name"] for column in table["columns"]] == header
+    assert {column["type"] for column in table["columns"]} == {"string", "integer", "numeric"}
     assert "isPrivate" not in found.settings, "which is how the client says that it is not"
     found.licence = "unknown"
     (dataset / "receipt-kaggle.json").unlink()

@@ -189,6 +189,8 @@ class Handler(BaseHTTPRequestHandler):
             case "GetDataset":
                 return {"ref": name, "currentVersionNumber": len(dataset.seen) or None, "isPrivate": dataset.private}
             case "CreateDatasetVersion":
+                if not dataset.seen:
+                    raise Refusal(403, "Permission 'datasets.update' was denied")  # While its first version is unpacked.
                 self.add(dataset, asked["body"])
                 return {"ref": name, "url": URL, "status": "ok", "invalidTags": self.unknown(asked["body"])}
             case "UpdateDatasetMetadata":

@@ -16,6 +16,8 @@ from amaxds.hubs.base import Changes, checked_token
 from amaxds.hubs.huggingface_client import AGAIN, hub_errors, patiently, without_bars
 
 _MOST_FILES, _MOST_BYTES = 1000, 20e9
+_MOST_IN_COMMIT = 250
+"""Files in one commit, for which the hub takes a minute at most. A dataset has fewer, a gallery many more."""
 
 
 class HuggingFace:
@@ -108,12 +110,14 @@ class HuggingFace:
             elif private is not None:
                 patiently(api.update_repo_settings, repo, repo_type=self.kind, private=private)
             operations: list[Any] = [CommitOperationDelete(name) for name in changes.removed]
-            operations += [CommitOperationAdd(name, source / name) for name in (*changes.added, *changes.changed)]
-            made = None
-            if operations:
-                # What was committed there since the comparison, perhaps by a process that was killed, is not overwritten.
-                options = {"commit_message": message, "repo_type": self.kind, "parent_commit": self._heads.get(repo)}
-                made = str(patiently(api.create_commit, repo, operations, **options).oid)
+            # A page comes last, when everything is there that it shows.
+            names = sorted((*changes.added, *changes.changed), key=lambda name: ("/" not in name, name))
+            operations += [CommitOperationAdd(name, source / name) for name in names]
+            # What was committed there since the comparison, perhaps by a process that was killed, is not overwritten.
+            head = self._heads.get(repo)
+            for first in range(0, len(operations), _MOST_IN_COMMIT):
+                part, options = operations[first : first + _MOST_IN_COMMIT], {"repo_type": self.kind, "parent_commit": head}
+                head = str(patiently(api.create_commit, repo, part, commit_message=message, **options).oid)
             info: Any = patiently(api.repo_info, repo, repo_type=self.kind)
             if private is not None and bool(info.private) != private:
                 seen, due = ("public", "private") if private else ("private", "public")
@@ -121,7 +125,7 @@ class HuggingFace:
                     f"Hugging Face shows {repo} as {seen}, though it was asked to make it {due}.",
                     f"See what its owner allows at {self.url(repo)}/settings, then run the same command again.",
                 )
-            return made or str(info.sha)
+            return str(head if operations else info.sha)
 
     def _check_card(self, card: Path, repo: str) -> None:
         """HubError where the hub would not take the card: before anything is sent, and no repository is made for it."""

@@ -38,6 +38,9 @@ def update_page(api: Any, bundle: Path, repo: str, private: bool | None, setting
     wanted = bool(about(api, repo).is_private) if private is None else private
     settings.mkdir(exist_ok=True)
     metadata = json.loads((bundle / KAGGLE_FILE).read_text("utf-8"))
+    for column in (each for file in metadata["resources"] for each in file.get("schema", {}).get("fields", [])):
+        if column["type"] == "number":  # The client puts Kaggle's word for it only with the files.
+            column["type"] = "numeric"
     write_json(settings / KAGGLE_FILE, metadata | {"isPrivate": wanted})
     write_whole(settings / _COVER, cover_picture(bundle))
     try:
