@@ -311,6 +311,10 @@ def test_a_dataset_that_others_can_see_though_it_should_be_private_is_said(
     kaggle.stubborn = False
     assert publish("--private").returncode == 0
     assert kaggle.datasets[REPO].private
+    kaggle.unsaid = {"isPrivate"}
+    (dataset / "receipt-kaggle.json").unlink()
+    assert publish().returncode == 0
+    assert kaggle.datasets[REPO].private
 
 
 def test_the_page_has_picture_tags_licence_and_every_column_and_keeps_its_visibility(
@@ -334,8 +338,11 @@ def test_the_page_has_picture_tags_licence_and_every_column_and_keeps_its_visibi
     assert {column["type"] for column in table["columns"]} == {"string", "integer", "numeric"}
     assert "isPrivate" not in found.settings, "which is how the client says that it is not"
     found.licence = "unknown"
+    by_hand = {"collaborators": [{"username": "friend", "role": "WRITER"}], "expectedUpdateFrequency": "never"}
+    found.settings |= by_hand
     (dataset / "receipt-kaggle.json").unlink()
     assert publish().returncode == 0
+    assert {name: found.settings[name] for name in by_hand} == by_hand
     assert (found.licence, found.private, len(found.versions)) == ("CC-BY-4.0", False, 1)
     kaggle.complaints = ["The description is too long."]
     (dataset / "receipt-kaggle.json").unlink()

@@ -187,7 +187,11 @@ class Handler(BaseHTTPRequestHandler):
             case "GetDatasetStatus":
                 return {"status": dataset.states.pop(0) if dataset.states else dataset.end}
             case "GetDataset":
-                return {"ref": name, "currentVersionNumber": len(dataset.seen) or None, "isPrivate": dataset.private}
+                found = {"ref": name, "currentVersionNumber": len(dataset.seen) or None, "isPrivate": dataset.private}
+                return {key: value for key, value in found.items() if key not in self.kaggle.unsaid}
+            case "GetDatasetMetadata":
+                kept = {"collaborators", "userSpecifiedSources", "expectedUpdateFrequency"} & dataset.settings.keys()
+                return {"info": {"isPrivate": dataset.private} | {name: dataset.settings[name] for name in kept}}
             case "CreateDatasetVersion":
                 if not dataset.seen:
                     raise Refusal(403, "Permission 'datasets.update' was denied")  # While its first version is unpacked.
@@ -288,6 +292,8 @@ class KaggleServer(ThreadingHTTPServer):
         self.withheld = 0
         self.stubborn = False
         """Whether it does not heed isPrivate."""
+        self.unsaid: set[str] = set()
+        """What it does not say of a dataset."""
         self.tags = TAGS
         self.complaints: list[str] = []
 

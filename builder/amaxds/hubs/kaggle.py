@@ -106,7 +106,7 @@ class Kaggle:
 
     def _wait(self, api: Any, repo: str, version: int) -> int:
         """Wait until Kaggle has unpacked that version or a later one; its number."""
-        began, pause, said = time.monotonic(), 0.2, False
+        began, pause, told = time.monotonic(), 0.2, False
         while (taken := time.monotonic() - began) < _READY_SECONDS:
             status, found = self._state(api, repo, taken)
             if status == "ready" and found >= version:
@@ -115,8 +115,9 @@ class Kaggle:
                 raise HubError(f"Kaggle could not unpack {repo}: its status is {status!r}.", AGAIN)
             if status == _DELETED:
                 raise HubError(f"{repo} was deleted on Kaggle.", "Choose another name (--repo).")
-            if taken > 10 and not said:
-                said = screen().say(f"waiting until Kaggle has unpacked {repo}") is None
+            if taken > 10 and not told:
+                screen().say(f"waiting until Kaggle has unpacked {repo}")
+                told = True
             time.sleep(pause)
             pause = min(1.5 * pause, 10.0)
         raise HubError(f"Kaggle has not finished {repo} after {_READY_SECONDS / 60:.0f} minutes.", AGAIN)

@@ -32,16 +32,27 @@ _WIDTH, _HEIGHT, _TILE = 560, 280, 140
 def update_page(api: Any, bundle: Path, repo: str, private: bool | None, settings: Path) -> None:
     """Send the settings of a dataset that is on Kaggle, and see that it is seen by whom it should be.
 
-    bundle: the dataset as it was sent. private: None leaves its visibility as it is. settings: a folder for what is sent.
+    bundle: the dataset as it was sent. private: None leaves its visibility as it is. settings: a folder for what is sent. What
+    else was set by hand is kept: collaborators, sources, how often it changes.
     HubError where Kaggle says that it is visible to others than it should be.
     """
-    wanted = bool(about(api, repo).is_private) if private is None else private
+    wanted = _is_private(api, repo) if private is None else private
     settings.mkdir(exist_ok=True)
+    there = _settings(api, repo)
+    kept = {
+        "collaborators": [
+            {"username": each.username, "role": each.role.name}
+            for each in there.collaborators
+            if each.username and each.role.name != "OWNER"
+        ],
+        "userSpecifiedSources": there.user_specified_sources,
+        "expectedUpdateFrequency": there.expected_update_frequency,
+    }
     metadata = json.loads((bundle / KAGGLE_FILE).read_text("utf-8"))
     for column in (each for file in metadata["resources"] for each in file.get("schema", {}).get("fields", [])):
         if column["type"] == "number":  # The client puts Kaggle's word for it only with the files.
             column["type"] = "numeric"
-    write_json(settings / KAGGLE_FILE, metadata | {"isPrivate": wanted})
+    write_json(settings / KAGGLE_FILE, kept | metadata | {"isPrivate": wanted})
     write_whole(settings / _COVER, cover_picture(bundle))
     try:
         with contextlib.redirect_stdout(io.StringIO()) as said:
@@ -52,7 +63,7 @@ def update_page(api: Any, bundle: Path, repo: str, private: bool | None, setting
             f"Kaggle has the files of {repo}, but did not take its description: {reason}.",
             f"Correct the settings at https://www.kaggle.com/datasets/{repo}/settings, or run the same command again.",
         ) from error
-    if bool(about(api, repo).is_private) != wanted:
+    if _is_private(api, repo) != wanted:
         seen, due = ("public", "private") if wanted else ("private", "public")
         raise HubError(
             f"Kaggle shows {repo} as {seen}, though it was asked to make it {due}.",
@@ -68,6 +79,22 @@ def about(api: Any, repo: str) -> Any:
     request.owner_slug, request.dataset_slug = repo.split("/")[:2]
     with api.build_kaggle_client() as kaggle:
         return kaggle.datasets.dataset_api_client.get_dataset(request)
+
+
+def _settings(api: Any, repo: str) -> Any:
+    """The settings of a dataset as Kaggle has them."""
+    from kagglesdk.datasets.types.dataset_api_service import ApiGetDatasetMetadataRequest
+    from kagglesdk.datasets.types.dataset_types import DatasetInfo
+
+    request = ApiGetDatasetMetadataRequest()
+    request.owner_slug, request.dataset_slug = repo.split("/")[:2]
+    with api.build_kaggle_client() as kaggle:
+        return kaggle.datasets.dataset_api_client.get_dataset_metadata(request).info or DatasetInfo()
+
+
+def _is_private(api: Any, repo: str) -> bool:
+    """Whether one of the two places where Kaggle says so calls a dataset private: none is made public by mistake."""
+    return bool(about(api, repo).is_private or _settings(api, repo).is_private)
 
 
 def check_answer(answer: Any, repo: str) -> None:
@@ -86,8 +113,8 @@ def check_answer(answer: Any, repo: str) -> None:
 
 
 def cover_picture(bundle: Path) -> bytes:
-    """A PNG of 560x280 pixels: eight images of living filters, evenly spaced from the first layer to the last, each as it is or
-    made smaller by cutting its middle out."""
+    """A PNG of 560x280 pixels: eight images of living filters, evenly spaced from the first layer to the last, of each the
+    square in its middle, resized."""
     with (bundle / TABLE).open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     shown = [row["file_name"] for row in rows if row["status"] == "alive"] or [row["file_name"] for row in rows]
