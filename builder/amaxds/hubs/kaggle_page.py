@@ -19,8 +19,9 @@ from PIL import Image
 
 from amaxds.builds.progress import screen
 from amaxds.dataset.bundle_files import KAGGLE_FILE, TABLE
-from amaxds.errors import HubError
+from amaxds.errors import HubError, printable
 from amaxds.image import encode_png
+from amaxds.secrets import without_secrets
 from amaxds.storage.files import write_json, write_whole
 
 _COVER = "dataset-cover-image.png"
@@ -109,7 +110,8 @@ def check_answer(answer: Any, repo: str) -> None:
     if re.fullmatch(r"[\w.-]+/[\w.-]+", place) and place.lower() != repo.lower():
         raise HubError(f"Kaggle made {place} of {repo}.", f"Delete it there, or publish under that name (--repo {place}).")
     if answer.invalid_tags:
-        screen().say(f"Kaggle does not know the tags {', '.join(answer.invalid_tags)}: the page of {repo} is without them")
+        tags = printable(without_secrets(", ".join(answer.invalid_tags)))
+        screen().say(f"Kaggle does not know the tags {tags}: the page of {repo} is without them")
 
 
 def cover_picture(bundle: Path) -> bytes:
