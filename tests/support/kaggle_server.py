@@ -193,7 +193,7 @@ class Handler(BaseHTTPRequestHandler):
                 kept = {"collaborators", "userSpecifiedSources", "expectedUpdateFrequency"} & dataset.settings.keys()
                 return {"info": {"isPrivate": dataset.private} | {name: dataset.settings[name] for name in kept}}
             case "CreateDatasetVersion":
-                if not dataset.seen:
+                if dataset.states and len(dataset.versions) == 1:
                     raise Refusal(403, "Permission 'datasets.update' was denied")  # While its first version is unpacked.
                 self.add(dataset, asked["body"])
                 return {"ref": name, "url": URL, "status": "ok", "invalidTags": self.unknown(asked["body"])}

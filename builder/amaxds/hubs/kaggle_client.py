@@ -18,7 +18,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from amaxds.builds.progress import has_bars, screen
 from amaxds.errors import AmaxdsError, HubError, UsageError, in_words
@@ -90,9 +90,8 @@ def connect() -> Any:
     Kaggle says; what may have arrived is not. A folder is sent as a zip whose bytes depend on its files alone.
     """
     import kagglesdk
-    from kaggle.api.kaggle_api_extended import KaggleApi
 
-    class Client(KaggleApi):  # type: ignore[misc]  # the library has no types
+    class Client(_client_class()):  # type: ignore[misc]  # the library has no types
         def build_kaggle_client(self) -> Any:
             client = kagglesdk.KaggleClient(
                 username=self._stripped(self.CONFIG_NAME_USER),
@@ -145,6 +144,24 @@ def connect() -> Any:
     client.authenticate()
     keep_secret(str(client.config_values.get(client.CONFIG_NAME_TOKEN) or ""))  # A login in the browser makes new ones.
     return client
+
+
+def _client_class() -> Any:
+    """The client's class, imported without a network.
+
+    Its package logs in when it is imported, always at kaggle.com, and deletes the login of a browser where that fails.
+    """
+    from kagglesdk.kaggle_http_client import KaggleHttpClient
+
+    def refuse(*_: Any, **__: Any) -> NoReturn:
+        raise ConnectionError  # The package takes no notice.
+
+    call, KaggleHttpClient.call = KaggleHttpClient.call, refuse
+    try:
+        from kaggle.api.kaggle_api_extended import KaggleApi
+    finally:
+        KaggleHttpClient.call = call
+    return KaggleApi
 
 
 def _zip(folder: Path, archive: Path) -> None:
