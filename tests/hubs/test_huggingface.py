@@ -147,6 +147,25 @@ def test_the_gallery_becomes_a_static_space_of_the_same_name(
     assert not (dataset / "receipt-gallery.json").exists()
 
 
+@pytest.mark.system
+def test_a_program_is_asked_about_both_before_another_process_publishes_them(
+    hub: HuggingFaceServer, dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", hub.token)
+    asked: list[list[str]] = []
+    said: list[str] = []
+
+    def confirm(first: list[str]) -> bool:
+        asked.append(first)
+        return True
+
+    library.publish(dataset, "hf", REPO, allow_partial=True, gallery=True, show=said.append, confirm=confirm)
+    kinds = ("Hugging Face", "Hugging Face Space")
+    assert asked == [[f"24 images to {REPO} on {kind}, private" for kind in kinds]]
+    assert hub.repos.keys() == hub.spaces.keys() == {REPO}
+    assert sum("published and verified" in line for line in said) == 2
+
+
 def test_there_is_no_gallery_without_hugging_face(dataset: Path, assert_error: Check) -> None:
     ended = amaxds("publish", dataset, "--to", "kaggle", "--repo", REPO, "--gallery", "--allow-partial")
     assert_error(ended, 2, "Space on Hugging Face", "--to huggingface")
