@@ -85,8 +85,6 @@ def hub_errors(repo: str) -> Iterator[None]:
             raise HubError(
                 f"Hugging Face's client is set to stay offline, so {repo} cannot be reached.", "Unset HF_HUB_OFFLINE."
             ) from error
-        if type(error) is ValueError:  # What it does not send.
-            raise HubError(f"Hugging Face's client refuses {repo}: {in_words(error).rstrip('.')}.", AGAIN) from error
         said, other = in_words(answered or error), " If this stays so, HF_HUB_DISABLE_XET=1 takes another way."
         raise HubError(
             f"Hugging Face could not be reached for {repo}: {said}.", AGAIN + other * (wrapped and answered is None)

@@ -94,11 +94,11 @@ def publish(
     """Publish a valid dataset folder at each of its `destinations` in turn, and leave a receipt for each beside the dataset.
 
     folder: the dataset on this machine. origin: where the user has it, the same folder or one in a store that `folder` is a
-    copy of; the receipts are written there. private: None leaves an existing repository's visibility
-    as it is and makes a new repository private. message: what changed, for the hub's list of versions. show: is given the plan
-    and what is going on, line by line. A dry run touches no network: it compares with the last receipt. HubError where a hub
-    refuses or cannot be reached, and where what arrived is not what was sent; DiskError where there is no room for the copy
-    that is fetched back.
+    copy of; the receipts are written there. private: None leaves an existing repository's visibility as it is and
+    makes a new repository private. message: what changed, for the hub's list of versions. show: is given the plan and what is
+    going on, line by line. A dry run touches no network: it compares with the last receipt. HubError where a hub refuses or
+    cannot be reached, and where what arrived is not what was sent; DiskError where there is no room for the copy that is
+    fetched back.
     """
 
     def say(line: str) -> None:
