@@ -315,9 +315,14 @@ def test_what_was_committed_since_the_comparison_is_not_overwritten(
 ) -> None:
     assert publish().returncode == 0
     hub.repos[REPO].commits[-1].files["old.txt"] = b"from before"
-    hub.before_commit = lambda: hub.repos[REPO].add("somebody else's", {".gitattributes": b""})
+
+    def commit_before(arrived: int) -> None:
+        if "/commit/" in hub.requests[-1][1]:
+            hub.repos[REPO].add("somebody else's", {".gitattributes": b""})
+
+    hub.on_request = commit_before
     assert_error(publish(), 3, "answered 412", "run the same command again")
-    hub.before_commit = lambda: None
+    hub.on_request = lambda arrived: None
     assert publish().returncode == 0
     assert _there(hub) == _data(dataset)
 

@@ -218,7 +218,6 @@ class Handler(BaseHTTPRequestHandler):
         return {}
 
     def commit(self) -> Any:
-        self.hub.before_commit()
         header, *operations = [json.loads(line) for line in self.body.splitlines()]
         head = self.repo.commits[-1]
         if self.version is not head or header["value"].get("parentCommit", head.id) != head.id:
@@ -310,8 +309,6 @@ class HuggingFaceServer:
         self.card_warnings: list[str] = []
         self.on_request: Callable[[int], object] = lambda arrived: None
         """Is called with the number of requests so far, before one is answered."""
-        self.before_commit: Callable[[], object] = lambda: None
-        """Is called before a commit is looked at."""
         self.stubborn = False
         """Whether it does not heed that a repository is to be private."""
         self.lock = threading.Lock()

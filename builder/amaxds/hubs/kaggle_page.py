@@ -43,7 +43,7 @@ def update_page(api: Any, bundle: Path, repo: str, private: bool | None, setting
     kept = {
         "collaborators": [
             {"username": each.username, "role": each.role.name}
-            for each in there.collaborators
+            for each in there.collaborators or []
             if each.username and each.role.name != "OWNER"
         ],
         "userSpecifiedSources": there.user_specified_sources,
