@@ -350,6 +350,7 @@ def test_a_gated_dataset_is_read_by_those_who_may(
 def test_the_login_that_the_clients_own_command_has_stored_is_taken(
     hub: HuggingFaceServer, publish: Publish, tmp_path: Path
 ) -> None:
+    HOME.mkdir(exist_ok=True)  # Emptied with the next stand-in.
     (HOME / "token").write_text(hub.token)
     (HOME / "stored_tokens").write_text(f"[mine]\nhf_token = {hub.token}\n")
     ended = publish(HF_TOKEN="")
