@@ -95,6 +95,6 @@ def _of_file(path: str, changed: int, size: int) -> tuple[str, ...]:
         return ()
     with open(path, encoding="utf-8-sig", errors="replace") as file:
         text = file.read()
-    if len(text.split()) == 1:
+    if re.fullmatch(r"\s*[^\s{\[]\S*\s*", text):  # A token alone.
         return (text,)
     return tuple(value for _, value in _ENTRY.findall(text) if not value.startswith(("http", "-----")))

@@ -7,6 +7,7 @@ import pty
 import shutil
 import subprocess
 import sys
+import termios
 from collections.abc import Callable
 from pathlib import Path
 
@@ -78,7 +79,7 @@ def test_a_program_is_asked_once_after_validation_and_before_anything_is_sent(
         with pytest.raises(UsageError, match="nothing was published"):
             library.publish(home / NAME, "hf", **options)
         assert asked == [["24 images to owner/demo-filter-activations on Hugging Face, public"]]
-        assert hub.requests == [("GET", "/api/whoami-v2")]
+        assert [path for _, path in hub.requests if path != "/api/agent-harnesses"] == ["/api/whoami-v2"]
         library.publish(home / NAME, "hf", dry_run=True, **options)
         (home / NAME / "load.py").touch()
         with pytest.raises(InvalidDataset):
@@ -100,6 +101,7 @@ def test_on_a_terminal_the_first_publication_is_asked_about(
     answer: str, published: bool, kaggle: KaggleServer, home: Path
 ) -> None:
     ours, theirs = pty.openpty()
+    termios.tcsetwinsize(ours, (24, 100))
     process = subprocess.Popen(
         [sys.executable, "-m", "amaxds", "publish", "--allow-partial", "--to", "kaggle"],
         cwd=home,

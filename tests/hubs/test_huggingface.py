@@ -327,6 +327,7 @@ def test_what_was_committed_since_the_comparison_is_not_overwritten(
     assert _there(hub) == _data(dataset)
 
 
+@pytest.mark.filterwarnings("ignore:Use 'content:DeprecationWarning")  # How the client uses its HTTP library.
 def test_many_files_are_committed_in_parts(hub: HuggingFaceServer, dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", hub.token)
     monkeypatch.setattr(huggingface, "_MOST_IN_COMMIT", 3)

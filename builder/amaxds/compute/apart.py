@@ -163,7 +163,7 @@ class Process:
 
 def _relay(errors: IO[bytes]) -> None:
     """Write what the process says on its standard error on that of this one, without secrets."""
-    with contextlib.suppress(OSError, ValueError):  # One of the two is closed.
+    with errors, contextlib.suppress(OSError, ValueError):  # One of the two is closed.
         for line in errors:
             os.write(2, without_secrets(line.decode("utf-8", "backslashreplace")).encode("utf-8", "backslashreplace"))
 
