@@ -10,6 +10,7 @@ import base64
 import io
 import json
 import re
+import sys
 import tempfile
 import threading
 import zipfile
@@ -305,6 +306,10 @@ class KaggleServer(ThreadingHTTPServer):
         self.shutdown()
         self.server_close()
         self.turn.release()
+
+    def handle_error(self, *args: Any) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):  # A client that goes away is no error.
+            super().handle_error(*args)
 
     def fail(
         self,

@@ -107,7 +107,7 @@ def test_too_little_disk_is_said_before_anything_is_sent(
         "from amaxds.__main__ import main; sys.argv = ['amaxds', *sys.argv[1:]]; main()"
     )
     with HuggingFaceServer() as server:
-        words = ["publish", "--to", "hf", "--repo", REPO, "--allow-partial", "--yes"]
+        words = ["publish", NAME, "--to", "hf", "--repo", REPO, "--allow-partial", "--yes"]
         ended = subprocess.run(
             [sys.executable, "-c", code, *words],
             cwd=tmp_path,
