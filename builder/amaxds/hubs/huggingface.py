@@ -116,8 +116,9 @@ class HuggingFace:
             # What was committed there since the comparison, perhaps by a process that was killed, is not overwritten.
             head = self._heads.get(repo)
             for first in range(0, len(operations), _MOST_IN_COMMIT):
-                part, options = operations[first : first + _MOST_IN_COMMIT], {"repo_type": self.kind, "parent_commit": head}
-                head = str(patiently(api.create_commit, repo, part, commit_message=message, **options).oid)
+                part = operations[first : first + _MOST_IN_COMMIT]
+                commit = functools.partial(api.create_commit, repo, part, commit_message=message, repo_type=self.kind)
+                head = str(patiently(commit, parent_commit=head).oid)
             info: Any = patiently(api.repo_info, repo, repo_type=self.kind)
             if private is not None and bool(info.private) != private:
                 seen, due = ("public", "private") if private else ("private", "public")

@@ -26,7 +26,7 @@ def patiently(call: Callable[Arguments, Result], *args: Arguments.args, **kwargs
     """What the function of the client returns; called again, after the time that the hub gives, where it says that there were
     too many requests. The client itself does so for some of its requests only."""
     from huggingface_hub.errors import HfHubHTTPError
-    from huggingface_hub.utils import parse_ratelimit_headers
+    from huggingface_hub.utils._http import parse_ratelimit_headers
 
     for tries in range(_MOST_TRIES):
         try:

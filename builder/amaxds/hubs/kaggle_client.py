@@ -209,7 +209,7 @@ def _retry_after(response: Any, tries: int) -> float:
     try:
         return max(email.utils.parsedate_to_datetime(said).timestamp() - time.time(), 0.0)
     except (TypeError, ValueError):
-        return 0.25 * 2**tries
+        return 0.25 * float(2**tries)
 
 
 @contextlib.contextmanager
