@@ -10,7 +10,8 @@ from support.commands import ROOT
 
 PACKAGE = ROOT / "builder" / "amaxds"
 FLOORS = (
-    {"errors", "data"},
+    {"secrets", "data"},
+    {"errors"},
     {"image"},
     {"spec", "storage"},
     {"compute", "dataset"},

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from amaxds.errors import AmaxdsError, in_words, keep_secret, without_secrets
+from amaxds.errors import AmaxdsError, in_words
+from amaxds.secrets import keep_secret, without_secrets
 
 TOKEN = "hf_0123456789abcdef"
 

@@ -5,44 +5,19 @@ A message has two lines: what was wrong, with the value, and what to do next. Nu
 
 from __future__ import annotations
 
-import base64
 import copyreg
 import difflib
 import math
 import numbers
 import operator
-import os
-import re
 import reprlib
 from collections.abc import Iterable
 from typing import Any
 
+from amaxds.secrets import without_secrets
+
 LARGEST = (2 - 2**-23) * 2.0**127
 """The largest number of type float32, in which images are computed."""
-
-_SECRET_NAMES = re.compile(r".*(TOKEN|SECRET|PASSWORD|_KEY|_SAS)", re.IGNORECASE)
-"""Of environment variables whose values are secrets."""
-_LOGIN = re.compile(r"(?<=://)[^/\s@]*:[^/\s@]*(?=@)")
-"""User and password in a URL, such as that of a proxy."""
-_secrets: set[str] = set()
-
-
-def keep_secret(*values: str) -> None:
-    """Keep these values, such as tokens read from files, out of every message from now on."""
-    for value in values:
-        _secrets.update(re.findall(r"[!-~]{6,}", value))
-
-
-def without_secrets(text: str) -> str:
-    """The text with `***` for every secret that is known, those of the environment included. All texts of other libraries'
-    errors come through here."""
-    known = os.environ.items()
-    keep_secret(*(value for name, value in known if _SECRET_NAMES.fullmatch(name) and not os.path.exists(value)))
-    login = f"{os.environ.get('KAGGLE_USERNAME', '')}:{os.environ.get('KAGGLE_KEY', '')}"
-    for secret in sorted({*_secrets, base64.b64encode(login.encode(errors="surrogateescape")).decode()}, key=len, reverse=True):
-        if len(secret) >= 6:
-            text = text.replace(secret, "***")
-    return _LOGIN.sub("***", text)
 
 
 def printable(text: str) -> str:

@@ -46,6 +46,12 @@ def test_a_kept_process_is_used_again_until_another_is_needed() -> None:
         os.kill(first, 0)
 
 
+def test_what_it_says_is_passed_on_without_secrets(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_of_the_environment")
+    run(os.write, 2, b"a log: hf_of_the_environment, http://user:word@proxy:3128\n")
+    assert "a log: ***, http://***@proxy:3128\n" in capfd.readouterr().err
+
+
 def test_a_kept_process_is_released() -> None:
     kept = run(os.getpid, keep="a")
     amaxds.release()

@@ -89,6 +89,14 @@ def test_a_bundle_is_made_whole_of_valid_data_only(
     assert [path.name for path in tmp_path.iterdir()] == ["broken"]
 
 
+def test_keras_and_pandas_open_a_bundle_with_the_names_of_layers(bundled: Path) -> None:
+    ended = run_program("open_bundle.py", bundled)
+    assert ended.returncode == 0, ended.stderr
+    found = json.loads(ended.stdout)
+    layers = ["block1_conv1", "block2_conv2", "block3_conv1"]
+    assert found == {"classes": layers, "images": 24, "shape": [88, 88, 3], "layers": dict.fromkeys(layers, 8), "there": 24}
+
+
 def test_load_dataset_opens_a_bundle_with_its_records(bundled: Path, tmp_path: Path) -> None:
     ended = run_program("load_bundle.py", bundled, tmp_path)
     assert ended.stdout == "24 24\n", ended.stderr

@@ -45,6 +45,8 @@ NOT_RUN = {
     "amaxds report described described-report": "needs the study's own download",
     DRY_RUN.removesuffix(" --dry-run"): HUB,
     "amaxds publish --to hf": HUB,
+    "amaxds publish try-filter-activations --to kaggle --allow-partial": HUB,
+    "amaxds publish try-filter-activations --to hf --gallery --allow-partial": HUB,
     "amaxds diff demo-filter-activations owner/name": HUB,
     "amaxds build s3://bucket/demo-filter-activations --network demo": STORE,
     "amaxds validate s3://bucket/demo-filter-activations": STORE,

@@ -7,11 +7,15 @@ import pty
 import shutil
 import subprocess
 import sys
+import termios
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from huggingface_hub import hf_api
 
+import amaxds as library
+from amaxds.errors import InvalidDataset, UsageError
 from support.commands import amaxds
 from support.huggingface_server import HuggingFaceServer
 from support.kaggle_server import KaggleServer
@@ -56,6 +60,31 @@ def test_a_name_without_owner_is_one_of_the_users_own(home: Path) -> None:
         ended = _publish(home, "--to", "hf", "--repo", "filters", "--yes", HF_TOKEN=hub.token)
         assert ended.returncode == 0, ended.stderr
         assert hub.repos.keys() == {"owner/filters"}
+        assert hub.requests.count(("GET", "/api/whoami-v2")) == 1, "the hub is asked once whose token it is"
+
+
+def test_a_program_is_asked_once_after_validation_and_before_anything_is_sent(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+
+    def refuse(first: list[str]) -> bool:
+        asked.append(first)
+        return False
+
+    with HuggingFaceServer() as hub:
+        monkeypatch.setenv("HF_TOKEN", hub.token)
+        monkeypatch.setattr(hf_api.api, "_whoami_cache", {})
+        options = {"allow_partial": True, "public": True, "confirm": refuse}
+        with pytest.raises(UsageError, match="nothing was published"):
+            library.publish(home / NAME, "hf", **options)
+        assert asked == [["24 images to owner/demo-filter-activations on Hugging Face, public"]]
+        assert [path for _, path in hub.requests if path != "/api/agent-harnesses"] == ["/api/whoami-v2"]
+        library.publish(home / NAME, "hf", dry_run=True, **options)
+        (home / NAME / "load.py").touch()
+        with pytest.raises(InvalidDataset):
+            library.publish(home / NAME, "hf", **options)
+        assert len(asked) == 1, "no dry run is asked about, and nothing that is not valid"
 
 
 def test_a_dry_run_needs_no_token_and_says_what_it_cannot_know(home: Path) -> None:
@@ -72,6 +101,7 @@ def test_on_a_terminal_the_first_publication_is_asked_about(
     answer: str, published: bool, kaggle: KaggleServer, home: Path
 ) -> None:
     ours, theirs = pty.openpty()
+    termios.tcsetwinsize(ours, (24, 100))
     process = subprocess.Popen(
         [sys.executable, "-m", "amaxds", "publish", "--allow-partial", "--to", "kaggle"],
         cwd=home,
@@ -96,6 +126,7 @@ def test_on_a_terminal_the_first_publication_is_asked_about(
     assert process.wait(120) == (0 if published else 2)
     assert bool(kaggle.datasets) == published
     assert (b"nothing was published" in said) == (not published)
+    assert (said.count(b"100%") >= 2) == published, "there are bars for what is sent and what is fetched back"
 
 
 def test_which_dataset_is_meant_here(home: Path, assert_error: Check) -> None:

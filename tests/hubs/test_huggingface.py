@@ -12,10 +12,13 @@ from pathlib import Path
 import pytest
 from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
-from amaxds.hubs.huggingface import _hub_errors
+import amaxds as library
+from amaxds.hubs import huggingface
+from amaxds.hubs.huggingface_client import hub_errors
+from support import huggingface_repo
 from support.commands import amaxds, run_program
 from support.folders import hashes
-from support.huggingface_server import HuggingFaceServer
+from support.huggingface_server import HOME, HuggingFaceServer
 
 REPO = "owner/demo-filter-activations"
 Check = Callable[..., None]
@@ -144,6 +147,25 @@ def test_the_gallery_becomes_a_static_space_of_the_same_name(
     assert not (dataset / "receipt-gallery.json").exists()
 
 
+@pytest.mark.system
+def test_a_program_is_asked_about_both_before_another_process_publishes_them(
+    hub: HuggingFaceServer, dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", hub.token)
+    asked: list[list[str]] = []
+    said: list[str] = []
+
+    def confirm(first: list[str]) -> bool:
+        asked.append(first)
+        return True
+
+    library.publish(dataset, "hf", REPO, allow_partial=True, gallery=True, show=said.append, confirm=confirm)
+    kinds = ("Hugging Face", "Hugging Face Space")
+    assert asked == [[f"24 images to {REPO} on {kind}, private" for kind in kinds]]
+    assert hub.repos.keys() == hub.spaces.keys() == {REPO}
+    assert sum("published and verified" in line for line in said) == 2
+
+
 def test_there_is_no_gallery_without_hugging_face(dataset: Path, assert_error: Check) -> None:
     ended = amaxds("publish", dataset, "--to", "kaggle", "--repo", REPO, "--gallery", "--allow-partial")
     assert_error(ended, 2, "Space on Hugging Face", "--to huggingface")
@@ -238,11 +260,109 @@ def test_a_wrong_token_and_no_network_change_nothing(hub: HuggingFaceServer, pub
     assert_error(publish(HF_ENDPOINT="http://127.0.0.1:9"), 3, "could not be reached", "run the same command again")
 
 
+def test_a_card_that_the_hub_refuses_is_found_before_anything_is_sent(
+    hub: HuggingFaceServer, publish: Publish, assert_error: Check
+) -> None:
+    hub.card_errors = ["license must be one of a list", "tags must be few"]
+    assert_error(publish(), 3, "does not take the card", "license must be one of a list", "Nothing was sent")
+    assert hub.repos == {}
+    hub.card_errors, hub.card_warnings = [], ["empty or missing yaml metadata"]
+    ended = publish()
+    assert ended.returncode == 0
+    assert ended.stderr.count("\n") == 1
+    assert "Hugging Face: Warnings while validating metadata in README.md: - empty or missing yaml" in ended.stderr
+
+
+def test_the_hub_says_how_long_to_wait(hub: HuggingFaceServer, publish: Publish, assert_error: Check) -> None:
+    limit = {"RateLimit": '"api";r=0;t=1', "RateLimit-Policy": '"fixed window";"api";q=500;w=300'}
+    hub.fail(method="GET", path="whoami", status=429, headers=limit)
+    hub.fail(method="POST", path="/api/repos/create", status=429, headers={"Retry-After": "1"})
+    hub.fail(method="POST", path="/commit/", status=429, headers={"Retry-After": "1"})
+    ended = publish()
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert len(hub.repos[REPO].commits) == 2
+    hub.fail(method="GET", path="whoami", status=429, headers={"Retry-After": "3600"})
+    assert_error(publish(), 3, "answered 429", "Too many requests")
+
+
+def test_the_hub_says_which_files_are_large(
+    hub: HuggingFaceServer, publish: Publish, dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(huggingface_repo, "LARGE", [r"\.json$", r"train.*\.parquet$"])
+    assert publish().returncode == 0
+    assert _there(hub) == _data(dataset)
+    large = {hashlib.sha256(data).hexdigest() for name, data in _data(dataset).items() if "json" in name or "train" in name}
+    assert hub.repos[REPO].objects.keys() == large
+    assert "7 unchanged" in publish().stdout
+
+
+def test_a_repository_that_others_can_see_though_it_should_be_private_is_said(
+    hub: HuggingFaceServer, publish: Publish, dataset: Path, assert_error: Check
+) -> None:
+    hub.stubborn = True
+    assert_error(publish(), 3, f"shows {REPO} as public", "/settings")
+    assert not (dataset / "receipt-huggingface.json").exists()
+
+
+def test_an_organisations_repository_is_published_by_its_member(hub: HuggingFaceServer, publish: Publish) -> None:
+    ended = publish("--repo", "organisation/filters")
+    assert ended.returncode == 0, ended.stderr
+    assert hub.repos.keys() == {"organisation/filters"}
+
+
+def test_what_was_committed_since_the_comparison_is_not_overwritten(
+    hub: HuggingFaceServer, publish: Publish, dataset: Path, assert_error: Check
+) -> None:
+    assert publish().returncode == 0
+    hub.repos[REPO].commits[-1].files["old.txt"] = b"from before"
+
+    def commit_before(arrived: int) -> None:
+        if "/commit/" in hub.requests[-1][1]:
+            hub.repos[REPO].add("somebody else's", {".gitattributes": b""})
+
+    hub.on_request = commit_before
+    assert_error(publish(), 3, "answered 412", "run the same command again")
+    hub.on_request = lambda arrived: None
+    assert publish().returncode == 0
+    assert _there(hub) == _data(dataset)
+
+
+@pytest.mark.filterwarnings("ignore:Use 'content:DeprecationWarning")  # How the client uses its HTTP library.
+def test_many_files_are_committed_in_parts(hub: HuggingFaceServer, dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", hub.token)
+    monkeypatch.setattr(huggingface, "_MOST_IN_COMMIT", 3)
+    library.publish(dataset, "hf", REPO, allow_partial=True)
+    assert _there(hub) == _data(dataset)
+    commits = hub.repos[REPO].commits
+    assert [len(commit.files) for commit in commits] == [1, 4, 7, 8]
+    assert "README.md" not in commits[1].files
+
+
+def test_a_gated_dataset_is_read_by_those_who_may(
+    hub: HuggingFaceServer, publish: Publish, tmp_path: Path, assert_error: Check
+) -> None:
+    assert publish("--public").returncode == 0
+    hub.repos[REPO].gated = True
+    assert_error(amaxds("validate", REPO, cwd=tmp_path, HF_TOKEN=""), 3, "answered 403", "ask for access")
+    assert amaxds("validate", REPO, cwd=tmp_path, HF_TOKEN=hub.token).returncode == 0
+    assert publish().returncode == 0
+
+
+def test_the_login_that_the_clients_own_command_has_stored_is_taken(
+    hub: HuggingFaceServer, publish: Publish, tmp_path: Path
+) -> None:
+    HOME.mkdir(exist_ok=True)  # Emptied with the next stand-in.
+    (HOME / "token").write_text(hub.token)
+    (HOME / "stored_tokens").write_text(f"[mine]\nhf_token = {hub.token}\n")
+    ended = publish(HF_TOKEN="")
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 def test_the_bars_of_the_client_are_hidden_where_nobody_sees_them_and_only_for_the_call() -> None:
     for before in (enable_progress_bars, disable_progress_bars):
         before()
         was = are_progress_bars_disabled()
-        with _hub_errors("owner/name"):
+        with hub_errors("owner/name"):
             assert are_progress_bars_disabled()
         assert are_progress_bars_disabled() == was
     enable_progress_bars()

@@ -7,17 +7,21 @@ import io
 import json
 import shutil
 import subprocess
+import time
 from collections.abc import Callable
+from email.utils import formatdate
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from amaxds.spec.network import DEMO
 from support.commands import amaxds
 from support.folders import hashes
-from support.kaggle_server import KaggleServer, turn
+from support.kaggle_server import STATES, TAGS, Dataset, KaggleServer, turn
 
-REPO = "owner/demo-filter-activations"
+NAME = "demo-filter-activations"
+REPO = f"owner/{NAME}"
 Check = Callable[..., None]
 Publish = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -104,6 +108,13 @@ def test_an_upload_that_stops_half_way_is_resumed(kaggle: KaggleServer, publish:
     assert (dataset / "receipt-kaggle.json").exists()
 
 
+def test_a_download_that_breaks_goes_on(kaggle: KaggleServer, publish: Publish) -> None:
+    kaggle.fail("/storage/", keep=1000)
+    ended = publish()
+    assert ended.returncode == 0, ended.stderr
+    assert sum(path.startswith("/storage/") for _, path in kaggle.requests) == 2
+
+
 def test_a_file_that_kaggle_does_not_take_is_an_error_and_the_next_run_goes_on(
     kaggle: KaggleServer, publish: Publish, dataset: Path, assert_error: Check
 ) -> None:
@@ -151,7 +162,9 @@ def test_names_logins_and_titles_that_do_not_fit(kaggle: KaggleServer, publish: 
     assert_error(publish(**nobody), 2, "KAGGLE_USERNAME", "kaggle.json", "https://www.kaggle.com/settings")
     assert kaggle.requests == []
     assert_error(publish(KAGGLE_KEY="wrong"), 3, "answered 401")
-    assert publish().returncode == 0
+    for name in ("Demo-Filters", "demo_filters", "demo.filters", "demo--filters"):
+        assert_error(publish("--repo", f"owner/{name}"), 2, "lower-case letters", "such as --repo demo-filters")
+    kaggle.datasets["owner/mine"] = Dataset("Another name", "CC-BY-4.0", True)
     assert_error(publish("--repo", "owner/another-name"), 3, "already in use", "--repo")
 
 
@@ -204,6 +217,141 @@ def test_a_login_with_a_line_break_behind_it_or_a_byte_order_mark_is_taken(
     ended = _publish(dataset, tmp_path, KAGGLE_USERNAME="", KAGGLE_KEY="")
     assert (ended.returncode, ended.stderr) == (0, "")
     assert "27 unchanged" in ended.stdout
+
+
+LOGINS = ["variable", "file that it names", "access_token", "access_token.txt", "kaggle.json", "browser", "notebook"]
+
+
+@pytest.mark.parametrize("form", LOGINS)
+def test_every_form_of_login_that_the_client_takes(form: str, kaggle: KaggleServer, dataset: Path, tmp_path: Path) -> None:
+    folder, variables, token = tmp_path / ".kaggle", {"KAGGLE_USERNAME": "", "KAGGLE_KEY": ""}, KaggleServer.token
+    folder.mkdir()
+    mine = tmp_path / "mine"
+    match form:
+        case "variable":
+            variables["KAGGLE_API_TOKEN"] = token
+        case "file that it names":
+            mine.write_text(f"{token}\n")
+            variables["KAGGLE_API_TOKEN"] = str(mine)
+        case "kaggle.json":
+            (folder / form).write_text(json.dumps({"username": KaggleServer.username, "key": KaggleServer.key}))
+        case "browser":
+            login = {"refresh_token": KaggleServer.refresh_token, "username": KaggleServer.username, "scopes": []}
+            (folder / "credentials.json").write_text(json.dumps(login))
+        case "notebook":
+            mine.write_text(token)
+            place = {"KAGGLE_KERNEL_RUN_TYPE": "Interactive", "KAGGLE_DATA_PROXY_URL": "http://localhost:9"}
+            variables |= place | {"KAGGLE_API_V1_TOKEN": str(mine)}
+        case _:
+            (folder / form).write_text(f"{token}\n")
+    ended = _publish(dataset, tmp_path, "--repo", NAME, **variables)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert kaggle.datasets.keys() == {REPO}
+    assert kaggle.calls("IntrospectToken") == (form not in ("kaggle.json", "browser"))
+    assert kaggle.calls("GenerateAccessToken") == (form == "browser")
+
+
+def test_a_version_that_is_not_there_yet_is_waited_for(kaggle: KaggleServer, publish: Publish, dataset: Path) -> None:
+    """It goes through all states, and is not handed out at once when it is ready."""
+    kaggle.states, kaggle.withheld = list(STATES), 2
+    assert publish().returncode == 0
+    # As if the process had been killed while its version was unpacked: nothing can be had of it yet.
+    (dataset / "receipt-kaggle.json").unlink()
+    kaggle.datasets[REPO].states = ["BLOBS_DECOMPRESSED", "REPROCESSING"]
+    ended = publish()
+    assert ended.returncode == 0, ended.stderr
+    assert "27 unchanged" in ended.stdout
+    assert len(kaggle.datasets[REPO].versions) == 1
+
+
+@pytest.mark.parametrize(("end", "words"), [("FAILED", "could not unpack"), ("DELETED", "was deleted on Kaggle")])
+def test_a_version_that_comes_to_nothing_is_an_error(
+    end: str, words: str, kaggle: KaggleServer, publish: Publish, dataset: Path, assert_error: Check
+) -> None:
+    assert publish().returncode == 0
+    (dataset / "receipt-kaggle.json").unlink()
+    kaggle.datasets[REPO].end = end
+    assert_error(publish(), 3, words)
+    assert len(kaggle.datasets[REPO].versions) == (2 if end == "FAILED" else 1)
+
+
+def test_kaggle_says_how_long_to_wait(kaggle: KaggleServer, publish: Publish, assert_error: Check) -> None:
+    kaggle.fail("GetDatasetStatus", status=429, headers={"Retry-After": "1"})
+    kaggle.fail("CreateDataset$", status=429, headers={"Retry-After": formatdate(time.time() + 2, usegmt=True)})
+    assert publish().returncode == 0
+    assert kaggle.calls("CreateDataset") == 2
+    assert len(kaggle.datasets[REPO].versions) == 1
+    kaggle.fail("GetDatasetStatus", status=429, headers={"Retry-After": "3600"})
+    assert_error(publish(), 3, "answered 429", "Too many requests")
+
+
+def test_what_may_have_arrived_is_not_sent_twice(
+    kaggle: KaggleServer, publish: Publish, dataset: Path, assert_error: Check
+) -> None:
+    kaggle.fail("CreateDataset$", after=True)
+    assert_error(publish(), 3, "could not be reached", "run the same command again")
+    ended = publish()
+    assert ended.returncode == 0, ended.stderr
+    assert (kaggle.calls("CreateDataset"), len(kaggle.datasets[REPO].versions)) == (1, 1)
+    (dataset / "receipt-kaggle.json").unlink()
+    kaggle.datasets[REPO].versions[0].files["old.txt"] = b"from before"
+    kaggle.fail("CreateDatasetVersion$", after=True)
+    assert_error(publish(), 3, "could not be reached")
+    assert publish().returncode == 0
+    assert (kaggle.calls("CreateDatasetVersion"), len(kaggle.datasets[REPO].versions)) == (1, 2)
+
+
+def test_a_dataset_that_others_can_see_though_it_should_be_private_is_said(
+    kaggle: KaggleServer, publish: Publish, dataset: Path, assert_error: Check
+) -> None:
+    kaggle.stubborn = True
+    assert_error(publish(), 3, f"shows {REPO} as public", "/settings")
+    assert not (dataset / "receipt-kaggle.json").exists()
+    kaggle.stubborn = False
+    assert publish("--private").returncode == 0
+    assert kaggle.datasets[REPO].private
+    kaggle.unsaid = {"isPrivate"}
+    (dataset / "receipt-kaggle.json").unlink()
+    assert publish().returncode == 0
+    assert kaggle.datasets[REPO].private
+
+
+def test_the_page_has_picture_tags_licence_and_every_column_and_keeps_its_visibility(
+    kaggle: KaggleServer, publish: Publish, dataset: Path, assert_error: Check
+) -> None:
+    kaggle.tags = TAGS - {"deep learning"}
+    ended = publish("--public")
+    assert ended.returncode == 0
+    assert ended.stderr == f"Kaggle does not know the tags deep learning: the page of {REPO} is without them\n"
+    found = kaggle.datasets[REPO]
+    cover = Image.open(io.BytesIO(found.cover))
+    assert (cover.format, cover.size, cover.mode) == ("PNG", (560, 280), "RGB")
+    tiles = {cover.crop((x, y, x + 140, y + 140)).tobytes() for x in range(0, 560, 140) for y in (0, 140)}
+    assert len(tiles) == 8
+    header = found.versions[0].files["metadata.csv"].decode().split("\n")[0].split(",")
+    assert found.columns["metadata.csv"].keys() == set(header)
+    assert all(found.columns["metadata.csv"].values())
+    assert found.settings["keywords"] == ["image", "computer vision", "neural networks", "deep learning"]
+    (table,) = (file for file in found.settings["data"] if file["name"] == "metadata.csv")
+    assert [column["name"] for column in table["columns"]] == header
+    assert {column["type"] for column in table["columns"]} == {"string", "integer", "numeric"}
+    assert "isPrivate" not in found.settings, "which is how the client says that it is not"
+    found.licence = "unknown"
+    by_hand = {"collaborators": [{"username": "friend", "role": "WRITER"}], "expectedUpdateFrequency": "never"}
+    found.settings |= by_hand
+    (dataset / "receipt-kaggle.json").unlink()
+    assert publish().returncode == 0
+    assert {name: found.settings[name] for name in by_hand} == by_hand
+    assert (found.licence, found.private, len(found.versions)) == ("CC-BY-4.0", False, 1)
+    kaggle.complaints = ["The description is too long."]
+    (dataset / "receipt-kaggle.json").unlink()
+    assert_error(publish(), 3, "did not take its description: The description is too long", "settings")
+
+
+def test_an_organisations_dataset_is_published_by_its_member(kaggle: KaggleServer, publish: Publish) -> None:
+    ended = publish("--repo", f"organisation/{NAME}")
+    assert ended.returncode == 0, ended.stderr
+    assert kaggle.datasets.keys() == {f"organisation/{NAME}"}
 
 
 def test_without_network_nothing_changes(dataset: Path, tmp_path: Path, assert_error: Check) -> None:

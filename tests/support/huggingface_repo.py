@@ -7,6 +7,9 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+LARGE = [r"\.(parquet|png)$"]
+"""Patterns of the names of files that the hub wants in large file storage."""
+
 
 @dataclass
 class Commit:
@@ -40,6 +43,8 @@ class Repo:
     private: bool
     commits: list[Commit]
     objects: dict[str, bytes] = field(default_factory=dict)
+    gated: bool = False
+    """Whether only those may read it whom the owner lets."""
 
     def add(self, message: str, files: dict[str, bytes]) -> Commit:
         seed = repr((len(self.commits), message, sorted(files.items())))
@@ -50,7 +55,7 @@ class Repo:
 def describe(path: str, data: bytes) -> dict[str, Any]:
     """A file as an entry of the tree: its size, its git blob and, for a large object, what the blob points to."""
     entry: dict[str, Any] = {"type": "file", "path": path, "size": len(data)}
-    if data and path.endswith((".parquet", ".png")):
+    if data and any(re.search(pattern, path) for pattern in LARGE):
         sha256, size = hashlib.sha256(data).hexdigest(), len(data)
         data = f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {size}\n".encode()
         entry["lfs"] = {"oid": sha256, "size": size, "pointerSize": len(data)}

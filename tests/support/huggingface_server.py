@@ -12,7 +12,7 @@ import socket
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -37,6 +37,8 @@ CLIENT = {"HF_ENDPOINT": f"http://127.0.0.1:{PORT}", "HF_HUB_DISABLE_XET": "1", 
 
 Headers = Mapping[str, str]
 NONE: Headers = {}
+OWN = ("owner", "organisation")
+"""The account, and an organisation that it belongs to."""
 DATE = "2026-01-01T00:00:00.000Z"
 NAME = r"(?P<kind>datasets|spaces)/(?P<name>[^/]+/[^/]+)"
 REPO = rf"/api/{NAME}"
@@ -73,7 +75,7 @@ class Failure:
 class Refusal(Exception):
     """An answer other than success."""
 
-    def __init__(self, status: int, error: str, code: str = "", **more: str) -> None:
+    def __init__(self, status: int, error: str, code: str = "", **more: Any) -> None:
         super().__init__(error)
         self.status, self.body = status, {"error": error, **more}
         self.headers = {"X-Error-Message": error, **({"X-Error-Code": code} if code else {})}
@@ -94,6 +96,9 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         self.body, self.query = self.rfile.read(size), parse_qs(url.query)
+        if len(self.body) < size:  # Whoever asked is gone.
+            self.close_connection = True
+            return
         self.status, self.extra = 200, dict[str, str]()
         try:
             if failure:
@@ -122,8 +127,8 @@ class Handler(BaseHTTPRequestHandler):
                 found = {key: unquote(value) for key, value in match.groupdict().items() if value}
                 self.file, self.kind, self.name = found.get("path", ""), found.get("kind", "datasets"), found.get("name", "")
                 writes = self.command in ("POST", "PUT") and call not in ("put", "paths_info")
-                repo, foreign = self.hub.of(self.kind).get(self.name), not self.name.startswith("owner/")
-                if writes or call == "whoami" or (repo and repo.private and call != "put"):
+                repo, foreign = self.hub.of(self.kind).get(self.name), self.name.split("/")[0] not in OWN
+                if (writes and call != "validate_yaml") or call == "whoami" or (repo and repo.private and call != "put"):
                     self.authorize()
                 if self.name and (repo is None or (repo.private and foreign)):
                     raise Refusal(404, "Repository not found", "RepoNotFound")
@@ -149,10 +154,19 @@ class Handler(BaseHTTPRequestHandler):
 
     def whoami(self) -> Any:
         token = {"displayName": "test", "role": "write"}
-        return {"type": "user", "name": "owner", "orgs": [], "auth": {"type": "access_token", "accessToken": token}}
+        return {
+            "type": "user",
+            "name": "owner",
+            "orgs": [{"name": "organisation"}],
+            "auth": {"type": "access_token", "accessToken": token},
+        }
 
     def validate_yaml(self) -> Any:
-        return {"errors": [], "warnings": []}
+        said = {"errors": self.hub.card_errors, "warnings": self.hub.card_warnings}
+        said = {kind: [{"message": message} for message in messages] for kind, messages in said.items()}
+        if said["errors"]:
+            raise Refusal(400, "Invalid metadata", **said)
+        return said
 
     def create(self) -> Any:
         wanted = json.loads(self.body)
@@ -161,17 +175,18 @@ class Handler(BaseHTTPRequestHandler):
         url, repos = f"{self.hub.url}/{kind}/{name}", self.hub.of(kind)
         if wanted.get("sdk") != ("static" if kind == "spaces" else None):
             raise Refusal(400, f"The sdk {wanted.get('sdk')!r} does not go with {kind}")
-        if not name.startswith("owner/"):
+        if name.split("/")[0] not in OWN:
             raise Refusal(403, f"You don't have the rights to create a dataset under the namespace of {name}")
         if name in repos:
             raise Refusal(409, f"You already created this {wanted['type']} repo", url=url)
-        repos[name] = Repo(wanted.get("visibility") == "private", [])
+        repos[name] = Repo(wanted.get("visibility") == "private" and not self.hub.stubborn, [])
         attributes = b"*.parquet filter=lfs diff=lfs merge=lfs -text\n*.png filter=lfs diff=lfs merge=lfs -text\n"
         repos[name].add("initial commit", {".gitattributes": attributes})
         return {"url": url, "name": name}
 
     def settings(self) -> Any:
-        self.repo.private = json.loads(self.body).get("visibility", "private") == "private"
+        if not self.hub.stubborn:
+            self.repo.private = json.loads(self.body).get("visibility", "private") == "private"
         return {"private": self.repo.private}
 
     def preupload(self) -> Any:
@@ -228,7 +243,13 @@ class Handler(BaseHTTPRequestHandler):
     def info(self) -> Any:
         siblings = self.version.siblings("blobs" in self.query)
         known = {"id": self.name, "author": self.name.split("/")[0], "sha": self.version.id, "lastModified": DATE}
-        return {**known, "private": self.repo.private, "gated": False, "disabled": False, "siblings": siblings}
+        return {
+            **known,
+            "private": self.repo.private,
+            "gated": self.repo.gated and "manual",
+            "disabled": False,
+            "siblings": siblings,
+        }
 
     def tree(self) -> Any:
         prefix, recursive = f"{self.file}/" if self.file else "", self.query.get("recursive") == ["true"]
@@ -242,6 +263,8 @@ class Handler(BaseHTTPRequestHandler):
         return [entry for entry in self.version.entries() if entry["path"] in wanted]
 
     def resolve(self) -> Any:
+        if self.repo.gated and self.headers.get("Authorization") != f"Bearer {self.hub.token}":
+            raise Refusal(403, f"Access to dataset {self.name} is restricted", "GatedRepo")
         self.extra = {"X-Repo-Commit": self.version.id, "Accept-Ranges": "bytes"}
         if self.file not in self.version.files:
             raise Refusal(404, "Entry not found", "EntryNotFound")
@@ -282,6 +305,12 @@ class HuggingFaceServer:
         self.requests: list[tuple[str, str]] = []
         self.failures: list[Failure] = []
         self.damaged: list[str] = []
+        self.card_errors: list[str] = []
+        self.card_warnings: list[str] = []
+        self.on_request: Callable[[int], object] = lambda arrived: None
+        """Is called with the number of requests so far, before one is answered."""
+        self.stubborn = False
+        """Whether it does not heed that a repository is to be private."""
         self.lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -313,6 +342,7 @@ class HuggingFaceServer:
         """Record a request, and say how it is to fail, if it is."""
         with self.lock:
             self.requests.append((method, path))
+            self.on_request(len(self.requests))
             for failure in self.failures:
                 if failure.times > 0 and failure.method == method and re.search(failure.path, path):
                     failure.times -= 1

@@ -13,8 +13,11 @@ from amaxds.errors import UsageError
 from amaxds.storage.location import local_path
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from amaxds.api.arguments import DatasetLike
     from amaxds.hubs.base import Hub
+    from amaxds.storage.location import Location
 
 
 def bundle(path: DatasetLike, out: str | os.PathLike[str], *, recipe: str | None = None, repo: str | None = None) -> str:
@@ -65,6 +68,7 @@ def publish(
     gallery: bool = False,
     dry_run: bool = False,
     show: Callable[[str], None] = print,
+    confirm: Callable[[list[str]], bool] | None = None,
 ) -> None:
     """Publish a dataset folder with the hubs' own clients and tokens: validate it, send what changed as one new version, fetch
     everything back and compare.
@@ -82,60 +86,54 @@ def publish(
         gallery: Whether to publish the report's page, too, as a static Space on Hugging Face.
         dry_run: Only say what would be done; no network is touched, and no token needed.
         show: Is given the plan and what is going on, line by line.
+        confirm: Is called before anything is sent, if the dataset was not published there before, with what would be published
+            in words, a string for each such repository; returns whether to go on. Without it nobody is asked.
 
     Raises:
         InvalidDataset: If validation finds something; `error.report` has it.
-        UsageError: If a hub would not take it, before anything is sent to any of them.
+        UsageError: If a hub would not take it, before anything is sent to any of them; if `confirm` says no.
+        DiskError: If there is no room for the copy that is fetched back.
         HubError: If a hub refuses or cannot be reached, and where what arrived is not what was sent.
 
     Examples:
         >>> amaxds.publish("demo-filter-activations", "kaggle", dry_run=True)
     """
-    if not callable(show):
-        raise UsageError(f"show {reprlib.repr(show)} is no function.", "Give one that takes a line of text.")
-    options = (
-        dataset_name(path),
-        names(to, "to"),
-        optional(text, repo, "repo"),
-        optional(flag, public, "public"),
-        optional(text, message, "message"),
-        flag(allow_partial, "allow_partial"),
-        flag(gallery, "gallery"),
-        flag(dry_run, "dry_run"),
-    )
-    if not gallery:
-        _publish(*options, show)
-        return
-    # The page shows which images are most alike, and for that the network is computed.
     from amaxds.builds.progress import shown
-
-    with shown() as progress:
-
-        def receive(told: tuple[Any, ...]) -> None:
-            show(told[1]) if told[0] == "line" else progress(told)
-
-        apart.run(_publish, receive, None, *options, None)
-
-
-def first_publications(
-    path: DatasetLike, to: Iterable[str], repo: str | None, public: bool | None, allow_partial: bool, gallery: bool
-) -> list[str]:
-    """What `publish` would publish where no receipt says that it was there before, in words; the arguments are the same."""
-    from amaxds.dataset.build_info import BUILD_FILE
-    from amaxds.dataset.build_reader import parse_build_info
+    from amaxds.dataset.build_reader import require_build_info
+    from amaxds.hubs.locate import dataset_at
     from amaxds.hubs.publish import destinations
+    from amaxds.hubs.publish import publish as send
     from amaxds.storage.location import parse_location
 
-    place = parse_location(dataset_name(path))
-    try:
-        info, _ = parse_build_info((place / BUILD_FILE).read_text("utf-8"))
-    except (OSError, ValueError):
-        info = None
-    if info is None:
-        return []  # Validation says what is wrong with it.
-    found = destinations(place, info, _hubs(names(to, "to"), gallery, False), repo, allow_partial)
-    seen_by = "public" if public else "private"
-    return [f"{info.images} images to {each.repo} on {each.hub.title}, {seen_by}" for each in found if each.first]
+    for name, function in (("show", show), ("confirm", confirm)):
+        if not callable(function) and not (name == "confirm" and function is None):
+            takes = "a line of text" if name == "show" else "a list of texts"
+            raise UsageError(f"{name} {reprlib.repr(function)} is no function.", f"Give one that takes {takes}.")
+    place, named = parse_location(dataset_name(path)), names(to, "to")
+    repo, public = optional(text, repo, "repo"), optional(flag, public, "public")
+    message, allow_partial = optional(text, message, "message"), flag(allow_partial, "allow_partial")
+    gallery, dry_run = flag(gallery, "gallery"), flag(dry_run, "dry_run")
+    private, hubs = None if public is None else not public, _hubs(named, gallery, dry_run)
+    with dataset_at(place) as folder:
+        require_valid(folder, str(place))
+        info = require_build_info(folder)
+        found = destinations(place, info, hubs, repo, allow_partial, dry_run)
+        first = [f"{info.images} images to {each.repo} on {each.hub.title}" for each in found if each.first]
+        if confirm is not None and first and not dry_run:
+            seen_by = "private" if private is not False else "public"
+            if not confirm([f"{each}, {seen_by}" for each in first]):
+                raise UsageError("nothing was published.", "A dry run (--dry-run) shows what would be sent.")
+        if not gallery:
+            send(folder, info, place, found, private, message, dry_run, show)
+            return
+        # The page shows which images are most alike, and for that the network is computed.
+        with shown() as progress:
+
+            def receive(told: tuple[Any, ...]) -> None:
+                show(told[1]) if told[0] == "line" else progress(told)
+
+            repos = [each.repo for each in found]
+            apart.run(_publish_apart, receive, None, folder, place, named, repos, private, message, dry_run)
 
 
 def _hubs(to: Sequence[str], gallery: bool, dry_run: bool) -> list[Hub]:
@@ -145,28 +143,23 @@ def _hubs(to: Sequence[str], gallery: bool, dry_run: bool) -> list[Hub]:
     return [*hubs, get_gallery(hubs, dry_run)] if gallery else hubs
 
 
-def _publish(
-    path: str,
+def _publish_apart(
+    folder: Path,
+    place: Location,
     to: Sequence[str],
-    repo: str | None,
-    public: bool | None,
+    repos: Sequence[str],
+    private: bool | None,
     message: str | None,
-    allow_partial: bool,
-    gallery: bool,
     dry_run: bool,
-    show: Callable[[str], None] | None,
 ) -> None:
-    """show: where it is None, the process that called this one is told."""
+    """Publish a valid dataset folder with the gallery in these repositories, one for each hub, and tell the process that called
+    this one what is going on."""
     from amaxds.dataset.build_reader import require_build_info
-    from amaxds.hubs.locate import dataset_at
+    from amaxds.hubs.publish import Destination
     from amaxds.hubs.publish import publish as send
-    from amaxds.storage.location import parse_location
 
     tell = apart.caller()
-    if show is None:
-        show = print if tell is None else lambda line: tell(("line", line))
-    hubs = _hubs(to, gallery, dry_run)
-    place, private = parse_location(path), None if public is None else not public
-    with dataset_at(place) as folder:
-        require_valid(folder, str(place))
-        send(folder, require_build_info(folder), place, hubs, repo, private, message, allow_partial, dry_run, show)
+    show: Callable[[str], None] = print if tell is None else lambda line: tell(("line", line))
+    hubs = _hubs(to, True, dry_run)
+    found = [Destination(hub, repo, first=False) for hub, repo in zip(hubs, repos, strict=True)]
+    send(folder, require_build_info(folder), place, found, private, message, dry_run, show)

@@ -72,8 +72,9 @@ def _check_kaggle(found: Any, info: BuildInfo, report: ValidationReport) -> None
         require_repo(str(repo))
     except UsageError:
         report.add("kaggle", KAGGLE_FILE, f"id is {abbreviate(repo)}, expected owner/name")
+        repo = None
     if info.by_this_version:
-        due = kaggle_metadata(info)
+        due = kaggle_metadata(info, repo)
         for at, claimed, expected in differences(found, due):
             if at != "id":
                 report.add("kaggle", KAGGLE_FILE, f"{at or 'it'} is {abbreviate(claimed)}, expected {abbreviate(expected)}")

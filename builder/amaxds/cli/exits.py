@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
+import logging
 import os
 import signal
 import sys
@@ -14,7 +16,8 @@ import typer
 from typer.exceptions import TyperException
 
 from amaxds.compute import apart
-from amaxds.errors import AmaxdsError, InvalidDataset, without_secrets
+from amaxds.errors import AmaxdsError, InvalidDataset
+from amaxds.secrets import without_secrets
 
 
 class Signalled(BaseException):
@@ -57,6 +60,7 @@ def run(app: typer.Typer) -> NoReturn:
         signal.signal(number, on_signal)
     sys.unraisablehook = _on_unraisable
     apart.claim()
+    logging.setLogRecordFactory(_log_record)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -92,6 +96,14 @@ def run(app: typer.Typer) -> NoReturn:
     except OSError as error:
         code = _print_output_error(error)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _log_record(*args: Any, **kwargs: Any) -> logging.LogRecord:
+    """What a library logs, without secrets."""
+    record = logging.LogRecord(*args, **kwargs)
+    with contextlib.suppress(TypeError, ValueError):  # The library's text and values do not fit; logging says so.
+        record.msg, record.args = without_secrets(record.getMessage()), ()
+    return record
 
 
 def _invoke(app: typer.Typer) -> Any:
@@ -130,5 +142,5 @@ def _print_error(error: BaseException, message: str, code: int) -> int:
         import traceback
 
         print(without_secrets("".join(traceback.format_exception(error))), end="", file=sys.stderr)
-    print(f"amaxds: {message}", file=sys.stderr)
+    print(f"amaxds: {without_secrets(message)}", file=sys.stderr)
     return code

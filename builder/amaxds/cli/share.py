@@ -56,13 +56,9 @@ def publish(
     Example: `amaxds publish --to kaggle --dry-run`
     """
     from amaxds import api
-    from amaxds.api.share import first_publications
 
-    path = chosen(path)
-    if not (yes or dry_run) and (first := first_publications(path, to, repo, public, allow_partial, gallery)):
-        _ask(f"publish {' and '.join(first)}")
     api.publish(
-        path,
+        chosen(path),
         to,
         repo,
         public=public,
@@ -70,16 +66,16 @@ def publish(
         allow_partial=allow_partial,
         gallery=gallery,
         dry_run=dry_run,
+        confirm=None if yes else _confirm,
     )
 
 
-def _ask(what: str) -> None:
-    """UsageError where the user does not want that, or there is no terminal to ask on."""
+def _confirm(first: list[str]) -> bool:
+    """Whether the user wants these first publications; UsageError where there is no terminal to ask on."""
+    what = f"publish {' and '.join(first)}"
     if sys.stdin is None or not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError(f"this would {what}, for the first time.", "Give --yes to do it, or --dry-run to see what is sent.")
     try:
-        wanted = typer.confirm(f"{what[0].upper()}{what[1:]}?", err=True)
+        return typer.confirm(f"{what[0].upper()}{what[1:]}?", err=True)
     except typer.Abort:
-        wanted = False
-    if not wanted:
-        raise UsageError("nothing was published.", "Run the same command again, or with --dry-run to see what would be sent.")
+        return False

@@ -24,10 +24,11 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Hashable, Iterator
-from typing import Any, NoReturn, ParamSpec, TypeVar
+from typing import IO, Any, NoReturn, ParamSpec, TypeVar
 
 from amaxds.compute.machine import has_nvidia_gpu, open_standard_streams, python_command, python_environment
-from amaxds.errors import AmaxdsError, UsageError, in_words, without_secrets
+from amaxds.errors import AmaxdsError, UsageError, in_words
+from amaxds.secrets import without_secrets
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -106,7 +107,10 @@ class Process:
     def __init__(self) -> None:
         command, environment, pipe = python_command("-c", _CODE), python_environment(), subprocess.PIPE
         # In a session of its own, which Ctrl-C does not reach.
-        self._popen = subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment, start_new_session=True)
+        self._popen = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment, start_new_session=True)
+        assert self._popen.stderr is not None
+        self._relay = threading.Thread(target=_relay, args=(self._popen.stderr,), daemon=True)
+        self._relay.start()
         self._busy = False
 
     @property
@@ -151,9 +155,17 @@ class Process:
         finally:
             self._popen.kill()
             self._popen.wait()
+            self._relay.join(1.0)  # What it has started itself may still have its standard error open.
             for pipe in filter(None, (self._popen.stdin, self._popen.stdout)):
                 with contextlib.suppress(OSError):  # What was not sent to it any more.
                     pipe.close()
+
+
+def _relay(errors: IO[bytes]) -> None:
+    """Write what the process says on its standard error on that of this one, without secrets."""
+    with errors, contextlib.suppress(OSError, ValueError):  # One of the two is closed.
+        for line in errors:
+            os.write(2, without_secrets(line.decode("utf-8", "backslashreplace")).encode("utf-8", "backslashreplace"))
 
 
 _kept: tuple[Hashable, Process] | None = None

@@ -80,7 +80,7 @@ def kaggle_metadata(info: BuildInfo, repo: str | None = None) -> dict[str, Any]:
     ]
     return {
         "id": repo or f"owner/{network.name.replace('_', '-')}-filter-activations",
-        "title": f"{network.name.upper()[:20]} filter activations ({recipe})",
+        "title": _title(network.name, recipe, repo),
         "subtitle": f"An image for each filter of {network.name.upper()[:17]}, by gradient ascent, with evidence",
         "description": _description(info, recipe),
         "licenses": [{"name": licence_of([recipe]).on("kaggle")}],
@@ -91,6 +91,15 @@ def kaggle_metadata(info: BuildInfo, repo: str | None = None) -> dict[str, Any]:
             {"path": CROISSANT_FILE, "description": "The dataset described for machines (Croissant 1.1), with checksums."},
         ],
     }
+
+
+def _title(network: str, recipe: str, repo: str | None) -> str:
+    """A title of 6 to 50 characters, all that Kaggle allows. A user has each title once, so where the repository has a name of
+    its own, the title is made of that."""
+    slug, usual = (repo or "").partition("/")[2], f"{network.replace('_', '-')}-filter-activations"
+    if slug in ("", usual):
+        return f"{network.upper()[:20]} filter activations ({recipe})"[:50]
+    return f"{slug[0].upper()}{slug[1:].replace('-', ' ')}"[:50].ljust(6, ".")
 
 
 def _description(info: BuildInfo, recipe: str) -> str:

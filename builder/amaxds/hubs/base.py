@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
+import os
 import re
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from amaxds.dataset.build_info import BuildInfo
-from amaxds.errors import UsageError, keep_secret
+from amaxds.errors import AmaxdsError, DiskError, UsageError
+from amaxds.secrets import keep_secret
 from amaxds.storage.files import disk_errors
+
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EMFILE}
+"""What the operating system says of a disk, and never of a connection."""
 
 
 class Hub(Protocol):
     """A place where datasets are published, each in a repository named `owner/name`.
 
     All methods raise HubError where the hub refuses or cannot be reached, and UsageError for a name that it cannot have. What
-    they call scratch is a folder for files that are needed only until the publishing ends.
+    they call scratch is a folder of `storage.scratch`, for files that are needed only until the publishing ends.
     """
 
     name: str
@@ -27,6 +35,8 @@ class Hub(Protocol):
     """What messages call it."""
     licence_platform: str
     """Whose names for licences it takes: `huggingface` or `kaggle`."""
+    copies: int
+    """How much of the disk publishing takes at most, in sizes of the dataset folder."""
 
     def check(self, repo: str) -> None:
         """UsageError where the hub takes no such name for a repository. Touches no network."""
@@ -35,7 +45,7 @@ class Hub(Protocol):
         """UsageError where there are no credentials. Touches no network."""
 
     def user(self) -> str:
-        """The user whose credentials they are, as the hub says."""
+        """The user whose credentials they are, as the hub says. It is asked once."""
 
     def prepare(self, folder: Path, info: BuildInfo, repo: str, scratch: Path) -> Path:
         """A folder with the files that this hub gets of a dataset folder: that folder itself, or one made in scratch."""
@@ -97,6 +107,24 @@ class Changes:
 
 def _shortened(lines: list[str], most: int = 20) -> list[str]:
     return lines if len(lines) <= most else [*lines[: most - 1], f"... and {len(lines) - most + 1} more"]
+
+
+@contextlib.contextmanager
+def disk_apart() -> Iterator[None]:
+    """DiskError for what the disk refuses while a client of a hub is at work; all other errors pass."""
+    try:
+        yield
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None and not (isinstance(cause, OSError) and cause.errno in _DISK):
+            cause = cause.__cause__ or cause.__context__
+        if cause is None or isinstance(error, AmaxdsError):
+            raise
+        assert isinstance(cause, OSError)
+        raise DiskError(
+            f"cannot write {cause.filename or tempfile.gettempdir()}: {os.strerror(cause.errno or 0)}.",
+            "Make room there, or set TMPDIR to a folder on another disk; then run the same command again to go on.",
+        ) from error
 
 
 def checked_token(given: object, origin: str) -> str:

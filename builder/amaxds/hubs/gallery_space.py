@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -37,6 +38,7 @@ class GallerySpace(HuggingFace):
 
     name = "gallery"
     title = "Hugging Face Space"
+    copies = 4  # The page, up to twice as large, is made and fetched back.
     kind = "space"
     space_sdk = "static"
 
@@ -55,7 +57,7 @@ class GallerySpace(HuggingFace):
         index = page / "index.html"
         write_whole(index, index.read_bytes().replace(f'content="{PREVIEW}"'.encode(), f'content="{preview}"'.encode()))
         text = _README.format(
-            title=folder.resolve().name,
+            title=json.dumps(folder.resolve().name, ensure_ascii=False),
             licence=licence_of(info.recipes).on(self.licence_platform),
             repo=repo,
             preview=preview,

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from amaxds.builds.progress import has_bars
 from amaxds.dataset.build_info import BuildInfo
-from amaxds.errors import AmaxdsError, HubError, UsageError, in_words, without_secrets
+from amaxds.errors import HubError, UsageError, in_words
 from amaxds.hubs.base import Changes, checked_token
+from amaxds.hubs.huggingface_client import AGAIN, hub_errors, patiently, without_bars
 
 _MOST_FILES, _MOST_BYTES = 1000, 20e9
-_AGAIN = "Nothing is lost: run the same command again, and only what is missing is sent."
+_MOST_IN_COMMIT = 250
+"""Files in one commit, for which the hub takes a minute at most. A dataset has fewer, a gallery many more."""
 
 
 class HuggingFace:
@@ -24,6 +25,7 @@ class HuggingFace:
 
     name = licence_platform = "huggingface"
     title = "Hugging Face"
+    copies = 4  # What is fetched back, what load_dataset fetches, and what it makes of both datasets.
     kind = "dataset"
     """The hub's word for this kind of repository: dataset or space."""
     space_sdk: str | None = None
@@ -49,73 +51,115 @@ class HuggingFace:
         """The token that the client will send, if there is one; UsageError where it cannot be sent."""
         from huggingface_hub import get_token
 
-        with _hub_errors(repo):
+        with hub_errors(repo):
             token = get_token()
         # As the client looks for it.
         named = next((name for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN") if os.environ.get(name)), None)
         return token and checked_token(token, named or "the file that `hf auth login` writes")
 
     def user(self) -> str:
-        from huggingface_hub import HfApi
+        from huggingface_hub import whoami
 
-        with _hub_errors("the token's user"):
-            return str(HfApi().whoami()["name"])
+        with hub_errors("the token's user"):
+            return str(patiently(whoami, cache=True)["name"])  # The hub allows that question a few times only.
+
+    @functools.cached_property
+    def _heads(self) -> dict[str, str]:
+        """Repository -> the commit that its files were compared with."""
+        return {}
 
     def prepare(self, folder: Path, info: BuildInfo, repo: str, scratch: Path) -> Path:
         return folder
 
     def files(self, repo: str, scratch: Path) -> dict[str, str] | None:
         from huggingface_hub import HfApi
-        from huggingface_hub.errors import RepositoryNotFoundError
+        from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
-        with _hub_errors(repo):
+        with hub_errors(repo):
             api = HfApi()
-            api.whoami()
+            self.user()  # Refuses a token that is not valid, for which there seems to be no such repository.
             try:
-                info: Any = api.repo_info(repo, repo_type=self.kind, files_metadata=True)
+                info: Any = patiently(api.repo_info, repo, repo_type=self.kind, files_metadata=True)
+            except GatedRepoError:
+                raise
             except RepositoryNotFoundError:
                 return None
+            self._heads[repo] = info.sha
             found = {}
             for each in info.siblings or []:
                 if each.rfilename != ".gitattributes":
-                    found[each.rfilename] = each.lfs.sha256 if each.lfs else self._small_file(api, repo, each.rfilename)
+                    known = each.lfs.sha256 if each.lfs else self._small_file(api, repo, each.rfilename, info.sha)
+                    found[each.rfilename] = known
             return found
 
-    def _small_file(self, api: Any, repo: str, name: str) -> str:
+    def _small_file(self, api: Any, repo: str, name: str, commit: str) -> str:
         """SHA-256 of a file that is not in large file storage: the hub knows only its git hash, so it is downloaded."""
-        fetched = api.hf_hub_download(repo, name, repo_type=self.kind)
+        fetched = api.hf_hub_download(repo, name, repo_type=self.kind, revision=commit)
         return hashlib.sha256(Path(fetched).read_bytes()).hexdigest()
 
     def send(self, source: Path, repo: str, changes: Changes, private: bool | None, message: str) -> str:
         from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
-        with _hub_errors(repo):
+        with hub_errors(repo):
             api = HfApi()
+            if "README.md" in {*changes.added, *changes.changed}:
+                self._check_card(source / "README.md", repo)
             if changes.creates:
-                api.create_repo(repo, repo_type=self.kind, private=private is not False, space_sdk=self.space_sdk)
+                private = private is not False
+                patiently(api.create_repo, repo, repo_type=self.kind, private=private, space_sdk=self.space_sdk)
             elif private is not None:
-                api.update_repo_settings(repo, repo_type=self.kind, private=private)
+                patiently(api.update_repo_settings, repo, repo_type=self.kind, private=private)
             operations: list[Any] = [CommitOperationDelete(name) for name in changes.removed]
-            operations += [CommitOperationAdd(name, source / name) for name in (*changes.added, *changes.changed)]
-            if not operations:
-                return str(api.repo_info(repo, repo_type=self.kind).sha)
-            return str(api.create_commit(repo, operations, commit_message=message, repo_type=self.kind).oid)
+            # A page comes last, when everything is there that it shows.
+            names = sorted((*changes.added, *changes.changed), key=lambda name: ("/" not in name, name))
+            operations += [CommitOperationAdd(name, source / name) for name in names]
+            # What was committed there since the comparison, perhaps by a process that was killed, is not overwritten.
+            head = self._heads.get(repo)
+            for first in range(0, len(operations), _MOST_IN_COMMIT):
+                part = operations[first : first + _MOST_IN_COMMIT]
+                commit = functools.partial(api.create_commit, repo, part, commit_message=message, repo_type=self.kind)
+                head = str(patiently(commit, parent_commit=head).oid)
+            info: Any = patiently(api.repo_info, repo, repo_type=self.kind)
+            if private is not None and bool(info.private) != private:
+                seen, due = ("public", "private") if private else ("private", "public")
+                raise HubError(
+                    f"Hugging Face shows {repo} as {seen}, though it was asked to make it {due}.",
+                    f"See what its owner allows at {self.url(repo)}/settings, then run the same command again.",
+                )
+            return str(head if operations else info.sha)
+
+    def _check_card(self, card: Path, repo: str) -> None:
+        """HubError where the hub would not take the card: before anything is sent, and no repository is made for it."""
+        from huggingface_hub import RepoCard
+
+        try:
+            patiently(RepoCard(card.read_text("utf-8"), ignore_metadata_errors=True).validate, self.kind)
+        except ValueError as error:
+            text = str(error)
+            with contextlib.suppress(KeyError, TypeError, ValueError):
+                text = "; ".join(str(each["message"]) for each in json.loads(text)["errors"])
+            raise HubError(
+                f"Hugging Face does not take the card of {repo}: {' '.join(text.split())[:300].rstrip('.')}.",
+                "Nothing was sent. Please report it: the card is made by this tool.",
+            ) from error
 
     def fetch_files(self, repo: str, version: str, folder: Path) -> None:
         from huggingface_hub import snapshot_download
 
-        with _hub_errors(repo):
+        with hub_errors(repo):
             snapshot_download(repo, repo_type=self.kind, revision=version, local_dir=folder, force_download=True)
 
     def fetch_untrusted(self, repo: str, version: str | None, folder: Path) -> Path:
         from huggingface_hub import HfApi, snapshot_download
-        from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+        from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
         self.check(repo)
         self._token(repo)
-        with _hub_errors(repo):
+        with hub_errors(repo):
             try:
-                info = HfApi().dataset_info(repo, revision=version, files_metadata=True)
+                info = patiently(HfApi().dataset_info, repo, revision=version, files_metadata=True)
+            except GatedRepoError:
+                raise
             except (RepositoryNotFoundError, RevisionNotFoundError) as error:
                 what = repo if isinstance(error, RepositoryNotFoundError) else f"revision {version!r} of {repo}"
                 raise HubError(
@@ -140,85 +184,18 @@ class HuggingFace:
         import datasets
 
         for config in info.recipes:
-            with _hub_errors(repo), _without_bars():
+            with hub_errors(repo), without_bars():
                 cache = str(scratch / "loaded")
                 there = datasets.load_dataset(repo, config, revision=version, cache_dir=cache)
                 here = datasets.load_dataset(str(folder.resolve()), config, cache_dir=cache)
             if there.keys() != here.keys():
-                raise HubError(f"{repo}: loads with splits {list(there)}, not {list(here)}.", _AGAIN)
+                raise HubError(f"{repo}: loads with splits {list(there)}, not {list(here)}.", AGAIN)
             for split in here:
                 ours, theirs = (each[split].with_format("arrow") for each in (here, there))
                 if ours.features != theirs.features or not ours[:].equals(theirs[:]):
-                    raise HubError(f"{repo}: {config}/{split} loads with other rows than were sent.", _AGAIN)
+                    raise HubError(f"{repo}: {config}/{split} loads with other rows than were sent.", AGAIN)
 
     def url(self, repo: str) -> str:
         from huggingface_hub import constants
 
         return f"{constants.ENDPOINT}/{self.kind}s/{repo}"
-
-
-@contextlib.contextmanager
-def _without_bars() -> Iterator[None]:
-    """Without the progress bars of `datasets`."""
-    import datasets
-
-    shown = not datasets.are_progress_bars_disabled()
-    datasets.disable_progress_bars()
-    try:
-        yield
-    finally:
-        if shown:
-            datasets.enable_progress_bars()
-
-
-@contextlib.contextmanager
-def _hub_errors(repo: str) -> Iterator[None]:
-    """Turn what the client raises into a HubError that says what happened and what to do."""
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
-    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
-
-    hide = not has_bars() and not are_progress_bars_disabled()
-    if hide:
-        disable_progress_bars()
-    try:
-        yield
-    except (AmaxdsError, MemoryError):
-        raise
-    except json.JSONDecodeError as error:
-        raise HubError(f"Hugging Face answered for {repo} with something that is no JSON.", _AGAIN) from error
-    except (
-        Exception
-    ) as error:  # Its HTTP library, settings of proxies and certificates, and the disk raise errors of many kinds.
-        answered = error.__cause__ if type(error) is RuntimeError else error  # The client wraps failures of large files so.
-        if isinstance(answered, HfHubHTTPError):
-            raise _refusal(answered, repo) from error
-        if _has_cause(error, OfflineModeIsEnabled):
-            raise HubError(
-                f"Hugging Face's client is set to stay offline, so {repo} cannot be reached.", "Unset HF_HUB_OFFLINE."
-            ) from error
-        said = in_words(answered or error)
-        raise HubError(f"Hugging Face could not be reached for {repo}: {said}.", _AGAIN) from error
-    finally:
-        if hide:
-            enable_progress_bars()
-
-
-def _has_cause(error: BaseException, kind: type[BaseException]) -> bool:
-    """Whether the error, or one that it came from, is of this kind."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, kind):
-        cause = cause.__cause__ or cause.__context__
-    return cause is not None
-
-
-def _refusal(error: Any, repo: str) -> HubError:
-    """The HubError for an answer of the hub with an HTTP status of 400 or more."""
-    status, said = error.response.status_code, " ".join(without_secrets(str(error.server_message or "")).split())[:200]
-    remedies = {
-        401: "The token is not valid: make one at https://huggingface.co/settings/tokens, and set HF_TOKEN.",
-        403: "The token may not write there: check owner/name, and the token's permissions.",
-        404: "Check owner/name, and that the token may read it.",
-        409: "The name is taken: choose another (--repo).",
-        429: "Too many requests: wait some minutes, then run the same command again.",
-    }
-    return HubError(f"Hugging Face answered {status} for {repo}: {said or 'no reason given'}.", remedies.get(status, _AGAIN))

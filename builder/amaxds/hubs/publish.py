@@ -7,21 +7,25 @@ verified.
 
 from __future__ import annotations
 
+import contextlib
 import json
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from amaxds.dataset.build_info import BuildInfo
+from amaxds.dataset.build_info import BUILD_FILE, BuildInfo
 from amaxds.dataset.bundle import require_repo
+from amaxds.dataset.croissant import CROISSANT_FILE
 from amaxds.dataset.licence import licence_of
-from amaxds.errors import HubError, StoreError, UsageError
+from amaxds.errors import HubError, StoreError, UsageError, printable
 from amaxds.hubs.base import Hub, compare, hashes
-from amaxds.storage.files import json_bytes
+from amaxds.secrets import without_secrets
+from amaxds.storage.files import json_bytes, read_text
 from amaxds.storage.location import Location
+from amaxds.storage.scratch import require_room, scratch_folder
 
 _MOST_OF_RECEIPT = 100_000_000
 UNKNOWN_USER = "YOUR-NAME"
@@ -81,27 +85,29 @@ def publish(
     folder: Path,
     info: BuildInfo,
     origin: Location,
-    hubs: Sequence[Hub],
-    repo: str | None = None,
+    to: Sequence[Destination],
     private: bool | None = None,
     message: str | None = None,
-    allow_partial: bool = False,
     dry_run: bool = False,
     show: Callable[[str], None] = print,
 ) -> None:
-    """Publish a valid dataset folder on each hub in turn, and leave a receipt for each beside the dataset.
+    """Publish a valid dataset folder at each of its `destinations` in turn, and leave a receipt for each beside the dataset.
 
     folder: the dataset on this machine. origin: where the user has it, the same folder or one in a store that `folder` is a
-    copy of; the receipts are written there. repo: see `destinations`. private: None leaves an existing repository's visibility
-    as it is and makes a new repository private. message: what changed, for the hub's list of versions. show: is given the plan
-    and what is going on, line by line. A dry run touches no network: it compares with the last receipt. UsageError for what
-    one of the hubs would not take, before anything is sent to any of them; HubError where a hub refuses or cannot be reached,
-    and where what arrived is not what was sent.
+    copy of; the receipts are written there. private: None leaves an existing repository's visibility as it is and
+    makes a new repository private. message: what changed, for the hub's list of versions. show: is given the plan and what is
+    going on, line by line. A dry run touches no network: it compares with the last receipt. HubError where a hub refuses or
+    cannot be reached, and where what arrived is not what was sent; DiskError where there is no room for the copy that is
+    fetched back.
     """
-    for each in destinations(origin, info, hubs, repo, allow_partial, dry_run):
+
+    def say(line: str) -> None:
+        show(printable(without_secrets(line)))  # Names of files there are anybody's.
+
+    for each in to:
         if each.repo.startswith(f"{UNKNOWN_USER}/"):
-            show(f"{UNKNOWN_USER} stands for your user name on {each.hub.title}, which only the hub can say")
-        _publish_on(each.hub, folder, info, origin, each.repo, private, message, dry_run, show)
+            say(f"{UNKNOWN_USER} stands for your user name on {each.hub.title}, which only the hub can say")
+        _publish_on(each.hub, folder, info, origin, each.repo, private, message, dry_run, say)
 
 
 def _publish_on(
@@ -116,8 +122,10 @@ def _publish_on(
     show: Callable[[str], None],
 ) -> None:
     last = _receipt(origin, hub)
-    with tempfile.TemporaryDirectory(prefix="amaxds-") as temporary:
-        scratch = Path(temporary)
+    with _scratch(folder, hub, repo, dry_run) as scratch:
+        if not dry_run:
+            size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+            require_room(scratch, hub.copies * size, f"publishing on {hub.title}, with the copy that is fetched back,")
         source = hub.prepare(folder, info, repo, scratch)
         ours = hashes(source)
         there = _last_published(last, repo) if dry_run else hub.files(repo, scratch)
@@ -133,6 +141,8 @@ def _publish_on(
         if changes.nothing and private is None and last.get("repo") == repo:
             version = str(last["version"])
         else:
+            if not changes.nothing:
+                show("sending")
             version = hub.send(source, repo, changes, private, message or f"Update of {folder.resolve().name}")
         show("verifying: fetching everything back")
         back = scratch / "back"
@@ -151,6 +161,24 @@ def _publish_on(
         receipt = origin / receipt_name(hub.name)
         receipt.write(json_bytes(published))
     show(f"{hub.url(repo)}: published and verified; receipt {receipt}")
+
+
+@contextlib.contextmanager
+def _scratch(folder: Path, hub: Hub, repo: str, dry_run: bool) -> Iterator[Path]:
+    """A scratch folder for publishing exactly this dataset there: croissant.json has the checksums of its data.
+
+    UsageError where another process is publishing it, if this is no dry run.
+    """
+    content = "".join(read_text(folder / name) for name in (CROISSANT_FILE, BUILD_FILE))
+    key = f"{hub.name} {hub.url(repo)} {uuid.uuid4() if dry_run else content}"
+    with contextlib.ExitStack() as held:
+        try:
+            scratch = held.enter_context(scratch_folder(key))
+        except TimeoutError as error:
+            raise UsageError(
+                f"another process is publishing this dataset to {repo} on {hub.title}.", "Wait until it has ended."
+            ) from error
+        yield scratch
 
 
 def receipt_name(hub: str) -> str:

@@ -1,0 +1,93 @@
+"""Scratch folders: for files that are needed while something is going on. None is left for long, not even by a process that was
+killed: whoever needs one next deletes those that nobody is using any more."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from amaxds.errors import DiskError
+from amaxds.storage.files import disk_errors
+
+KEPT = "kept"
+"""The folder inside a scratch folder whose files are still there when work that was killed is begun again."""
+
+
+@contextlib.contextmanager
+def scratch_folder(key: str) -> Iterator[Path]:
+    """A folder in the temporary folder for one piece of work, deleted at the end.
+
+    key: says exactly which work it is, and what it is done with. Where a process with the same key was killed, what it has left
+    in KEPT is still there, at the same path. TimeoutError where another process is at the same work; DiskError where the folder
+    cannot be made.
+    """
+    root, digest = Path(tempfile.gettempdir()), hashlib.sha256(key.encode()).hexdigest()[:16]
+    folder = root / f"{_prefix()}{digest}"
+    with contextlib.ExitStack() as held:
+        with disk_errors(folder):
+            for left in root.glob(f"{_prefix()}*"):
+                if left != folder:
+                    with contextlib.suppress(OSError, DiskError), _locked(left):
+                        shutil.rmtree(left)
+        try:
+            held.enter_context(_locked(folder))
+        except BlockingIOError:
+            raise TimeoutError(str(folder)) from None
+        except OSError:
+            with disk_errors(folder):
+                raise
+        held.callback(shutil.rmtree, folder, ignore_errors=True)
+        with disk_errors(folder):
+            for each in folder.iterdir():
+                if each.name != KEPT:
+                    shutil.rmtree(each) if each.is_dir() else each.unlink()
+            (folder / KEPT).mkdir(exist_ok=True)
+        yield folder
+
+
+def _prefix() -> str:
+    """How the names of this user's scratch folders begin."""
+    return f"amaxds-{os.getuid()}-"
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """The folder, made where it is missing, while no other process has it; BlockingIOError where one has. The operating
+    system unlocks it however the process ends."""
+    while True:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        held = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(held).st_uid != os.getuid():
+                raise DiskError(f"{folder} belongs to somebody else.", "Delete it, or set TMPDIR to a folder of your own.")
+            if _is(folder, held):
+                yield
+                return
+        finally:
+            os.close(held)
+
+
+def _is(folder: Path, opened: int) -> bool:
+    """Whether the folder is still the one that was opened: whoever had it locked may have deleted it since."""
+    try:
+        return folder.lstat().st_ino == os.fstat(opened).st_ino
+    except FileNotFoundError:
+        return False
+
+
+def require_room(folder: Path, needed: int, what: str) -> None:
+    """DiskError where the folder's disk has not so many bytes free. what: the subject of its sentence."""
+    with disk_errors(folder):
+        free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise DiskError(
+            f"{what} takes {needed / 1e6:.0f} MB of disk in {folder.parent}, where {free / 1e6:.0f} MB are free.",
+            "Make room there, or set TMPDIR to a folder on another disk.",
+        )
