@@ -8,6 +8,7 @@ Commands are measured as whole processes, wall time and the largest resident mem
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import statistics
@@ -24,10 +25,10 @@ import numpy as np
 AMAXDS = (sys.executable, "-m", "amaxds")
 
 
-def run(*arguments: str, cwd: str | None = None) -> tuple[float, float]:
+def run(*arguments: str, cwd: str | None = None, **environment: str) -> tuple[float, float]:
     """Seconds and MB of one command."""
-    began = time.perf_counter()
-    process = subprocess.Popen([*AMAXDS, *arguments], cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    began, variables = time.perf_counter(), os.environ | environment
+    process = subprocess.Popen([*AMAXDS, *arguments], cwd=cwd, env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     assert process.stderr is not None
     errors = process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
@@ -87,6 +88,37 @@ def validating_all() -> str:
             seconds, memory = zip(*(run("validate", path, cwd=folder) for _ in range(3)), strict=True)
             said.append(f"{path} {statistics.median(seconds):.1f} s, {max(memory) / 1000:.2f} GB")
     return f"`amaxds validate`, 4224 images of 224x224 | {'; '.join(said)} | 15 s"
+
+
+def publishing() -> str:
+    """The same 4224 images, to servers on this machine that stand in for the hubs, and fetched back."""
+    said = []
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([sys.executable, __file__, "--write-noise", folder], check=True)
+        for hub in ("huggingface", "kaggle"):
+            serving = [sys.executable, __file__, "--serve", hub]
+            with subprocess.Popen(serving, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+                assert server.stdout is not None
+                variables = json.loads(server.stdout.readline()) | {"HOME": folder}
+                to = ("--to", hub, "--repo", "owner/vgg16-noise", "--yes")
+                seconds, memory = run("publish", "dataset", *to, cwd=folder, **variables)
+                said.append(f"{hub} {seconds:.0f} s, {memory / 1000:.2f} GB")
+                server.communicate()
+    return f"`amaxds publish`, 4224 images of 224x224, 0.64 GB, to this machine | {'; '.join(said)} (one run) | –"
+
+
+def serve(hub: str) -> None:
+    """Stand in for a hub until the standard input ends. Prints the variables with which its client comes here."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+    from support.huggingface_server import CLIENT, HuggingFaceServer
+    from support.kaggle_server import KaggleServer
+
+    kaggle = {"KAGGLE_API_ENVIRONMENT": "TEST", "KAGGLE_CONFIG_DIR": "", "KAGGLE_API_TOKEN": "", "NO_PROXY": "localhost"}
+    with HuggingFaceServer() if hub == "huggingface" else KaggleServer() as server:
+        login = {"KAGGLE_USERNAME": server.username, "KAGGLE_KEY": server.key} if isinstance(server, KaggleServer) else {}
+        tokens = {"HF_TOKEN": server.token} if isinstance(server, HuggingFaceServer) else {}
+        print(json.dumps(CLIENT | kaggle | login | tokens), flush=True)
+        sys.stdin.read()
 
 
 def write_noise(folder: Path) -> float:
@@ -153,6 +185,7 @@ FIGURES: dict[str, Callable[[], str]] = {
     "plan": planning,
     "validate": validating,
     "validate-all": validating_all,
+    "publish": publishing,
     "describe": describing,
     "index": indexing,
 }
@@ -161,6 +194,9 @@ FIGURES: dict[str, Callable[[], str]] = {
 def main() -> None:
     if sys.argv[1:2] == ["--write-noise"]:
         write_noise(Path(sys.argv[2]))
+        return
+    if sys.argv[1:2] == ["--serve"]:
+        serve(sys.argv[2])
         return
     chosen = sys.argv[1:] or list(FIGURES)
     print("| what | measured (median) | limit |\n|---|---|---|")
