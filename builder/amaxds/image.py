@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import math
+import zlib
 from collections.abc import Iterable, Sequence
 from typing import overload
 
@@ -130,9 +131,25 @@ def decode_png(data: bytes, max_pixels: int = 4096 * 4096) -> Pixels:
 
 
 def has_only_pixels(png: bytes) -> bool:
-    """Whether a PNG has no chunks but header, pixels and end: no text, no colour profile, and no bytes after its end."""
-    place, kinds = 8, []
+    """Whether an 8-bit RGB PNG is header, pixels and end, each with its right checksum, and nothing else: no other chunk,
+    nothing in the end, no bytes after it, and none after the last pixel in what the pixels are packed into."""
+    place, chunks = 8, []
     while place + 12 <= len(png):
-        kinds.append(png[place + 4 : place + 8])
-        place += 12 + int.from_bytes(png[place : place + 4], "big")
-    return place == len(png) and kinds[:1] == [b"IHDR"] and kinds[-1:] == [b"IEND"] and set(kinds[1:-1]) == {b"IDAT"}
+        end = place + 8 + int.from_bytes(png[place : place + 4], "big")
+        kind, data = png[place + 4 : place + 8], png[place + 8 : end]
+        if zlib.crc32(kind + data) != int.from_bytes(png[end : end + 4], "big"):
+            return False
+        chunks.append((kind, data))
+        place = end + 4
+    kinds = [kind for kind, _ in chunks]
+    if place != len(png) or len(kinds) < 3 or kinds != [b"IHDR", *[b"IDAT"] * (len(kinds) - 2), b"IEND"] or chunks[-1][1]:
+        return False
+    header, due = chunks[0][1], 0
+    if len(header) == 13 and header[8:] == b"\x08\x02\x00\x00\x00":
+        due = int.from_bytes(header[4:8], "big") * (1 + 3 * int.from_bytes(header[:4], "big"))
+    unpacking = zlib.decompressobj()
+    try:
+        lines = unpacking.decompress(b"".join(data for _, data in chunks[1:-1]), due + 1)
+    except zlib.error:
+        return False
+    return len(lines) == due > 0 and unpacking.eof and not unpacking.unused_data

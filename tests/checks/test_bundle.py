@@ -20,6 +20,7 @@ from amaxds.dataset.build_reader import require_build_info
 from amaxds.dataset.bundle import bundle
 from amaxds.image import decode_png, encode_png
 from support.commands import SMALL, amaxds
+from support.corruptions import HIDDEN
 from support.folders import zipped
 
 Corruption = Callable[[Path], object]
@@ -122,6 +123,9 @@ CORRUPTIONS: dict[str, tuple[str, Corruption]] = {
     "an unknown status": ("record", _column("status", "asleep")),
     "an unknown layer": ("record", _column("layer", "block9_conv1")),
     "another filter": ("scope", _column("filter", "9")),
+    "an image without a byte": ("image", lambda folder: (folder / IMAGE).write_bytes(b"")),
+    "images without a byte": ("image", lambda folder: [file.write_bytes(b"") for file in folder.glob("*/*/*.png")]),
+    **{name: ("image", _image(change)) for name, change in HIDDEN.items()},
     "another split": ("split", _edit("metadata.csv", ",train,", ",test,")),
     "an index changed in the ninth digit": ("index", _edit("metadata.csv", r"(,0\.\d{8})\d+(,\w{64}\n)", r"\g<1>\g<2>")),
     "another hash": ("hash", _column("pixels_sha256", "0" * 64)),

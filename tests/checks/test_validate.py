@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from amaxds.image import encode_png
 from amaxds.spec.recipes import get_recipe
 from support.commands import amaxds
 from support.corruptions import (
+    HIDDEN,
     TRAIN,
     append_chunk,
     append_to_png,
@@ -35,8 +37,11 @@ from support.corruptions import (
     edit_path,
     edit_recipe,
     exchange_rank,
+    hide_in_image,
+    hide_in_sheet,
     move_split,
     name_no_outranked,
+    nest_folders,
     plant_yaml_bomb,
     put_link,
     put_pipe,
@@ -114,6 +119,9 @@ CORRUPTIONS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "text behind the image": ("image", append_to_png(b"hidden")),
     "an image with a broken profile": ("image", append_chunk(b"iCCP", b"")),
     "an image with a comment": ("image", append_chunk(b"tEXt", b"a\0b")),
+    **{name: ("image", hide_in_image(change)) for name, change in HIDDEN.items()},
+    **{f"{name} of the contact sheet": ("sheet", hide_in_sheet(change)) for name, change in HIDDEN.items()},
+    "text behind the contact sheet": ("sheet", hide_in_sheet(lambda png: png + b"hidden")),
     "croissant.json deleted": ("croissant", lambda folder: (folder / "croissant.json").unlink()),
     "croissant.json is no JSON": ("croissant", write_text("croissant.json", "{")),
     "croissant.json is a list": ("croissant", write_text("croissant.json", "[1]")),
@@ -289,3 +297,17 @@ def test_a_snapshot_of_the_hubs_cache_and_pointers_of_git_are_named_as_what_they
     for command in (("validate",), ("diff", small)):
         assert_error(amaxds(*command, snapshot), 2, "a snapshot in the cache of the Hugging Face Hub", "owner/name")
         assert_error(amaxds(*command, clone), 2, "is a pointer of Git LFS", "git lfs pull")
+
+
+@pytest.mark.parametrize("form", ["dataset", "bundle"])
+def test_folders_nested_very_deeply_are_not_looked_into(form: str, small: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(small, tmp_path / small.name)
+    if form == "bundle":
+        assert amaxds("bundle", folder, tmp_path / "bundle").returncode == 0
+        folder = tmp_path / "bundle"
+    nest_folders(folder)
+    ended = amaxds("validate", folder)
+    subprocess.run(["rm", "-rf", folder], check=True)  # Python's own way does not reach so deep.
+    assert (ended.returncode, ended.stderr) == (1, "")
+    assert f"files     {'deep-name: is no folder' if form == 'dataset' else 'deep-name/deep-name'}" in ended.stdout
+    assert len(ended.stdout) < 10_000

@@ -162,6 +162,56 @@ def append_chunk(kind: bytes, data: bytes) -> Callable[[Path], None]:
     return lambda folder: change_rows(folder, change)
 
 
+def repack(change: Callable[[bytes], bytes], end: bytes = b"", wrong: bytes = b"") -> Callable[[bytes], bytes]:
+    """A PNG of the same picture, whose packed pixels are changed, with something in its end, or with a wrong checksum of the
+    chunk that is named."""
+
+    def changed(png: bytes) -> bytes:
+        place, packed = 33, b""
+        while png[place + 4 : place + 8] == b"IDAT":
+            size = int.from_bytes(png[place : place + 4], "big")
+            packed, place = packed + png[place + 8 : place + 8 + size], place + 12 + size
+        made = png[:33] + _chunk(b"IDAT", change(packed)) + _chunk(b"IEND", end)
+        at = made.index(wrong) if wrong else None
+        return made if at is None else made[: at - 4] + _broken(made[at - 4 :])
+
+    return changed
+
+
+def _broken(chunk: bytes) -> bytes:
+    """The bytes from a chunk on, with another checksum of that chunk."""
+    end = 8 + int.from_bytes(chunk[:4], "big")
+    return chunk[:end] + bytes(4) + chunk[end + 4 :]
+
+
+HIDDEN = {
+    "bytes in a PNG's end": repack(lambda packed: packed, end=b"hidden"),
+    "a wrong checksum of the pixels": repack(lambda packed: packed, wrong=b"IDAT"),
+    "a wrong checksum of the end": repack(lambda packed: packed, wrong=b"IEND"),
+    "bytes after the packed pixels": repack(lambda packed: packed + b"hidden"),
+    "a second picture after the first": repack(lambda packed: packed + packed),
+    "rows after the last row": repack(lambda packed: zlib.compress(zlib.decompress(packed) + bytes(300))),
+    "pixels that go on for ever": repack(lambda packed: zlib.compress(zlib.decompress(packed) + bytes(50_000_000))),
+    "packed pixels without their checksum": repack(lambda packed: packed[:-4]),
+}
+"""PNG files that hold more, or less, than their pixels, though readers show the same picture."""
+
+
+def hide_in_image(change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
+    def change_row(rows: list[Row]) -> None:
+        rows[2]["image"]["bytes"] = change(rows[2]["image"]["bytes"])
+
+    return lambda folder: change_rows(folder, change_row)
+
+
+def hide_in_sheet(change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
+    def change_file(folder: Path) -> None:
+        sheet = folder / "contact-sheet-original.png"
+        sheet.write_bytes(change(sheet.read_bytes()))
+
+    return change_file
+
+
 def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
@@ -247,3 +297,14 @@ def edit_build(**changes: Any) -> Callable[[Path], None]:
 
 
 TRAIN = "original/train-00000-of-00001.parquet"
+
+
+def nest_folders(folder: Path) -> None:
+    """1500 folders, one in the other, so that the path of the last is longer than the system takes."""
+    here = os.open(folder, os.O_RDONLY)
+    for _ in range(1500):
+        os.mkdir("deep-name", dir_fd=here)
+        inside = os.open("deep-name", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = inside
+    os.close(here)

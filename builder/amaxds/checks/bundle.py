@@ -40,8 +40,8 @@ def check_bundle(archive: Archive, info: BuildInfo, report: ValidationReport) ->
                 report.add("files", row["file_name"], f"is missing, and {TABLE} names it")
             except (OSError, ValueError) as error:
                 report.add("image", row["place"], in_words(error))
-        yield from check_rows([row for row in rows if row["image"]], info, recipe, report)
-        yield from ({**row, "tile": None} for row in rows if not row["image"])
+        yield from check_rows([row for row in rows if row["image"] is not None], info, recipe, report)
+        yield from ({**row, "tile": None} for row in rows if row["image"] is None)
     for name in sorted(archive.files.keys() - named - {TABLE, BUILD_FILE, CROISSANT_FILE, KAGGLE_FILE}):
         report.add("files", name, f"is no file of a bundle, or an image that {TABLE} does not name")
 

@@ -28,7 +28,7 @@ from amaxds.dataset.parquet import dataset_info, image_name, named, opened, row_
 from amaxds.dataset.record import Row
 from amaxds.dataset.summary import summarise
 from amaxds.errors import in_words
-from amaxds.image import decode_png
+from amaxds.image import decode_png, has_only_pixels
 from amaxds.spec.network import Network
 from amaxds.spec.recipes import Recipe
 from amaxds.spec.splits import SPLITS
@@ -74,9 +74,10 @@ def _check_files(path: Path, info: BuildInfo, report: ValidationReport) -> None:
         if inside == Path("."):
             folders[:] = [name for name in folders if name not in _BESIDE_DATA]
             names = [name for name in names if name not in _BESIDE_DATA]
-        for name in folders:
+        for name in list(folders):
             if inside != Path(".") or name not in info.recipes:
                 report.add("files", (inside / name).as_posix(), "is no folder of a dataset")
+                folders.remove(name)  # Whatever is in it is none of the dataset's either, however much that is.
         for name in names + [name for name in folders if (Path(folder) / name).is_symlink()]:
             file = (inside / name).as_posix()
             found.add(file)
@@ -185,10 +186,13 @@ def _check_sheets(path: Path, info: BuildInfo, rows: Sequence[Row], report: Vali
             file = path / name
             if file.is_symlink() or not file.is_file():
                 continue  # Found already, under the files.
-            shown = decode_png(read_bounded(file, _SHEET_BYTES))
+            data = read_bounded(file, _SHEET_BYTES)
+            shown = decode_png(data)
         except (OSError, ValueError) as error:
             report.add("sheet", name, f"cannot be read: {in_words(error)}")
             continue
+        if not has_only_pixels(data):
+            report.add("sheet", name, "holds something besides header and pixels")
         names = [layer.name for layer in info.network.layers]
         shown_rows = [row for row in rows if row["recipe"] == recipe and row["tile"] is not None and row["layer"] in names]
         for row in sorted(shown_rows, key=lambda row: (names.index(row["layer"]), row["filter"] or 0)):

@@ -23,6 +23,8 @@ _MOST_IN_ONE_READ = 16_000_000
 """Bytes. A zip says itself how long its list of entries is, and the list is read in one piece."""
 
 
+_DEEPEST = 8
+"""How many folders may be inside each other; a bundle has two."""
 _LFS = b"version https://git-lfs.github.com/spec/"
 _PLACES = ("build.json", "README.md", "metadata.csv", "*/*.parquet", "*/*/*.png")
 
@@ -81,6 +83,11 @@ class FolderArchive:
         self._root, self.files, self.problems = root, dict[str, int](), list[tuple[str, str]]()
         folders = []
         for folder, inside, names in os.walk(root):
+            if len(Path(folder).relative_to(root).parts) >= _DEEPEST:
+                self.problems += [
+                    ((Path(folder, name)).relative_to(root).as_posix(), "is nested too deeply") for name in inside
+                ]
+                inside.clear()
             for name in (*inside, *names):
                 path = Path(folder, name)
                 at, found = path.relative_to(root).as_posix(), path.lstat()
