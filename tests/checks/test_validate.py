@@ -305,9 +305,11 @@ def test_folders_nested_very_deeply_are_not_looked_into(form: str, small: Path, 
     if form == "bundle":
         assert amaxds("bundle", folder, tmp_path / "bundle").returncode == 0
         folder = tmp_path / "bundle"
-    nest_folders(folder)
-    ended = amaxds("validate", folder)
-    subprocess.run(["rm", "-rf", folder], check=True)  # Python's own way does not reach so deep.
+    try:
+        nest_folders(folder)
+        ended = amaxds("validate", folder)
+    finally:
+        subprocess.run(["rm", "-rf", folder], check=True)  # Python's own way does not reach so deep.
     assert (ended.returncode, ended.stderr) == (1, "")
     assert f"files     {'deep-name: is no folder' if form == 'dataset' else 'deep-name/deep-name'}" in ended.stdout
     assert len(ended.stdout) < 10_000

@@ -43,7 +43,7 @@ RULES = {
         "Of a bundle only, and only where it is there: Kaggle takes this file as settings, and does not hand it out again.",
     ),
     "sheet": Rule(
-        "the contact sheets show the images",
+        "the contact sheets show the images, and hold nothing but pixels",
         "They are drawn again, where the same version of Pillow is there that drew them.",
     ),
     "files": Rule(
