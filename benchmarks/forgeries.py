@@ -11,6 +11,7 @@ is told, so that both answers will do. Some ten minutes on 2 cores.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -36,7 +37,10 @@ def main(parts: list[str]) -> None:
     chosen = [each for each in FORGERIES if not parts or any(part in each[0] for part in parts)]
     with tempfile.TemporaryDirectory(prefix="forgeries-") as name:
         folder = Path(name)
-        assert amaxds("build", folder / "dataset", *SMALL).returncode == 0
+        assert amaxds("build", folder / "built" / "small", *SMALL).returncode == 0
+        (folder / "built" / "small").rename(folder / "dataset")
+        about = folder / "dataset" / "build.json"
+        about.write_text(re.sub(r'"seconds_of_last_run": [\d.]+', '"seconds_of_last_run": 5.5', about.read_text()))
         assert amaxds("bundle", folder / "dataset", folder / "bundle").returncode == 0
         for each in ("dataset", "bundle"):
             zipped(folder / each)

@@ -4237,7 +4237,7 @@ def _overlap2(p):
             i.filename, d, method=0 if i.filename.endswith("/") else 8, mode=0o40755 if i.filename.endswith("/") else 0o100644
         )
         if i.filename == IMG:
-            off, _data = o, d
+            off, data = o, d
     return z.bytes()
 
 
