@@ -4227,7 +4227,7 @@ zf(
 
 def _overlap2(p):
     z = RawZip()
-    off = None
+    off, data = None, b""
     IMG2 = IMG.replace("-0", "-2")
     for i, d in zread(p):
         if i.filename == IMG2:
