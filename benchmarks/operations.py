@@ -32,10 +32,10 @@ from pathlib import Path
 
 TESTS = Path(__file__).parents[1] / "tests"
 sys.path.insert(0, str(TESTS))
-import s3fs  # noqa: E402
+import s3fs
 
-from support.commands import amaxds, start_build  # noqa: E402
-from support.object_store import ObjectStore  # noqa: E402
+from support.commands import amaxds, start_build
+from support.object_store import ObjectStore
 
 TINY = (
     *("--network", "demo", "--recipe", "original", "--steps", "1"),

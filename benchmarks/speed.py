@@ -30,11 +30,11 @@ import numpy as np
 
 from amaxds.builds.executors.base import Check
 from amaxds.compute.machine import cores
+from amaxds.compute.memory import BATCH_ON_GPU
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 BATCH, STEPS, ROUNDS = 4, 8, 3
-BATCH_ON_GPU = 64
 SIDE = 224
 SAMPLE = ("block1_conv2", "block3_conv3", "block5_conv3")
 """The layers of those sides that are not measured on all of them, to save time."""

@@ -219,7 +219,7 @@ def group_bytes(path, fallback=0):
     try:
         m = pq.ParquetFile(path).metadata
         return sum(m.row_group(i).total_byte_size for i in range(m.num_row_groups)), m.num_rows
-    except Exception:
+    except (OSError, pa.ArrowException):  # A forgery that no reader takes.
         return None
 
 
@@ -303,7 +303,7 @@ class Folder:
                 mean = np.mean([r["uniformity_index"] or 0 for r in R]) if R else 0
                 try:
                     med = statistics.median([r["activation"] - r["activation_start"] for r in A])
-                except Exception:
+                except (statistics.StatisticsError, TypeError):  # No filter is alive, or a value was taken away.
                     med = float("nan")
                 first = sum(r["activation_rank"] == 1 for r in A)
                 c = re.sub(

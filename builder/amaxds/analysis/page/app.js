@@ -240,12 +240,11 @@ Vue.createApp({
     // What became of a filter's image, in a few words.
     became(image) {
       if (image.status === "dead") return "dead: the noise that it started from";
-      if (image.activation === null) return "";
-      return `activation ${short(image.activation)}` + (image.start === null ? "" : `, from ${short(image.start)}`);
+      return image.activation === null ? "" : `activation ${risen(image)}`;
     },
     told(image) {
       const of = image.columns.filter.length;
-      const activation = image.activation === null ? null : short(image.activation) + (image.start === null ? "" : `, from ${short(image.start)}`);
+      const activation = image.activation === null ? null : risen(image);
       return [
         ["activation", activation],
         ["place in its layer", image.rank === null ? null : `${ordinal(image.rank)} of ${of}`],

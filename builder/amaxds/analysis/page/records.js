@@ -121,4 +121,7 @@ const ordinal = (number) => {
   return `${number}${ending ?? "th"}`;
 };
 
+// The activation of an image, and that of its start where it is known.
+const risen = (image) => short(image.activation) + (image.start === null ? "" : `, from ${short(image.start)}`);
+
 const short = (number) => (Math.abs(number) >= 1 || number === 0 ? number.toFixed(1) : number.toPrecision(2));
