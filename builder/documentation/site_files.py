@@ -15,7 +15,15 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[2]
-PATTERNS = ("metadata/*", "benchmarks/*.md", "CONTRIBUTING.md", "CHANGELOG.md", "CITATION.cff", "LICENSE")
+PATTERNS = (
+    "metadata/*",
+    "benchmarks/*.md",
+    "benchmarks/vgg16/*.csv",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "CITATION.cff",
+    "LICENSE",
+)
 """What the site has besides `docs/`."""
 
 
