@@ -45,7 +45,7 @@ def classification(small: Path, tmp_path_factory: pytest.TempPathFactory, _backe
     """The classification of that build, by a CNN of few epochs. Not to be changed."""
 
     def make(folder: Path) -> None:
-        settings = ClassificationSettings(cnn=CnnSettings(epochs=2))
+        settings = ClassificationSettings(cnn=CnnSettings(epochs=2, batch_size=64))  # One batch: nothing is compiled twice.
         classify(small, "small", folder / "classification", settings=settings)
 
     return made_once(tmp_path_factory, "classification", make) / "classification"

@@ -89,7 +89,11 @@ def _three_steps_apart(network: Network, weights: Weights, name: str, filters: t
 )
 def test_three_steps_agree_with_the_naive_loop_in_every_layer(weights: Weights, layer: Layer) -> None:
     assert max(_three_steps_apart(DEMO, weights, layer.name, (0, 3, 5, 7), "float64")) < 1e-9
-    assert np.median(_three_steps_apart(DEMO, weights, layer.name, (0, 3, 5, 7), "float32")) < 1e-4
+
+
+@pytest.mark.parametrize("name", ["block1_conv1", "block3_conv1", "block5_conv3"])
+def test_three_steps_agree_with_the_naive_loop_in_single_precision(weights: Weights, name: str) -> None:
+    assert np.median(_three_steps_apart(DEMO, weights, name, (0, 3, 5, 7), "float32")) < 1e-4
 
 
 @pytest.mark.system

@@ -73,7 +73,7 @@ SHORTENED = {
 IN_SYSTEM = {
     'amaxds.synthesise("demo", "block3_conv1", filters=[5, 6])',
     'amaxds.synthesise("demo", "block3_conv1", 5, seed=range(4)).grid().save("four-seeds.png")',
-    'both = amaxds.build("demo", "both", recipes=["clear", "original"], layers="block*_conv2", filters=range(8))',
+    'both = amaxds.build("demo", "both", recipes=["clear", "original"], layers="block3_conv2", filters=range(8))',
     'print(amaxds.audit("demo-filter-activations", sample=26).passed)',
     'amaxds.report("demo-filter-activations")',
     'found = amaxds.classify("demo-filter-activations")',

@@ -9,6 +9,7 @@ import resource
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Mapping
@@ -164,7 +165,7 @@ def _command(
     os.environ.update(variables)
     os.chdir(cwd)
     _limit(file_size)
-    sys.argv = words
+    sys.argv, tempfile.tempdir = words, None
     from amaxds.__main__ import main
 
     main()
@@ -207,7 +208,18 @@ def start_build(
 ) -> subprocess.Popen[str] | ForkedCommand:
     """Begin a build, in a forked process where `amaxds` would do so. file_size: the largest file in bytes that the operating
     system lets it write. forked: False for a process that loads its libraries itself."""
-    words, variables = ["build", str(folder), *map(str, arguments)], _variables(environment)
+    return start("build", folder, *arguments, file_size=file_size, cwd=cwd, forked=forked, **environment)
+
+
+def start(
+    *arguments: object,
+    file_size: int | None = None,
+    cwd: Path | None = None,
+    forked: bool = True,
+    **environment: str,
+) -> subprocess.Popen[str] | ForkedCommand:
+    """Begin any command, as `start_build` begins a build."""
+    words, variables = list(map(str, arguments)), _variables(environment)
     if forked and _can_be_forked(variables):
         return ForkedCommand(["amaxds", *words], cwd, variables, file_size)
     return subprocess.Popen(

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from support.commands import amaxds
+from support.commands import ForkedCommand, amaxds, start
 from support.huggingface_server import HuggingFaceServer
 from support.kaggle_server import KaggleServer
 
@@ -33,17 +33,11 @@ LOGIN = {
 Server = KaggleServer | HuggingFaceServer
 
 
-def _start(place: Path, hub: str) -> subprocess.Popen[str]:
+def _start(place: Path, hub: str) -> subprocess.Popen[str] | ForkedCommand:
     """Publish from a fresh home with a temporary folder of its own."""
     (place / "temporary").mkdir(exist_ok=True)
-    return subprocess.Popen(
-        [sys.executable, "-m", "amaxds", "publish", "--to", hub, "--allow-partial", "--yes"],
-        cwd=place,
-        env=os.environ | LOGIN | {"HOME": str(place), "TMPDIR": str(place / "temporary")},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    variables = LOGIN | {"HOME": str(place), "TMPDIR": str(place / "temporary")}
+    return start("publish", "--to", hub, "--allow-partial", "--yes", cwd=place, **variables)
 
 
 def _published(place: Path, hub: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -24,7 +25,7 @@ from amaxds.dataset.build_info import BUILD_FILE, BuildInfo
 from amaxds.dataset.card import card_data, render_card
 from amaxds.dataset.contact_sheet import Tile, contact_sheet
 from amaxds.dataset.croissant import CROISSANT_FILE, render_croissant
-from amaxds.dataset.parquet import dataset_info, image_name, named, opened, row_batches, split_files
+from amaxds.dataset.parquet import WrittenAgain, dataset_info, image_name, named, opened, row_batches, split_files
 from amaxds.dataset.record import Row
 from amaxds.dataset.summary import summarise
 from amaxds.errors import in_words
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 _PARQUET = re.compile(rf"({'|'.join(SPLITS)})-\d{{5}}-of-\d{{5}}\.parquet")
 _SHEET_BYTES = 100_000_000
+_FOOTER_KEYS = {b"huggingface", b"ARROW:schema", b"content_defined_chunking"}
 _BESIDE_DATA = (
     ".cache",
     ".git",
@@ -118,6 +120,7 @@ def _check_file(
     try:
         source = pq.ParquetFile(opened(file))
         problem = _features_problem(source.schema_arrow, info.network)
+        problem = problem or _declared_otherwise(file, source.metadata, info.network)
         if problem:
             report.add("features", place, problem)
             return
@@ -129,8 +132,11 @@ def _check_file(
         if source.metadata.num_rows > info.filters:
             report.add("files", place, f"has {source.metadata.num_rows} rows, for a scope of {info.filters} filters")
             return
+        again = WrittenAgain(file, info.network) if _same_writer(info) else None
         for batch in row_batches(source):
             rows = []
+            if again is not None:
+                again.add(batch)
             for stored in batch:
                 row = named(stored, info.network)
                 row |= {"split": split, "place": f"{place} {row['layer']}/{row['filter']}"}
@@ -143,6 +149,8 @@ def _check_file(
                     before[split] = key
                 rows.append(row)
             yield from check_rows(rows, info, recipe, report)
+        if report.valid and again is not None and not again.same():
+            report.add("files", place, "has other bytes than its rows give: something is hidden in it, or it was written anew")
     except (OSError, ValueError, pa.ArrowException) as error:
         report.add("files", place, f"cannot be read: {in_words(error)}")
 
@@ -164,6 +172,37 @@ def _features_problem(schema: pa.Schema, network: Network) -> str | None:
         return None if found == wanted and stored.names == due.names else _difference(found, wanted)
     except Exception as error:  # The library reads the file's own JSON, and fails in as many ways as that can be wrong.
         return f"the features it declares cannot be read: {in_words(error)}"
+
+
+def _declared_otherwise(file: Path, footer: pq.FileMetaData, network: Network) -> str | None:
+    """What is wrong with the places where a footer says the features again: readers differ in which of them they believe.
+
+    pyarrow reads the schema under `ARROW:schema`, the Hub's viewer the JSON under `huggingface`; of a key that is there twice,
+    some take the first value and some the last.
+    """
+    entries = footer.metadata or {}
+    if foreign := sorted(set(entries) - _FOOTER_KEYS):
+        return f"its footer has the key {abbreviate(foreign[0].decode(errors='replace'))}, which no dataset has"
+    with opened(file) as source:
+        source.seek(source.size() - footer.serialized_size - 8)
+        text = source.read(footer.serialized_size)
+    for key in entries:  # pyarrow gives one value of a key, however many there are.
+        if text.count(key) != 1 + sum(value.count(key) for value in entries.values()):
+            return f"its footer has the key {key.decode()} twice"
+    due = record.features(network).arrow_schema
+    try:
+        declared = json.loads(entries[b"huggingface"], object_pairs_hook=reject_duplicate_keys)
+        stored = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(entries[b"ARROW:schema"])))
+    except KeyError as missing:
+        return f"its footer lacks the key {missing.args[0].decode()}"
+    for at, claimed, expected in differences(declared, json.loads(due.metadata[b"huggingface"])):
+        return f"its footer declares {at or 'it'} as {abbreviate(claimed)}, expected {abbreviate(expected)}"
+    return None if stored.equals(due, check_metadata=True) else "the schema in its footer is not that of its columns"
+
+
+def _same_writer(info: BuildInfo) -> bool:
+    """Whether the libraries that wrote the files are there in the same versions, so that they write the same bytes."""
+    return all(info.software.version_of(each) == version(each) for each in ("pyarrow", "datasets"))
 
 
 def _difference(found: datasets.Features, wanted: datasets.Features) -> str:

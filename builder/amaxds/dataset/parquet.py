@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -22,6 +23,7 @@ from amaxds.storage.files import disk_errors, move_whole
 
 if TYPE_CHECKING:
     import datasets
+    from datasets.arrow_writer import ParquetWriter
 
 MOST_BYTES = 500_000_000
 """Of images in one file; a split with more has several files, as the Hub's viewer wants them."""
@@ -50,13 +52,10 @@ def split_writer(folder: Path, network: Network) -> Iterator[Callable[[Row], Non
     Each record goes to the file of its split in `folder`; the files get their names when the context ends without an error.
     DiskError where the disk refuses.
     """
-    from datasets.arrow_writer import ParquetWriter
-
     splits = {(layer.name, filter): split for layer in network.layers for filter, split in split_of(layer).items()}
     parts: dict[str, list[Path]] = {}
     writers: dict[str, ParquetWriter] = {}
     sizes: dict[str, int] = {}
-    features = record.features(network)
 
     def write(row: Row) -> None:
         split = splits[row["layer"], row["filter"]]
@@ -65,7 +64,7 @@ def split_writer(folder: Path, network: Network) -> Iterator[Callable[[Row], Non
                 writers[split].finalize()
             files = parts.setdefault(split, [])
             files.append(folder / f"{split}-{len(files):05d}.part")
-            writers[split], sizes[split] = ParquetWriter(features=features, stream=pa.OSFile(os.fsencode(files[-1]), "wb")), 0
+            writers[split], sizes[split] = _writer(network, pa.OSFile(os.fsencode(files[-1]), "wb")), 0
         writers[split].write(stored_row(row))
         sizes[split] += len(row["image"])
 
@@ -82,6 +81,42 @@ def split_writer(folder: Path, network: Network) -> Iterator[Callable[[Row], Non
         for split, files in parts.items():
             for number, file in enumerate(files):
                 move_whole(file, folder / f"{split}-{number:05d}-of-{len(files):05d}.parquet")
+
+
+def _writer(network: Network, stream: pa.NativeFile) -> ParquetWriter:
+    from datasets.arrow_writer import ParquetWriter
+
+    return ParquetWriter(features=record.features(network), stream=stream)
+
+
+class WrittenAgain(io.RawIOBase):
+    """Writes the rows of a parquet file once more, into nothing, and compares the bytes with the file's.
+
+    The same versions of pyarrow and `datasets` write the same bytes, so that a file has no room for anything that no reader of
+    rows would see.
+    """
+
+    def __init__(self, file: Path, network: Network) -> None:
+        self._file, self._same = opened(file), True
+        self._writer = _writer(network, pa.PythonFile(self, "w"))
+
+    def add(self, rows: list[dict[str, Any]]) -> None:
+        """Write rows as they are stored."""
+        for row in rows:
+            self._writer.write(row)
+
+    def same(self) -> bool:
+        """Whether the rows added make the file, byte for byte."""
+        self._writer.finalize()
+        return self._same and not self._file.read(1)
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        """Take what the library writes."""
+        self._same = self._same and self._file.read(len(data)) == data
+        return len(data)
 
 
 def dataset_info(network: Network, recipe: str, folder: Path) -> datasets.DatasetInfo:

@@ -30,7 +30,7 @@ class Deadly:
         return self._run(tasks, functools.partial(dies, work))
 
 
-plan = make_plan(DEMO, ["original"], steps=20, layers=layers)
+plan = make_plan(DEMO, ["original"], steps=20, layers=layers, batch_size=4)
 try:
     with open_executor("ray", address=address) as executor:
         build(LocalPath(Path(out)), plan, load_weights(DEMO, "pretrained", 0), Deadly(executor))
