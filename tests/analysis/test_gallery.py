@@ -27,7 +27,7 @@ def test_the_page_has_every_record(small: Path, report: Path) -> None:
     shown = {}
     for number, layer in enumerate(data["layers"]):
         columns = data["records"]["original"][layer]
-        label = {"block1_conv1": 0, "block2_conv2": 3, "block3_conv1": 4}[layer]
+        label = {"block1_conv1": 0, "block1_conv2": 1, "block2_conv1": 2}[layer]
         assert number == data["layers"].index(layer)
         for place, filter in enumerate(columns["filter"]):
             shown[label, filter] = {name: values[place] for name, values in columns.items()}
@@ -38,16 +38,16 @@ def test_the_page_has_every_record(small: Path, report: Path) -> None:
 
 
 def test_the_page_has_every_image_as_it_is_stored(small: Path, report: Path) -> None:
-    layers = {0: "block1_conv1", 3: "block2_conv2", 4: "block3_conv1"}
+    layers = {0: "block1_conv1", 1: "block1_conv2", 2: "block2_conv1"}
     for (label, filter), row in read_rows(small).items():
         path = report / "images" / "original" / layers[label] / f"filter-{filter}.png"
         assert path.read_bytes() == row["image"]["bytes"]
 
 
 def test_sprites_show_the_images_in_their_places(small: Path, report: Path) -> None:
-    with Image.open(report / "gallery" / "sprites" / "original-block2_conv2-0.jpg") as sheet:
+    with Image.open(report / "gallery" / "sprites" / "original-block1_conv2-0.jpg") as sheet:
         sprites = np.asarray(sheet.convert("RGB"), np.float64)
-    rows = sorted((filter, row) for (label, filter), row in read_rows(small).items() if label == 3)
+    rows = sorted((filter, row) for (label, filter), row in read_rows(small).items() if label == 1)
     images = np.stack([decode_png(row["image"]["bytes"]).astype(np.float64) for _, row in rows])
     side = images.shape[1]
     for place in range(len(images)):

@@ -23,10 +23,10 @@ SETTINGS = {"recipe": "original", "steps": 3, "progress": False}
 
 def test_an_image_has_the_bits_and_the_record_of_the_one_in_a_dataset(small: Path, here: None) -> None:
     dataset = amaxds.open_dataset(small)
-    made = amaxds.synthesise("demo", ["block2_conv2", "block3_conv1"], [5, 2], **SETTINGS)
+    made = amaxds.synthesise("demo", ["block1_conv2", "block2_conv1"], [5, 2], **SETTINGS)
     assert [(each.layer, each.filter) for each in made] == [
-        *(("block2_conv2", 2), ("block2_conv2", 5)),
-        *(("block3_conv1", 2), ("block3_conv1", 5)),
+        *(("block1_conv2", 2), ("block1_conv2", 5)),
+        *(("block2_conv1", 2), ("block2_conv1", 5)),
     ]
     for each in made:
         stored = dataset[each.layer, each.filter]
@@ -38,13 +38,13 @@ def test_an_image_has_the_bits_and_the_record_of_the_one_in_a_dataset(small: Pat
 
 
 def test_frames_lead_from_the_noise_to_the_same_image(small: Path, here: None) -> None:
-    made = amaxds.synthesise("demo", "block2_conv2", 5, frames=3, **SETTINGS)[0]
-    assert made.png == amaxds.open_dataset(small)["block2_conv2", 5].png
+    made = amaxds.synthesise("demo", "block1_conv2", 5, frames=3, **SETTINGS)[0]
+    assert made.png == amaxds.open_dataset(small)["block1_conv2", 5].png
     frames = [np.asarray(each) for each in made.frames]
     assert len(frames) == 3
     assert np.array_equal(frames[-1], made.pixels)
     assert not np.array_equal(frames[0], frames[1])
-    assert len(amaxds.synthesise("demo", "block2_conv2", 5, frames=99, **SETTINGS)[0].frames) == 4
+    assert len(amaxds.synthesise("demo", "block1_conv2", 5, frames=99, **SETTINGS)[0].frames) == 4
 
 
 def test_several_recipes_and_seeds_make_an_image_each(here: None) -> None:
@@ -207,15 +207,15 @@ def test_a_built_dataset_is_opened(small: Path, tmp_path: Path, here: None) -> N
     copy = tmp_path / small.name
     shutil.copytree(small, copy)
     options = {"recipes": "original", "steps": 3, "filters": range(8), "progress": False}
-    dataset = amaxds.build("demo", copy, layers=["block1_conv1", "block2_conv2", "block3_conv1"], **options)
+    dataset = amaxds.build("demo", copy, layers=["block1_conv1", "block1_conv2", "block2_conv1"], **options)
     assert len(dataset) == 24
-    assert dataset["block3_conv1", 5] == amaxds.open_dataset(small)["block3_conv1", 5]
+    assert dataset["block2_conv1", 5] == amaxds.open_dataset(small)["block2_conv1", 5]
     assert [each.images for each in dataset.summary] == [8, 8, 8]
     with pytest.raises(amaxds.errors.UsageError, match="holds a build with seed 0, not 1"):
         amaxds.build("demo", copy, seed=1, **options)
     (copy / "README.md").write_text("Another.")
     with pytest.raises(amaxds.errors.InvalidDataset) as raised:
-        amaxds.build("demo", copy, layers="block1_conv1,block2_conv2,block3_conv1", **options)
+        amaxds.build("demo", copy, layers="block1_conv1,block1_conv2,block2_conv1", **options)
     assert {each.rule for each in raised.value.report.findings} == {"card"}
 
 

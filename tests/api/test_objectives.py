@@ -105,10 +105,10 @@ def test_what_the_network_does_not_have_is_refused(objective: Objective, words: 
 
 @pytest.mark.usefixtures("_backend")
 def test_objectives_of_the_same_layers_share_programs_and_have_the_bits_of_one_alone() -> None:
-    layer = "block2_conv1"
+    layer = "block1_conv2"
     objectives = (
         channel(layer, 1) - 0.5 * channel(layer, 2),
-        channel(layer, 3) - 0.7 * direction(layer, range(16)),
+        channel(layer, 3) - 0.7 * direction(layer, range(8)),
         channel(layer, 1) - 0.5 * neuron(layer, 2),
         diversity(layer, 5, images=2),
         diversity(layer, 5, images=2, strength=0.3),

@@ -37,9 +37,9 @@ def test_types_are_known_to_who_checks_them(tmp_path: Path) -> None:
 
 def test_index_takes_what_datasets_give(small: Path) -> None:
     dataset = amaxds.open_dataset(small)
-    image = dataset["block2_conv2", 5]
+    image = dataset["block1_conv2", 5]
     assert amaxds.uniformity_index(image.image) == amaxds.uniformity_index(image.pixels) == image.uniformity_index
-    of_layer = dataset.layer("block2_conv2")
+    of_layer = dataset.layer("block1_conv2")
     assert amaxds.uniformity_index([each.image for each in of_layer]).tolist() == [each.uniformity_index for each in of_layer]
     with pytest.raises(amaxds.errors.UsageError, match=r"mode L is not RGB\.\nConvert it with image.convert\('RGB'\)"):
         amaxds.uniformity_index(Image.new("L", (4, 4)))

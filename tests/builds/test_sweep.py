@@ -22,7 +22,7 @@ Check = Callable[..., None]
 SWEEP = """
 networks = ["demo"]
 seeds = [0, 3]
-recipes = ["original", "clear"]
+recipes = ["original"]
 steps = 3
 layers = "block1_conv1"
 filters = "0-3"
@@ -107,7 +107,7 @@ def test_a_stopped_sweep_goes_on_to_the_bytes_of_single_builds(tmp_path: Path) -
     assert ended.returncode == 0, ended.stderr
     assert "2 of 2 datasets are finished and valid" in ended.stdout
     single = tmp_path / "demo-filter-activations-seed-3"
-    arguments = ("--network", "demo", "--recipe", "original", "--recipe", "clear", "--seed", 3, "--steps", 3)
+    arguments = ("--network", "demo", "--recipe", "original", "--seed", 3, "--steps", 3)
     assert amaxds("build", single, *arguments, "--layers", "block1_conv1", "--filters", "0-3").returncode == 0
     assert files_of(out / single.name) == files_of(single)
 

@@ -24,8 +24,8 @@ from support.corruptions import HIDDEN
 from support.folders import zipped
 
 Corruption = Callable[[Path], object]
-IMAGE = "filterActivations/block2_conv2/filter-3.png"
-OTHER = "filterActivations/block2_conv2/filter-4.png"
+IMAGE = "filterActivations/block1_conv2/filter-3.png"
+OTHER = "filterActivations/block1_conv2/filter-4.png"
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from support.folders import zipped
 Corruption = Callable[[Path], object]
 
 
-IMAGE = "filterActivations/block2_conv2/filter-3.png"
+IMAGE = "filterActivations/block1_conv2/filter-3.png"
 
 
 @pytest.fixture

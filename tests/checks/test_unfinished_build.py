@@ -16,12 +16,12 @@ from support.damage import DAMAGES, shard_findings
 def test_validation_names_a_damaged_shard_and_counts_the_others(damage: str, unfinished: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(unfinished, tmp_path / "copy")
     harm, whole, reported = DAMAGES[damage]
-    harm(folder / ".amaxds" / "shards" / "original" / "block2_conv2-0000.parquet")
+    harm(folder / ".amaxds" / "shards" / "original" / "block1_conv2-0000.parquet")
     found = shard_findings(folder)
     assert found.pop(".amaxds").startswith(f"holds a build with {whole} of 3 units finished")
     assert len(found) == reported
     if reported:
-        assert ".amaxds/shards/original/block2_conv2-0000.parquet" in found
+        assert ".amaxds/shards/original/block1_conv2-0000.parquet" in found
 
 
 def test_an_unfinished_build_is_reported_as_one(unfinished: Path) -> None:

@@ -23,7 +23,7 @@ def _limit_memory(megabytes: int) -> Callable[[], None]:
     return lambda: resource.setrlimit(resource.RLIMIT_DATA, (megabytes << 20, megabytes << 20))
 
 
-@pytest.mark.parametrize("library", ["tensorflow", "jax"])
+@pytest.mark.parametrize("library", [pytest.param("tensorflow", marks=pytest.mark.system), "jax"])
 def test_too_little_memory_is_told_beforehand_and_names_the_batch_size(
     library: str, tmp_path: Path, assert_error: Check
 ) -> None:

@@ -85,24 +85,25 @@ def _three_steps_apart(network: Network, weights: Weights, name: str, filters: t
 @pytest.mark.parametrize(
     "layer",
     # The first layer, one in the middle and the last; the others with the whole builds.
-    [pytest.param(layer, id=layer.name, marks=[pytest.mark.system] * (layer.index not in (0, 4, 12))) for layer in DEMO.layers],
+    [pytest.param(layer, id=layer.name, marks=[pytest.mark.long] * (layer.index not in (0, 4, 12))) for layer in DEMO.layers],
 )
 def test_three_steps_agree_with_the_naive_loop_in_every_layer(weights: Weights, layer: Layer) -> None:
     assert max(_three_steps_apart(DEMO, weights, layer.name, (0, 3, 5, 7), "float64")) < 1e-9
 
 
-@pytest.mark.parametrize("name", ["block1_conv1", "block3_conv1", "block5_conv3"])
+@pytest.mark.parametrize("name", ["block1_conv1", "block3_conv1", pytest.param("block5_conv3", marks=pytest.mark.system)])
 def test_three_steps_agree_with_the_naive_loop_in_single_precision(weights: Weights, name: str) -> None:
     assert np.median(_three_steps_apart(DEMO, weights, name, (0, 3, 5, 7), "float32")) < 1e-4
 
 
 @pytest.mark.system
-@pytest.mark.parametrize(("name", "filter"), [("block1_conv2", 9), ("block3_conv1", 100)])
+@pytest.mark.parametrize(("name", "filter"), [pytest.param("block1_conv2", 9, marks=pytest.mark.long), ("block3_conv1", 100)])
 def test_three_steps_agree_with_the_naive_loop_on_vgg16(name: str, filter: int) -> None:
     assert max(_three_steps_apart(VGG16, load_weights(VGG16, "random", 5), name, (filter,), "float64")) < 1e-9
 
 
-@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.system)])
+@pytest.mark.system
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_thirty_steps_agree_with_the_naive_loop_to_a_grey_level(weights: Weights, dtype: str) -> None:
     """In double precision for each filter; in single precision, for the reason above, over the layer's filters together."""
     layer, filters = DEMO.layer("block1_conv2"), tuple(range(8))
@@ -166,7 +167,7 @@ def test_loop_inside_one_program_takes_the_same_steps(weights: Weights, name: st
     assert np.array_equal(one.moved, other.moved)
 
 
-@pytest.mark.parametrize("on_gpu", [False, True])
+@pytest.mark.parametrize("on_gpu", [pytest.param(False, marks=pytest.mark.system), True])
 def test_reduced_precision_climbs_as_high_and_its_evidence_is_exact(programs: Programs, weights: Weights, on_gpu: bool) -> None:
     layer, filters, recipe = DEMO.layer("block4_conv2"), (0, 1, 2, 3), get_recipe("clear", 16)
     reduced = Programs(DEMO, weights, "bfloat16", on_gpu)

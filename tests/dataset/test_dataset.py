@@ -34,7 +34,7 @@ def test_load_dataset_works_from_the_folders_parent(small: Path, tmp_path: Path,
     assert ended.returncode == 0, ended.stderr
     loaded = json.loads(ended.stdout)
     assert list(loaded) == ["train", "validation", "test"]
-    for layer in ("block1_conv1", "block2_conv2", "block3_conv1"):
+    for layer in ("block1_conv1", "block1_conv2", "block2_conv1"):
         due = split_of(DEMO.layer(layer))
         for split, rows in loaded.items():
             assert [row[1] for row in rows if row[0] == layer] == [n for n in range(8) if due[n] == split]
@@ -48,7 +48,7 @@ def test_card_says_what_the_data_is(small: Path) -> None:
     assert "license: cc-by-4.0" in card
     assert "**This is a partial build**" in card
     assert 'load_dataset("demo-filter-activations", "original")' in card
-    assert "| original | block2_conv2 | 8 |" in card
+    assert "| original | block1_conv2 | 8 |" in card
     for column, meaning in descriptions().items():
         assert f"| `{column}` |" in card
         assert meaning in card

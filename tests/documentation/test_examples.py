@@ -80,7 +80,7 @@ IN_SYSTEM = {
     DRY_RUN,
     "amaxds audit demo-filter-activations --seed 1",
     "amaxds audit demo-filter-activations --sample 26",
-    "amaxds build both --network demo --recipe clear --recipe original --layers 'block*_conv2' --filters 0-7",
+    "amaxds build both --network demo --recipe clear --recipe original --layers block3_conv2 --filters 0-7",
     "amaxds classify demo-filter-activations",
     "amaxds report demo-filter-activations",
     "amaxds sweep ten.toml --plan --hours 2",

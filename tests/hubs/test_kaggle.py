@@ -88,7 +88,7 @@ def test_a_changed_dataset_is_one_new_version_and_an_unchanged_one_none(
     assert amaxds("build", dataset, *arguments).returncode == 0
     ended = publish("--message", "two steps")
     assert ended.returncode == 0, ended.stderr
-    assert "remove  filterActivations/block2_conv2/filter-0.png" in ended.stdout
+    assert "remove  filterActivations/block1_conv2/filter-0.png" in ended.stdout
     assert [version.notes for version in kaggle.datasets[REPO].versions] == ["", "two steps"]
     assert len(kaggle.datasets[REPO].versions[-1].files) == 8 + 3
 
@@ -128,8 +128,8 @@ def test_a_file_that_kaggle_does_not_take_is_an_error_and_the_next_run_goes_on(
 def test_a_file_that_arrives_damaged_is_found(
     kaggle: KaggleServer, publish: Publish, dataset: Path, assert_error: Check
 ) -> None:
-    kaggle.damage("block2_conv2/filter-3")
-    assert_error(publish(), 3, "filterActivations/block2_conv2/filter-3.png arrived damaged", "no receipt")
+    kaggle.damage("block1_conv2/filter-3")
+    assert_error(publish(), 3, "filterActivations/block1_conv2/filter-3.png arrived damaged", "no receipt")
     assert not (dataset / "receipt-kaggle.json").exists()
 
 

@@ -30,9 +30,9 @@ def test_records_come_in_order_with_everything_that_is_stored(small: Path) -> No
         images = list(dataset)
         assert len(images) == len(dataset) == 24
         assert [(each.layer, each.filter) for each in images] == [
-            (layer, filter) for layer in ("block1_conv1", "block2_conv2", "block3_conv1") for filter in range(8)
+            (layer, filter) for layer in ("block1_conv1", "block1_conv2", "block2_conv1") for filter in range(8)
         ]
-        assert dataset["block2_conv2", 5] == images[13] == dataset.layer("block2_conv2")[5]
+        assert dataset["block1_conv2", 5] == images[13] == dataset.layer("block1_conv2")[5]
         stored = {row["pixels_sha256"]: row for file in small.rglob("*.parquet") for row in pq.read_table(file).to_pylist()}
         for each in images:
             row = stored[each.pixels_sha256]
@@ -50,7 +50,7 @@ def test_as_a_table_it_has_the_columns_of_the_dataset(small: Path) -> None:
         assert list(table.columns[:4]) == ["network", "layer", "filter", "recipe"]
         assert table["layer"].value_counts().to_dict() == dict.fromkeys(dataset.layers, 8)
         pictured = dataset.to_pandas(images=True)
-        assert np.array_equal(np.asarray(pictured["image"][13]), dataset["block2_conv2", 5].pixels)
+        assert np.array_equal(np.asarray(pictured["image"][13]), dataset["block1_conv2", 5].pixels)
         assert pictured.drop(columns="image").equals(table)
         assert sum(each.images for each in dataset.summary) == 24
 
@@ -62,7 +62,7 @@ def test_what_is_not_there_is_said_with_the_nearest(small: Path) -> None:
     ):
         dataset["block1_conv1", 9]
     with pytest.raises(
-        UsageError, match=r"no images of a layer 'block3_conv2'\.\nDid you mean 'block3_conv1' or 'block2_conv2'"
+        UsageError, match=r"no images of a layer 'block3_conv2'\.\nDid you mean 'block1_conv2' or 'block2_conv1'"
     ):
         dataset["block3_conv2", 5]
     with pytest.raises(UsageError, match=r"no recipe 'clear'\.\nIt has original"):
@@ -142,4 +142,4 @@ def test_it_is_read_from_where_it_was_opened(small: Path, tmp_path: Path, monkey
     monkeypatch.chdir(small.parent)
     dataset = Dataset(small.name)
     monkeypatch.chdir(tmp_path)
-    assert dataset["block2_conv2", 5] == Dataset(small)["block2_conv2", 5]
+    assert dataset["block1_conv2", 5] == Dataset(small)["block1_conv2", 5]

@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(__file__).parent / "programs"
 SMALL = (
     *("--network", "demo", "--recipe", "original", "--steps", "3"),
-    *("--layers", "block1_conv1,block2_conv2,block3_conv1", "--filters", "0-7"),
+    *("--layers", "block1_conv1,block1_conv2,block2_conv1", "--filters", "0-7"),
 )
 """Arguments of a build of three layers of the demo network, eight filters each, three steps."""
 

@@ -126,7 +126,7 @@ def test_a_cluster_of_this_machine_makes_the_same_bytes_and_goes_away(local: Pat
     assert not psutil.wait_procs(started, timeout=20)[1]
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.long)])
 def test_a_signal_ends_the_build_and_its_actors(
     number: signal.Signals, code: int, nodes: Nodes, begun: Path, tmp_path: Path
 ) -> None:

@@ -140,7 +140,8 @@ def power(image: Pixels) -> Numbers:
     """
     window = _window(len(image))
     values = image.transpose(2, 0, 1).astype(np.float32) / np.float32(255)
-    values = (values - values.mean(axis=(1, 2), keepdims=True)) * window
+    mean = values.mean(axis=(1, 2), keepdims=True, dtype=np.float64).astype(np.float32)
+    values = (values - mean) * window
     found = np.fft.rfft2(values)
     return np.asarray((np.square(found.real) + np.square(found.imag)).mean(axis=0) / np.square(window).sum(), np.float64)
 
