@@ -2747,10 +2747,10 @@ bj("seed_float", "seed 0.0", "invalid", lambda j: j.update(seed=0.0))
 bj("seed_null", "seed null", "invalid", lambda j: j.update(seed=None))
 bj("seed_huge", "seed of 5000 digits", "invalid", raw('"seed": 0', '"seed": ' + "9" * 5000))
 bj("seed_2_63", "seed 2**63", "invalid", lambda j: j.update(seed=2**63))
-bj("seconds_1e400", "seconds 1e400 (infinite)", "invalid", raw('"seconds_of_last_run": 5.5', '"seconds_of_last_run": 1e400'))
-bj("seconds_nan", "seconds NaN", "invalid", raw('"seconds_of_last_run": 5.5', '"seconds_of_last_run": NaN'))
-bj("seconds_infinity", "seconds Infinity", "invalid", raw('"seconds_of_last_run": 5.5', '"seconds_of_last_run": Infinity'))
-bj("seconds_negative", "seconds -1", "invalid", raw('"seconds_of_last_run": 5.5', '"seconds_of_last_run": -1'))
+bj("seconds_1e400", "seconds 1e400 (infinite)", "invalid", raw('"seconds_of_last_run": 0.5', '"seconds_of_last_run": 1e400'))
+bj("seconds_nan", "seconds NaN", "invalid", raw('"seconds_of_last_run": 0.5', '"seconds_of_last_run": NaN'))
+bj("seconds_infinity", "seconds Infinity", "invalid", raw('"seconds_of_last_run": 0.5', '"seconds_of_last_run": Infinity'))
+bj("seconds_negative", "seconds -1", "invalid", raw('"seconds_of_last_run": 0.5', '"seconds_of_last_run": -1'))
 bj(
     "seconds_more_than_span",
     "seconds 1e9, though start and end lie 5 s apart",

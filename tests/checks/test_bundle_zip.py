@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import stat
@@ -9,6 +10,7 @@ import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -103,6 +105,88 @@ def test_every_corruption_of_a_zip_is_found_under_its_rule(corruption: str, copy
     corrupt(path)
     found = {finding.rule for finding in validate(path).findings}
     assert rule in found
+
+
+def _written(change: Callable[[zipfile.ZipFile, zipfile.ZipInfo], None]) -> Corruption:
+    """The same zip, with `change` called for the archive and each entry before it is written."""
+
+    def write(path: Path) -> None:
+        with zipfile.ZipFile(path) as archive:
+            files = {each: archive.read(each) for each in archive.namelist() if not each.endswith("/")}
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, content in files.items():
+                entry = zipfile.ZipInfo(name)
+                change(archive, entry)
+                archive.writestr(entry, content)
+
+    return write
+
+
+def _leave_a_gap(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
+    assert archive.fp is not None
+    archive.fp.seek(archive.start_dir)
+    archive.fp.write(b"hidden")
+    archive.start_dir += len(b"hidden")
+
+
+HIDDEN: dict[str, tuple[str, Corruption]] = {
+    "a program before the zip": ("has 10 bytes that belong to no entry before", _bytes(lambda data: b"#!/bin/sh\n" + data)),
+    "bytes between entries": ("has 6 bytes that belong to no entry before", _written(_leave_a_gap)),
+    "another name in the header": (
+        "has another header than in its directory for build.json",
+        _bytes(lambda data: data.replace(b"build.json", b"bu1ld.json", 1)),
+    ),
+    "a checksum of 0 in the header": (
+        "has another checksum or size than in its directory",
+        _bytes(lambda data: data[:14] + bytes(4) + data[18:]),
+    ),
+    "a second name": (
+        "has an extra field of kind 0x7075",
+        _written(lambda archive, entry: setattr(entry, "extra", struct.pack("<HHBI", 0x7075, 9, 1, 0) + b"evil")),
+    ),
+    "a comment for an entry": (
+        "has a comment for",
+        _written(lambda archive, entry: setattr(entry, "comment", b"hidden")),
+    ),
+    "a comment": ("has a comment", _written(lambda archive, entry: setattr(archive, "comment", b"hidden"))),
+}
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_what_is_hidden_in_a_zip_is_found(hidden: str, copy: Path) -> None:
+    words, hide = HIDDEN[hidden]
+    path = zipped(copy)
+    hide(path)
+    found = [each.problem for each in validate(path).findings if (each.rule, each.place) == ("files", "zip")]
+    assert len(found) == 1
+    assert found[0].startswith(words)
+
+
+class _Stream(io.RawIOBase):
+    """A file that is only written on, as a pipe is: sizes and checksums then come behind each entry."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb")
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        return self._file.write(data)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def test_a_zip_that_was_written_to_a_pipe_is_valid(copy: Path) -> None:
+    path = copy.parent / "streamed.zip"
+    with _Stream(path) as stream, zipfile.ZipFile(stream, "w") as archive:
+        for file in sorted(copy.rglob("*")):
+            archive.write(file, file.relative_to(copy))
+    with zipfile.ZipFile(path) as archive:
+        assert archive.getinfo("build.json").flag_bits & 0x8
+    assert validate(path).findings == []
 
 
 def test_an_entry_that_is_there_twice_is_not_read(copy: Path) -> None:

@@ -115,6 +115,45 @@ def change_metadata(features: Any) -> Callable[[Path], None]:
     return lambda folder: change_table(folder, lambda table: table.replace_schema_metadata(metadata))
 
 
+def declare_twice(folder: Path) -> None:
+    """The features twice in the JSON that the Hub reads, the right ones last."""
+
+    def change(table: pa.Table) -> pa.Table:
+        right = table.schema.metadata[b"huggingface"]
+        return table.replace_schema_metadata({b"huggingface": b'{"info": {"features": {}}, ' + right[1:]})
+
+    change_table(folder, change)
+
+
+def change_bytes(name: str, change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
+    def write(folder: Path) -> None:
+        before = (folder / name).read_bytes()
+        after = change(before)
+        assert after != before
+        (folder / name).write_bytes(after)
+
+    return write
+
+
+def hide_before_footer(data: bytes) -> bytes:
+    """A parquet file with bytes between its columns and its footer."""
+    end = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    return data[:end] + b"hidden" + data[end:]
+
+
+def repeat_key(data: bytes) -> bytes:
+    """A parquet file whose footer has the key `huggingface` twice: another entry in its list, written by hand (Thrift)."""
+    end = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    footer = data[end:-8]
+    first, key, after = (
+        footer.index(name) for name in (b"\x18\x18content_defined", b"\x18\x0bhuggingface", b"\x18\x0cARROW:schema")
+    )
+    assert footer[first - 1] == 0x3C
+    assert first < key < after
+    longer = footer[: first - 1] + b"\x4c" + footer[first:after] + footer[key:after] + footer[after:]
+    return data[:end] + longer + len(longer).to_bytes(4, "little") + data[-4:]
+
+
 def cast_column(column: str, kind: pa.DataType) -> Callable[[Path], None]:
     """Store a column in another type than the file's features declare."""
 

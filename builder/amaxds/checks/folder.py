@@ -195,6 +195,8 @@ def _declared_otherwise(file: Path, footer: pq.FileMetaData, network: Network) -
         stored = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(entries[b"ARROW:schema"])))
     except KeyError as missing:
         return f"its footer lacks the key {missing.args[0].decode()}"
+    except (ValueError, RecursionError) as error:
+        return f"the features in its footer cannot be read: {in_words(error)}"
     for at, claimed, expected in differences(declared, json.loads(due.metadata[b"huggingface"])):
         return f"its footer declares {at or 'it'} as {abbreviate(claimed)}, expected {abbreviate(expected)}"
     return None if stored.equals(due, check_metadata=True) else "the schema in its footer is not that of its columns"

@@ -47,9 +47,10 @@ RULES = {
         "They are drawn again, where the same version of Pillow is there that drew them.",
     ),
     "files": Rule(
-        "every file that is due is there and can be read, and nothing that is not the dataset's",
+        "every file that is due is there and can be read, and nothing that is not the dataset's, beside them or in them",
         "A missing or damaged file: fetch or build it again. A foreign file, link, or entry of a zip that leads out of it: do "
-        "not open it.",
+        "not open it. Parquet files are written again and compared byte for byte, where the same versions of pyarrow and "
+        "datasets are there that wrote them; the bytes of a zip must be its entries and nothing else.",
     ),
     "features": Rule(
         "the columns and their types are those of the definition, in parquet as stored and as declared, and in metadata.csv",

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Annotated, Any, Literal, Self
 
@@ -33,11 +33,19 @@ _FIRST_IN_FILE = ("format", "dataset", "seed")
 
 
 def _moment(text: str) -> str:
-    datetime.fromisoformat(text)
+    if datetime.fromisoformat(text).astimezone(UTC).isoformat(timespec="seconds") != text:
+        raise ValueError("not written as 2026-01-31T23:59:59+00:00")
+    return text
+
+
+def _folder_name(text: str) -> str:
+    if text != text.strip() or "/" in text or text in (".", ".."):
+        raise ValueError("no name that a folder has")
     return text
 
 
 _Moment = Annotated[str, AfterValidator(_moment)]
+_FolderName = Annotated[Words, Field(max_length=255), AfterValidator(_folder_name)]
 
 
 class ScopeEntry(Part):
@@ -63,6 +71,14 @@ class Times(Part):
     started: _Moment
     finished: _Moment
     seconds_of_last_run: Annotated[float, Field(ge=0)]
+
+    @pydantic.model_validator(mode="after")
+    def _in_order(self) -> Times:
+        """The last run lies between start and end, which are cut to whole seconds."""
+        whole = (datetime.fromisoformat(self.finished) - datetime.fromisoformat(self.started)).total_seconds()
+        if whole < 0 or self.seconds_of_last_run > whole + 1.1:
+            raise ValueError("the last run takes longer than from start to end")
+        return self
 
 
 class Software(Part):
@@ -178,7 +194,7 @@ class BuildInfo(BuildIdentity):
     """The build.json of a finished dataset."""
 
     format: int
-    dataset: Words
+    dataset: _FolderName
     images: Annotated[int, Field(ge=0)]
     dead: Annotated[int, Field(ge=0)]
     command: str
@@ -226,8 +242,9 @@ def _request(asked: dict[str, Any], network: Network) -> BuildRequest:
         first = error.errors()[0]
         at = ".".join(map(str, first["loc"]))
         raise UsageError(
-            f"{network.name} cannot be described in build.json: {at} is {abbreviate(first['input'])}: {first['msg']}.",
-            "Choose another network.",
+            f"{network.name} cannot be described in build.json: {at} is {abbreviate(first['input'])}: "
+            f"{first['msg'].removeprefix('Value error, ')}.",
+            "Rename what is called so, or choose another network.",
         ) from error
 
 

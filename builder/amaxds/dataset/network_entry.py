@@ -5,12 +5,21 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import pydantic
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from amaxds.spec.network import LAYER_NAME
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-Words = Annotated[str, Field(min_length=1)]
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("it has characters that cannot be shown")
+    return text
+
+
+Words = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_printable)]
+"""A text of one line: it can be shown on a terminal and in a page without changing anything else there."""
 Count = Annotated[int, Field(ge=1)]
 _Colour = Annotated[list[float], Field(min_length=3, max_length=3)]
 

@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from amaxds.errors import UsageError
+from amaxds.storage.zip_layout import layout_problem
 
 _MOST_IN_ONE_READ = 16_000_000
 """Bytes. A zip says itself how long its list of entries is, and the list is read in one piece."""
@@ -66,7 +67,10 @@ def open_archive(path: Path) -> Iterator[Archive]:
         yield FolderArchive(path)
         return
     with _BoundedFile(path) as file, _read_zip(file) as archive:
-        yield ZipArchive(archive)
+        found = ZipArchive(archive)
+        if problem := layout_problem(file, archive):
+            found.problems.append(("zip", problem))
+        yield found
 
 
 def _read_zip(file: io.FileIO) -> zipfile.ZipFile:
