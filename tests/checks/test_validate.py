@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -319,6 +320,23 @@ def test_the_report_as_json(copy: Path) -> None:
     assert ended.returncode == 1
     findings = json.loads(ended.stdout)["findings"]
     assert {"rule": "record", "place": f"{TRAIN} block1_conv1/3", "problem": "seed is 5, build.json says 0"} in findings
+
+
+def test_what_other_versions_made_and_was_not_compared_is_said(copy: Path) -> None:
+    for library, other in (("amaxds", "9.9"), ("pyarrow", "1.0")):
+        replace_text("build.json", f'"{library}": "{version(library)}"', f'"{library}": "{other}"')(copy)
+    ended = amaxds("validate", copy)
+    assert ended.returncode == 0
+    said, *others = ended.stdout.splitlines()
+    assert said == f"{copy}: 24 images, valid"
+    assert [line.partition(";")[2] for line in others] == [
+        f' amaxds is {version("amaxds")} here, and made the dataset as "9.9"',
+        f' pyarrow is {version("pyarrow")} here, and was "1.0" there',
+    ]
+    assert all(line.startswith("not compared: ") for line in others)
+    assert json.loads(amaxds("validate", copy, "--json").stdout)["not_compared"] == [
+        line.removeprefix("not compared: ") for line in others
+    ]
 
 
 def test_a_snapshot_of_the_hubs_cache_and_pointers_of_git_are_named_as_what_they_are(

@@ -62,7 +62,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
+@pytest.mark.parametrize("case", [pytest.param(each, marks=[pytest.mark.system] * ("XLA" in each)) for each in REFUSED])
 def test_settings_with_which_nothing_runs_are_refused_in_words(
     case: str, tmp_path: Path, assert_error: Callable[..., None]
 ) -> None:

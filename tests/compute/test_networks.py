@@ -88,6 +88,7 @@ def test_vgg16_is_found_in_keras_as_it_is_known_by_heart() -> None:
     assert set(found.channel_scale) == {VGG16.channel_scale}
 
 
+@pytest.mark.system
 def test_a_network_and_its_keras_model_compute_the_same() -> None:
     known = find_network("vgg19", 64)
     weights = load_weights(known, "random", 0)
@@ -160,6 +161,7 @@ def test_layers_that_the_canvas_is_too_small_for_are_refused_by_name() -> None:
     assert "block1a_se_reduce" not in make_scope(network, "block1a*")
 
 
+@pytest.mark.system
 def test_other_precisions_are_refused() -> None:
     network, weights = _network("mobilenet_v2")
     with pytest.raises(UsageError, match="bfloat16"):

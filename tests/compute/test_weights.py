@@ -321,6 +321,7 @@ def _exchange(path: Path, one: str, other: str) -> None:
         group.attrs["layer_names"] = [each.encode() for each in names]
 
 
+@pytest.mark.system
 def test_names_count_where_a_file_lists_its_layers_in_another_order(mobilenet, tmp_path: Path) -> None:
     model = _mobilenet(include_top=False)
     path = save_model(model, tmp_path / "swapped_model.h5")
@@ -350,6 +351,7 @@ def test_numbers_that_are_no_tensors_are_read_too(tmp_path: Path) -> None:
     assert loaded["normalization/count"].shape == ()
 
 
+@pytest.mark.system
 def test_variables_of_a_layer_are_told_apart_by_their_names_in_older_files(mobilenet, tmp_path: Path) -> None:
     model = _mobilenet(include_top=False)
     model.get_layer("bn_Conv1").set_weights([np.full(32, value, np.float32) for value in (1, 2, 3, 4)])

@@ -25,7 +25,7 @@ from amaxds.dataset.build_info import BUILD_FILE, BuildInfo
 from amaxds.dataset.card import card_data, render_card
 from amaxds.dataset.contact_sheet import Tile, contact_sheet
 from amaxds.dataset.croissant import CROISSANT_FILE, render_croissant
-from amaxds.dataset.parquet import WrittenAgain, dataset_info, image_name, named, opened, row_batches, split_files
+from amaxds.dataset.parquet import WRITERS, WrittenAgain, dataset_info, image_name, named, opened, row_batches, split_files
 from amaxds.dataset.record import Row
 from amaxds.dataset.summary import summarise
 from amaxds.errors import in_words
@@ -204,7 +204,7 @@ def _declared_otherwise(file: Path, footer: pq.FileMetaData, network: Network) -
 
 def _same_writer(info: BuildInfo) -> bool:
     """Whether the libraries that wrote the files are there in the same versions, so that they write the same bytes."""
-    return all(info.software.version_of(each) == version(each) for each in ("pyarrow", "datasets"))
+    return all(info.software.version_of(each) == version(each) for each in WRITERS)
 
 
 def _difference(found: datasets.Features, wanted: datasets.Features) -> str:

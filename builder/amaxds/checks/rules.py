@@ -131,6 +131,8 @@ class ValidationReport:
     """How many images could be read."""
     summaries: list[LayerSummary] = field(default_factory=list)
     """One for each recipe and layer, of the records that could be read."""
+    not_compared: list[str] = field(default_factory=list)
+    """What could not be written or drawn again and compared, because other versions made it, each with its reason."""
 
     @property
     def valid(self) -> bool:
@@ -149,6 +151,8 @@ class ValidationReport:
         self.findings.sort(key=lambda each: (order.index(each.rule), each.place, each.problem))
 
     def as_json(self) -> dict[str, Any]:
-        """What `amaxds validate --json` prints: path, valid, images and findings."""
+        """What `amaxds validate --json` prints: path, valid, images, findings, and what was not compared if there is any."""
         found = [{"rule": each.rule, "place": each.place, "problem": each.problem} for each in self.findings]
-        return {"path": self.name, "valid": self.valid, "images": self.images, "findings": found}
+        return {"path": self.name, "valid": self.valid, "images": self.images, "findings": found} | (
+            {"not_compared": self.not_compared} if self.not_compared else {}
+        )

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 from amaxds.checks.bundle import check_bundle, check_bundle_descriptions
@@ -19,11 +20,13 @@ from amaxds.dataset.build_info import BUILD_FILE, BuildInfo
 from amaxds.dataset.build_reader import read_build_info
 from amaxds.dataset.bundle_files import is_bundle
 from amaxds.dataset.bundle_reader import bundle_info
+from amaxds.dataset.parquet import WRITERS
 from amaxds.dataset.record import Row
 from amaxds.dataset.summary import summarise
 from amaxds.errors import UsageError, in_words
 from amaxds.spec.splits import split_of
 from amaxds.storage.archive import Archive, open_archive, require_contents
+from amaxds.storage.values import abbreviate
 
 
 def validate(path: Path, name: str | None = None) -> ValidationReport:
@@ -53,6 +56,7 @@ def _validate_folder(path: Path, report: ValidationReport) -> None:
     for problem in problems:
         report.add("build", BUILD_FILE, problem)
     if info is not None:
+        report.not_compared = [*_not_compared(info, ("pillow", "the contact sheets"), *_PARQUET_WRITERS)]
         rows = list(check_folder(path, info, report))
         _check_records(info, rows, report)
         check_descriptions(path, info, rows, report)
@@ -63,11 +67,25 @@ def _validate_folder(path: Path, report: ValidationReport) -> None:
 def _validate_bundle(archive: Archive, report: ValidationReport) -> None:
     info = bundle_info(archive, report.add)
     if info is not None:
+        report.not_compared = [*_not_compared(info)]
         rows = list(check_bundle(archive, info, report))
         _check_records(info, rows, report)
         check_bundle_descriptions(archive, info, rows, report)
         if report.valid:
             report.summaries = summarise(rows, info.network)
+
+
+_PARQUET_WRITERS = tuple((each, "the bytes of parquet files beyond their rows") for each in WRITERS)
+
+
+def _not_compared(info: BuildInfo, *drawn_by: tuple[str, str]) -> Iterator[str]:
+    """What this version does not write or draw as the dataset's did. drawn_by: libraries, and what of the dataset is theirs."""
+    if not info.by_this_version:
+        what = "the text of the card, descriptions and pictures beside the images, and settings of recipes"
+        yield f"{what}; amaxds is {version('amaxds')} here, and made the dataset as {abbreviate(info.software.amaxds)}"
+    for library, what in drawn_by:
+        if (there := info.software.version_of(library)) != (here := version(library)):
+            yield f"{what}; {library} is {here} here, and was {abbreviate(there)} there"
 
 
 def _check_records(info: BuildInfo, rows: Sequence[Row], report: ValidationReport) -> None:

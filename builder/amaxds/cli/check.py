@@ -30,6 +30,8 @@ def validate(
         raise typer.Exit(0 if report.valid else InvalidDataset.exit_code)
     print_findings(report)
     print(f"{path}: {report.images} images, valid")
+    for each in report.not_compared:
+        print(f"not compared: {each}")
 
 
 def audit(

@@ -29,6 +29,10 @@ MOST_BYTES = 500_000_000
 """Of images in one file; a split with more has several files, as the Hub's viewer wants them."""
 
 
+WRITERS = ("pyarrow", "datasets")
+"""The libraries whose versions decide the bytes of a file of given rows."""
+
+
 def opened(path: Path) -> pa.NativeFile:
     """A file for pyarrow to read, which takes no path with a part that is not UTF-8."""
     return pa.OSFile(os.fsencode(path))
