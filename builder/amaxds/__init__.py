@@ -72,6 +72,10 @@ def __getattr__(name: str) -> object:
         return importlib.import_module(f"amaxds.{name}")
     if name not in _PLACES:
         raise AttributeError(f"module 'amaxds' has no attribute {name!r}")
+    if _PLACES[name].startswith("amaxds.api."):
+        from amaxds.compute.apart import require_surroundings
+
+        require_surroundings()
     found: object = getattr(importlib.import_module(_PLACES[name]), name)
     return found
 

@@ -64,6 +64,16 @@ def test_a_number_that_is_none_for_the_hub_stops_no_build(tmp_path: Path) -> Non
     assert "HF_HUB_DOWNLOAD_TIMEOUT is 'abc', which is no number, and is not heeded." in ended.stderr
 
 
+def test_a_number_that_is_none_for_the_hub_is_named_by_the_library() -> None:
+    code = "import amaxds\ntry: amaxds.validate\nexcept amaxds.errors.UsageError as error: print(error)"
+    variables = os.environ | {"HF_HUB_ETAG_TIMEOUT": "soon"}
+    ended = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=True)
+    assert ended.stdout == (
+        "HF_HUB_ETAG_TIMEOUT is 'soon', which is no number: the libraries of Hugging Face do not load.\n"
+        "Give a number, or unset it.\n"
+    )
+
+
 def test_a_folder_that_is_gone_is_named(tmp_path: Path) -> None:
     command = 'mkdir gone && cd gone && rmdir ../gone && "$0" -m amaxds build out ' + " ".join(ONE)
     ended = subprocess.run(["sh", "-c", command, sys.executable], cwd=tmp_path, capture_output=True, text=True, check=False)

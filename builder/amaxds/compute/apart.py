@@ -50,17 +50,27 @@ def claim() -> None:
     global _claimed
     _claimed = True
     os.environ["MPLBACKEND"] = "agg"  # A notebook's kernel names one that works in the kernel alone.
-    for name in _NUMBERS & os.environ.keys():
+    for name in _wrong_numbers():
+        print(f"amaxds: {name} is {os.environ.pop(name)!r}, which is no number, and is not heeded.", file=sys.stderr)
+
+
+def _wrong_numbers() -> list[str]:
+    """The variables that are to be numbers and are none."""
+    found = []
+    for name in sorted(_NUMBERS & os.environ.keys()):
         try:
             float(os.environ[name])
         except ValueError:
-            given = os.environ.pop(name)
-            print(f"amaxds: {name} is {given!r}, which is no number, and is not heeded.", file=sys.stderr)
+            found.append(name)
+    return found
 
 
 def require_surroundings() -> None:
-    """UsageError where nothing could run: in a folder that is not there any more, or with settings of fsspec, which many
-    libraries load, that cannot be read."""
+    """UsageError where nothing could run: in a folder that is not there any more, or with settings of fsspec or Hugging Face,
+    which many libraries load, that cannot be read."""
+    for name in _wrong_numbers():
+        problem = f"{name} is {os.environ[name]!r}, which is no number: the libraries of Hugging Face do not load."
+        raise UsageError(problem, "Give a number, or unset it.")
     try:
         os.getcwd()
     except FileNotFoundError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import TYPE_CHECKING
@@ -62,6 +63,7 @@ def render_card(
     network = info.network
     default = default_config(list(info.recipes))
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, trim_blocks=True)
+    environment.filters |= {"code": _code, "plain": _plain}
     template = environment.from_string((resources.files("amaxds") / "data" / "dataset_card.md").read_text("utf-8"))
     return template.render(
         yaml=card_data(network.name, infos).to_yaml().rstrip(),
@@ -79,3 +81,15 @@ def render_card(
         columns=[(name, kind, descriptions()[name]) for name, kind in stored_types().items()],
         command=info.command,
     )
+
+
+def _code(text: str) -> str:
+    """A name as code in Markdown, whatever backticks are in it."""
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    space = " " if "`" in text else ""
+    return f"{fence}{space}{text}{space}{fence}"
+
+
+def _plain(text: str) -> str:
+    """A name as text in Markdown: no markup in it is heeded."""
+    return re.sub(r"[\\`*\[\]<>&|]|(?<!\w)_|_(?!\w)", r"\\\g<0>", text)
