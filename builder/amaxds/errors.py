@@ -103,9 +103,14 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return f"Did you mean {' or '.join(repr(known[each]) for each in found)}? " if found else ""
 
 
+class WrongData(ValueError):
+    """Data that is not what it has to be. The message says what is wrong with it, to follow its name or "cannot be read:"."""
+
+
 def in_words(error: BaseException) -> str:
-    """The class and message of another library's error in one line of at most 200 characters."""
-    return " ".join(without_secrets(f"{type(error).__name__} {error}").split())[:200]
+    """An error in one line of at most 200 characters: the message, and for those of other libraries the class before it."""
+    text = str(error) if isinstance(error, WrongData) else f"{type(error).__name__} {error}"
+    return " ".join(without_secrets(text).split())[:200]
 
 
 def whole_number(value: Any, name: str, least: float = -math.inf, most: float = math.inf) -> int:

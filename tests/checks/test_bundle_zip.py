@@ -144,12 +144,54 @@ HIDDEN: dict[str, tuple[str, Corruption]] = {
         "has an extra field of kind 0x7075",
         _written(lambda archive, entry: setattr(entry, "extra", struct.pack("<HHBI", 0x7075, 9, 1, 0) + b"evil")),
     ),
+    "flags that mask the header": (
+        "has flags 0x2000",
+        _bytes(lambda data: (at := data.index(b"PK\1\2")) and data[: at + 8] + b"\x00\x20" + data[at + 10 :]),
+    ),
+    "an image marked as a folder": (
+        "has the attributes of a folder for the file",
+        _written(lambda archive, entry: setattr(entry, "external_attr", 0x10)),
+    ),
+    "more entries at its end than there are": (
+        "says something else at its end",
+        _bytes(lambda data: data[:-12] + struct.pack("<H", 99) + data[-10:]),
+    ),
+    "another disk at its end": (
+        "says something else at its end",
+        _bytes(lambda data: data[:-18] + struct.pack("<H", 7) + data[-16:]),
+    ),
     "a comment for an entry": (
         "has a comment for",
         _written(lambda archive, entry: setattr(entry, "comment", b"hidden")),
     ),
     "a comment": ("has a comment", _written(lambda archive, entry: setattr(archive, "comment", b"hidden"))),
 }
+
+
+def test_bytes_behind_the_packed_image_within_its_entry_are_found(copy: Path) -> None:
+    path = zipped(copy)
+    _replace(IMAGE, copy.joinpath(IMAGE).read_bytes())(path)
+    with zipfile.ZipFile(path) as archive:
+        entry = archive.getinfo(IMAGE)
+    data = path.read_bytes()
+    end = entry.header_offset + 30 + len(IMAGE) + entry.compress_size
+    place = data.rindex(b"PK\1\2", 0, data.rindex(IMAGE.encode()))
+    directory = len(data) - 22 - struct.unpack("<I", data[-10:-6])[0]
+    listed = bytearray(data[directory:-22])
+    # The sizes in both headers, and the places of what comes behind.
+    for at, size in ((entry.header_offset + 18, entry.compress_size),):
+        data = data[:at] + struct.pack("<I", size + 6) + data[at + 4 :]
+    listed[place - directory + 20 : place - directory + 24] = struct.pack("<I", entry.compress_size + 6)
+    at = 0
+    while at < len(listed):
+        (offset,) = struct.unpack("<I", listed[at + 42 : at + 46])
+        if offset > entry.header_offset:
+            listed[at + 42 : at + 46] = struct.pack("<I", offset + 6)
+        at += 46 + sum(struct.unpack("<3H", listed[at + 28 : at + 34]))
+    ending = data[-22:-6] + struct.pack("<I", directory + 6) + data[-2:]
+    path.write_bytes(data[:end] + b"hidden" + data[end:directory] + bytes(listed) + ending)
+    (finding,) = validate(path).findings
+    assert finding.problem == "cannot be unpacked: there are bytes behind its end"
 
 
 @pytest.mark.parametrize("hidden", HIDDEN)

@@ -33,7 +33,7 @@ def check_bundle(archive: Archive, info: BuildInfo, report: ValidationReport) ->
                 report.add("image", row["place"], f"file_name is {row['file_name']!r}, expected {due!r}")
             if (key := (indices.get(row["layer"], len(indices)), row["filter"])) <= before:
                 report.add("order", row["place"], "comes after a later layer or filter")
-            before = key
+            before, row["image"] = key, None
             try:
                 row["image"] = read_image(archive, row["file_name"], info, recipe)
             except KeyError:

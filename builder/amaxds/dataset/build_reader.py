@@ -12,7 +12,7 @@ import pydantic
 
 from amaxds.dataset.build_command import command_of
 from amaxds.dataset.build_info import BUILD_FILE, FORMAT, BuildIdentity, BuildInfo, BuildRequest, described_request
-from amaxds.errors import AmaxdsError, UsageError, in_words
+from amaxds.errors import AmaxdsError, UsageError, WrongData, in_words
 from amaxds.spec.recipes import RECIPES, get_recipe
 from amaxds.storage.files import read_text
 from amaxds.storage.values import abbreviate, differences, reject_duplicate_keys
@@ -59,7 +59,7 @@ def parse_identity(text: str) -> BuildIdentity:
     stored = json.loads(text, object_pairs_hook=reject_duplicate_keys)
     identity = BuildIdentity.model_validate(stored)
     for at, claimed, expected in _differing(stored, _request_due(identity)):
-        raise ValueError(f"{at} is {abbreviate(claimed)}, expected {abbreviate(expected)}")
+        raise WrongData(f"{at} is {abbreviate(claimed)}, expected {abbreviate(expected)}")
     return identity
 
 

@@ -14,7 +14,7 @@ from amaxds.dataset.build_reader import parse_build_info
 from amaxds.dataset.bundle_files import TABLE, render_table
 from amaxds.dataset.croissant import column_types
 from amaxds.dataset.record import Row, stored_types
-from amaxds.errors import in_words
+from amaxds.errors import WrongData, in_words
 from amaxds.spec.recipes import Recipe
 from amaxds.storage.archive import Archive
 from amaxds.storage.values import abbreviate
@@ -89,7 +89,7 @@ def read_image(archive: Archive, name: str, info: BuildInfo, recipe: Recipe) -> 
 
 def _integer(text: str) -> int:
     if not re.fullmatch(r"0|-?[1-9]\d{0,18}", text, re.ASCII):
-        raise ValueError(f"{abbreviate(text)} is no whole number")
+        raise WrongData(f"{abbreviate(text)} is no whole number")
     return int(text)
 
 
@@ -100,7 +100,7 @@ def _number(text: str) -> float:
 def _single(text: str) -> float:
     value = float(text)
     if np.isfinite(value) and float(np.float32(value)) != value:
-        raise ValueError(f"{text} is no float32")
+        raise WrongData(f"{text} is no float32")
     return value
 
 

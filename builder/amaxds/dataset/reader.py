@@ -20,7 +20,7 @@ from amaxds.dataset.bundle_files import is_bundle
 from amaxds.dataset.bundle_reader import bundle_info, read_image, read_table
 from amaxds.dataset.parquet import named, opened, split_files
 from amaxds.dataset.record import Row, stored_types
-from amaxds.errors import UsageError, in_words
+from amaxds.errors import UsageError, WrongData, in_words
 from amaxds.spec.network import Layer
 from amaxds.spec.recipes import Recipe
 from amaxds.storage.archive import Archive, open_archive, require_contents
@@ -90,7 +90,7 @@ def _bundle(archive: Archive) -> tuple[BuildInfo, Reader]:
     info = bundle_info(archive, add)
     records = list(read_table(archive, info, add)) if info is not None else []
     if info is None or not records:
-        raise ValueError(problems[0] if problems else "it has no records")
+        raise WrongData(problems[0] if problems else "it has no records")
 
     def rows(recipe: Recipe, layer: Layer, images: bool = True) -> list[Row]:
         of_layer = [row for row in records if (row["recipe"], row["layer"]) == (recipe.name, layer.name)]

@@ -12,13 +12,14 @@ import itertools
 import os
 import stat
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
-from amaxds.errors import UsageError
-from amaxds.storage.zip_layout import layout_problem
+from amaxds.errors import UsageError, WrongData
+from amaxds.storage.zip_layout import layout_problem, packed_bytes
 
 _MOST_IN_ONE_READ = 16_000_000
 """Bytes. A zip says itself how long its list of entries is, and the list is read in one piece."""
@@ -67,7 +68,7 @@ def open_archive(path: Path) -> Iterator[Archive]:
         yield FolderArchive(path)
         return
     with _BoundedFile(path) as file, _read_zip(file) as archive:
-        found = ZipArchive(archive)
+        found = ZipArchive(archive, file)
         if problem := layout_problem(file, archive):
             found.problems.append(("zip", problem))
         yield found
@@ -77,7 +78,7 @@ def _read_zip(file: io.FileIO) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(file)
     except Exception as error:  # zipfile raises errors of many kinds where the bytes are no zip.
-        raise ValueError(f"is no readable zip: {error}") from error
+        raise WrongData(f"is no readable zip: {error}") from error
 
 
 class FolderArchive:
@@ -105,7 +106,7 @@ class FolderArchive:
 
     def read(self, name: str, most: int) -> bytes:
         if self.files[name] > most:
-            raise ValueError(f"has {self.files[name]} bytes, more than {most}")
+            raise WrongData(f"has {self.files[name]} bytes, more than {most}")
         with (self._root / name).open("rb") as file:
             return file.read(min(most, self.files[name] + 1))
 
@@ -113,8 +114,8 @@ class FolderArchive:
 class ZipArchive:
     """A zip. If all its files are in one folder, as in a zip made of a folder, their paths are relative to that folder."""
 
-    def __init__(self, archive: zipfile.ZipFile) -> None:
-        self._zip = archive
+    def __init__(self, archive: zipfile.ZipFile, file: BinaryIO) -> None:
+        self._zip, self._file = archive, file
         self.problems: list[tuple[str, str]] = []
         times, folders = Counter(entry.filename for entry in self._zip.infolist()), []
         self._entries: dict[str, zipfile.ZipInfo] = {}
@@ -128,20 +129,25 @@ class ZipArchive:
                 self._entries[entry.filename] = entry
         self.problems += _empty(folders, self._entries)
         tops = {name.partition("/")[0] for name in self._entries}
-        if len(tops) == 1 and tops.isdisjoint(self._entries):
+        if len(tops) == 1 and tops.isdisjoint(self._entries) and _is_folder_name(*tops):
             self._entries = {name.partition("/")[2]: entry for name, entry in self._entries.items()}
         self.files = {name: entry.file_size for name, entry in self._entries.items()}
 
     def read(self, name: str, most: int) -> bytes:
         if self.files[name] > most:
-            raise ValueError(f"says it has {self.files[name]} bytes, more than {most}")
+            raise WrongData(f"says it has {self.files[name]} bytes, more than {most}")
+        entry = self._entries[name]
         try:
-            with self._zip.open(self._entries[name]) as file:
-                data = file.read(most + 1)
+            data = packed_bytes(self._file, entry)
+            if entry.compress_type == zipfile.ZIP_DEFLATED:
+                unpacking = zlib.decompressobj(-zlib.MAX_WBITS)
+                data = unpacking.decompress(data, most + 1)
+                if unpacking.unused_data:
+                    raise WrongData("there are bytes behind its end")
         except Exception as error:  # zlib, struct and zipfile raise errors of many kinds.
-            raise ValueError(f"cannot be unpacked: {error}") from error
-        if len(data) != self.files[name]:
-            raise ValueError(f"says it has {self.files[name]} bytes, but unpacks to others")
+            raise WrongData(f"cannot be unpacked: {error}") from error
+        if len(data) != entry.file_size or zlib.crc32(data) != entry.CRC:
+            raise WrongData(f"says it has {entry.file_size} bytes, but unpacks to others")
         return data
 
 
@@ -153,6 +159,11 @@ class _BoundedFile(io.FileIO):
         if len(data) > _MOST_IN_ONE_READ:
             raise zipfile.BadZipFile(f"more than {_MOST_IN_ONE_READ} bytes in one piece")
         return data
+
+
+def _is_folder_name(name: str) -> bool:
+    """Whether it is a name that somebody gives the folder of a dataset."""
+    return name.isprintable() and name == name.strip() and not name.startswith(".")
 
 
 def _problem(entry: zipfile.ZipInfo, times: int) -> str | None:

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from amaxds.errors import AmaxdsError, DiskError, UsageError
+from amaxds.errors import AmaxdsError, DiskError, UsageError, WrongData
 
 
 def given_path(path: Any, name: str = "path") -> str:
@@ -116,11 +116,11 @@ def read_text(path: Path, most: int = 16_000_000) -> str:
 def read_bounded(path: Path, most: int) -> bytes:
     """A file that is not trusted: OSError or ValueError where it cannot be read, is a link, or has more than `most` bytes."""
     if not stat.S_ISREG(path.lstat().st_mode):
-        raise ValueError("is no regular file")
+        raise WrongData("is no regular file")
     with path.open("rb") as file:
         data = file.read(most + 1)
     if len(data) > most:
-        raise ValueError(f"more than {most} bytes")
+        raise WrongData(f"more than {most} bytes")
     return data
 
 

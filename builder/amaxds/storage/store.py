@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from amaxds.errors import AmaxdsError, DiskError, NothingThere, StoreError, UsageError, in_words
+from amaxds.errors import AmaxdsError, DiskError, NothingThere, StoreError, UsageError, WrongData, in_words
 
 OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss", "oci", "hf", "memory"}
 """Protocols of stores of objects: they take a file whole in one request, and need no folders to be made first."""
@@ -69,7 +69,7 @@ class Remote:
         with self._reaching("read") as (store, path):
             if (store.info(path)["size"] or 0) <= most:
                 return bytes(store.cat_file(path))
-        raise ValueError(f"more than {most} bytes")
+        raise WrongData(f"more than {most} bytes")
 
     def read_text(self, encoding: str = "utf-8") -> str:
         return self.read(16_000_000).decode(encoding)

@@ -8,12 +8,14 @@ import reprlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from amaxds.errors import WrongData
+
 
 def reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """A JSON object of its pairs of key and value, for `object_pairs_hook`; ValueError where a key is there twice."""
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError("a key is there twice")
+        raise WrongData("a key is there twice")
     return found
 
 

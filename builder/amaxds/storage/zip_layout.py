@@ -7,6 +7,7 @@ believe, and in what they make of bytes that belong to neither. The fields are t
 
 from __future__ import annotations
 
+import stat
 import struct
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -14,21 +15,34 @@ from typing import BinaryIO
 
 _HEADER = struct.Struct("<4s2xHH4xIIIHH")
 """Of an entry: signature, flags, method, CRC-32, compressed and plain size, and the lengths of name and extra field."""
-_CENTRAL, _END = 46, 22
-"""Bytes of a directory's record without name, extra field and comment, and of the record at the end."""
+_CENTRAL = 46
+"""Bytes of a directory's record without name, extra field and comment."""
+_END = struct.Struct("<4sHHHHIIH")
+"""Of the whole: signature, this disk and the directory's, entries here and in all, the directory's size and place, and the
+length of the comment."""
 _ZIP64_ENDS = {0, 56 + 20}
 """Bytes between directory and end: none, or the two records of a zip that is too large for 32 bits."""
 _EXTRAS = {0x0001, 0x000A, 0x5455, 0x5855, 0x7855, 0x7875, 0xCAFE}
 """What programs that make zips write in extra fields: sizes of 64 bits, times, owners, and a mark of Java's. Others, such as a
 second name (0x7075), change what a reader sees."""
-_LATER, _UTF8 = 0x8, 0x800
-"""Flags: CRC and sizes come behind the data; the name is UTF-8."""
+_LATER, _UTF8, _LEVEL = 0x8, 0x800, 0x6
+"""Flags: CRC and sizes come behind the data; the name is UTF-8; how hard the data was packed."""
+_FOLDER = 0x10
+"""The mark of a folder in the attributes of DOS."""
 
 
 def layout_problem(file: BinaryIO, archive: zipfile.ZipFile) -> str | None:
     """What is wrong with the layout of an opened zip, or None. OSError where the file cannot be read."""
     entries = sorted(archive.infolist(), key=lambda each: each.header_offset)
     return next(_problems(file, archive, entries), None)
+
+
+def packed_bytes(file: BinaryIO, entry: zipfile.ZipInfo) -> bytes:
+    """The bytes of an entry as they are in the zip, packed or not."""
+    file.seek(entry.header_offset)
+    name_length, extra_length = _HEADER.unpack(file.read(_HEADER.size))[-2:]
+    file.seek(name_length + extra_length, 1)
+    return file.read(entry.compress_size)
 
 
 def _problems(file: BinaryIO, archive: zipfile.ZipFile, entries: Sequence[zipfile.ZipInfo]) -> Iterator[str]:
@@ -40,13 +54,24 @@ def _problems(file: BinaryIO, archive: zipfile.ZipFile, entries: Sequence[zipfil
             yield f"has {entry.header_offset - at} bytes that belong to no entry before {name}"
         if entry.comment:
             yield f"has a comment for {name}"
+        if entry.flag_bits & ~(0x1 | _LATER | _UTF8 | _LEVEL):  # Encryption is reported with the entry.
+            yield f"has flags {entry.flag_bits:#06x} for {name}"
+        if not entry.is_dir() and (entry.external_attr & _FOLDER or stat.S_ISDIR(entry.external_attr >> 16)):
+            yield f"has the attributes of a folder for the file {name}"
+        if entry.is_dir() and entry.file_size:
+            yield f"has bytes in the folder {name}"
         yield from (f"{problem} for {name}" for problem in _header_problems(file, entry, end))
         at = end
     if at != directory or archive.comment:
         yield "has a comment, or bytes that belong to no entry before its directory"
     size = sum(_CENTRAL + len(_name(each)) + len(each.extra) + len(each.comment) for each in entries)
-    if file.seek(0, 2) - directory - size - _END not in _ZIP64_ENDS:
+    if file.seek(0, 2) - directory - size - _END.size not in _ZIP64_ENDS:
         yield "has bytes that belong to nothing in or behind its directory"
+    file.seek(-_END.size, 2)
+    said = _END.unpack(file.read(_END.size))[1:]
+    due = (0, 0, len(entries), len(entries), size, directory, 0)
+    if any(here not in (there, 0xFFFF, 0xFFFFFFFF) for here, there in zip(said, due, strict=True)):
+        yield "says something else at its end than in its directory"
 
 
 def _header_problems(file: BinaryIO, entry: zipfile.ZipInfo, end: int) -> Iterator[str]:
@@ -75,7 +100,7 @@ def _header_problems(file: BinaryIO, entry: zipfile.ZipInfo, end: int) -> Iterat
     file.seek(max(end - rest, 0))
     descriptor = file.read(rest) if 0 < rest <= 24 else b""
     sizes = [struct.pack(form, entry.CRC, entry.compress_size, entry.file_size) for form in ("<III", "<IQQ")] if later else []
-    if rest and descriptor.removeprefix(b"PK\7\x08") not in sizes:
+    if (rest or (later and entry.file_size)) and descriptor.removeprefix(b"PK\7\x08") not in sizes:
         yield f"has {rest} bytes too many or too few"
 
 
