@@ -99,6 +99,14 @@ CORRUPTIONS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "a name that is no folder's": ("build", edit_build(dataset="..")),
     "a name without end": ("build", edit_build(dataset="a" * 100_000)),
     "a version with a line break": ("build", replace_text("build.json", '"numpy": "', '"numpy": "1\\n')),
+    "a version that is a text": ("build", replace_text("build.json", '"numpy": "', '"numpy": "see https://example.org ')),
+    "a library with a line break in its name": (
+        "build",
+        replace_text("build.json", '"numpy": "', '"num\\npy": "1", "numpy": "'),
+    ),
+    "a time to come": ("build", replace_text("build.json", '"finished": "20', '"finished": "29')),
+    "a time in a zone that is none": ("build", replace_text("build.json", '+00:00"', '-23:59"')),
+    "a file of a terabyte": ("files", lambda folder: os.truncate(folder / TRAIN, 1 << 40)),
     "a time of another zone": ("build", replace_text("build.json", '+00:00"', '+02:00"')),
     "a run that is longer than from start to end": (
         "build",

@@ -11,8 +11,9 @@ with its layers, the recipes, the filters asked for) is a property of the same o
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from typing import Annotated, Any, Literal, Self
 
@@ -33,8 +34,11 @@ _FIRST_IN_FILE = ("format", "dataset", "seed")
 
 
 def _moment(text: str) -> str:
-    if datetime.fromisoformat(text).astimezone(UTC).isoformat(timespec="seconds") != text:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo != UTC or moment.isoformat(timespec="seconds") != text:
         raise ValueError("not written as 2026-01-31T23:59:59+00:00")
+    if moment > datetime.now(UTC) + timedelta(days=1):
+        raise ValueError("in the future")
     return text
 
 
@@ -44,6 +48,9 @@ def _folder_name(text: str) -> str:
     return text
 
 
+_NAME = "^[A-Za-z0-9_.-]{1,100}$"
+_Name = Annotated[str, Field(pattern=_NAME)]
+_Version = Annotated[str, Field(pattern="^[A-Za-z0-9_.+!-]{1,100}$")]
 _Moment = Annotated[str, AfterValidator(_moment)]
 _FolderName = Annotated[Words, Field(max_length=255), AfterValidator(_folder_name)]
 
@@ -85,11 +92,18 @@ class Software(Part):
     """Versions by library, and the settings that change rounding."""
 
     model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, Words]
-    python: Words
+    __pydantic_extra__: dict[str, _Version]
+    python: _Version
     backend: Literal["tensorflow", "jax", "none"]
-    amaxds: Words
-    settings: dict[str, str]
+    amaxds: _Version
+    settings: Annotated[dict[_Name, Annotated[str, Field(max_length=10_000)]], Field(max_length=100)]
+
+    @pydantic.model_validator(mode="after")
+    def _named(self) -> Software:
+        names = list(self.model_extra or {})
+        if len(names) > 100 or not all(re.fullmatch(_NAME, name) for name in names):
+            raise ValueError("libraries without number, or with names that are none")
+        return self
 
     def version_of(self, library: str) -> str | None:
         """The version of a library that was used; None if it was not."""

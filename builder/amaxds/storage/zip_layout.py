@@ -56,9 +56,9 @@ def _problems(file: BinaryIO, archive: zipfile.ZipFile, entries: Sequence[zipfil
             yield f"has a comment for {name}"
         if entry.flag_bits & ~(0x1 | _LATER | _UTF8 | _LEVEL):  # Encryption is reported with the entry.
             yield f"has flags {entry.flag_bits:#06x} for {name}"
-        if not entry.is_dir() and (entry.external_attr & _FOLDER or stat.S_ISDIR(entry.external_attr >> 16)):
+        if not name.endswith("/") and (entry.external_attr & _FOLDER or stat.S_ISDIR(entry.external_attr >> 16)):
             yield f"has the attributes of a folder for the file {name}"
-        if entry.is_dir() and entry.file_size:
+        if name.endswith("/") and entry.file_size:
             yield f"has bytes in the folder {name}"
         yield from (f"{problem} for {name}" for problem in _header_problems(file, entry, end))
         at = end
