@@ -53,6 +53,10 @@ def main(parts: list[str]) -> None:
             found = list(pool.map(lambda forgery: _judged(folder, *forgery), chosen))
     counts = Counter((expected, outcome) for _, expected, outcome, _ in found)
     outcomes = ("found", "valid", "valid but for", "refused", "bad")
+    print(
+        "# Forgeries\n\n`python benchmarks/forgeries.py`: what `validate` says of forged datasets. Expected to be invalid are"
+    )
+    print("those that it can know of, of `audit` those that take the network; harmless ones tell nothing false.\n")
     print(f"| expected | {' | '.join(outcomes)} |\n|---|{'--:|' * len(outcomes)}")
     for expected in ("invalid", "audit", "harmless"):
         print(f"| {expected} | {' | '.join(str(counts[expected, each]) for each in outcomes)} |")
