@@ -16,7 +16,9 @@ import numpy as np
 import pytest
 
 from amaxds.checks.validate import validate
+from amaxds.errors import WrongData
 from amaxds.image import encode_png
+from amaxds.storage.archive import open_archive
 from support.folders import zipped
 
 Corruption = Callable[[Path], object]
@@ -202,6 +204,31 @@ def test_what_is_hidden_in_a_zip_is_found(hidden: str, copy: Path) -> None:
     found = [each.problem for each in validate(path).findings if (each.rule, each.place) == ("files", "zip")]
     assert len(found) == 1
     assert found[0].startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("folder", "valid"), [("bundle", True), ("my bundle", True), (".git", False), (" ", False), ("a\nb", False)]
+)
+def test_all_files_may_be_in_one_folder_with_a_folders_name(folder: str, valid: bool, copy: Path) -> None:
+    path = copy.parent / "nested.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(each for each in copy.rglob("*") if each.is_file()):
+            archive.write(file, f"{folder}/{file.relative_to(copy)}")
+    assert validate(path).valid == valid
+
+
+def test_an_entry_may_be_large_and_takes_no_more_than_its_size(tmp_path: Path) -> None:
+    large = np.random.default_rng(0).bytes(20_000_000)
+    with zipfile.ZipFile(tmp_path / "large.zip", "w") as archive:
+        archive.writestr("large", large)
+        archive.writestr("small", bytes(10), zipfile.ZIP_DEFLATED)
+    with open_archive(tmp_path / "large.zip") as opened:
+        assert opened.read("large", len(large)) == large
+    data = (tmp_path / "large.zip").read_bytes()
+    place = data.rindex(b"PK\1\2")
+    (tmp_path / "lie.zip").write_bytes(data[: place + 20] + struct.pack("<I", 15_000_000) + data[place + 24 :])
+    with open_archive(tmp_path / "lie.zip") as opened, pytest.raises(WrongData, match="it takes 15000000 bytes for 10"):
+        opened.read("small", 100)
 
 
 class _Stream(io.RawIOBase):

@@ -13,6 +13,8 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
+from amaxds.errors import WrongData
+
 _HEADER = struct.Struct("<4s2xHH4xIIIHH")
 """Of an entry: signature, flags, method, CRC-32, compressed and plain size, and the lengths of name and extra field."""
 _CENTRAL = 46
@@ -27,6 +29,8 @@ _EXTRAS = {0x0001, 0x000A, 0x5455, 0x5855, 0x7855, 0x7875, 0xCAFE}
 second name (0x7075), change what a reader sees."""
 _LATER, _UTF8, _LEVEL = 0x8, 0x800, 0x6
 """Flags: CRC and sizes come behind the data; the name is UTF-8; how hard the data was packed."""
+_PIECE = 1 << 20
+"""Bytes that are read at a time."""
 _FOLDER = 0x10
 """The mark of a folder in the attributes of DOS."""
 
@@ -38,11 +42,17 @@ def layout_problem(file: BinaryIO, archive: zipfile.ZipFile) -> str | None:
 
 
 def packed_bytes(file: BinaryIO, entry: zipfile.ZipInfo) -> bytes:
-    """The bytes of an entry as they are in the zip, packed or not."""
+    """The bytes of an entry as they are in the zip, packed or not. WrongData for more than packing its size can give."""
+    if entry.compress_size > entry.file_size + entry.file_size // 100 + 1000:
+        raise WrongData(f"it takes {entry.compress_size} bytes for {entry.file_size}")
     file.seek(entry.header_offset)
     name_length, extra_length = _HEADER.unpack(file.read(_HEADER.size))[-2:]
     file.seek(name_length + extra_length, 1)
-    return file.read(entry.compress_size)
+    pieces, left = [], entry.compress_size
+    while left and (piece := file.read(min(left, _PIECE))):
+        pieces.append(piece)
+        left -= len(piece)
+    return b"".join(pieces)
 
 
 def _problems(file: BinaryIO, archive: zipfile.ZipFile, entries: Sequence[zipfile.ZipInfo]) -> Iterator[str]:
