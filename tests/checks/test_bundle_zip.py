@@ -217,7 +217,7 @@ def test_all_files_may_be_in_one_folder_with_a_folders_name(folder: str, valid: 
     assert validate(path).valid == valid
 
 
-def test_an_entry_may_be_large_and_takes_no_more_than_its_size(tmp_path: Path) -> None:
+def test_an_entry_may_be_large_and_has_its_checksum_and_takes_no_more_than_its_size(tmp_path: Path) -> None:
     large = np.random.default_rng(0).bytes(20_000_000)
     with zipfile.ZipFile(tmp_path / "large.zip", "w") as archive:
         archive.writestr("large", large)
@@ -227,6 +227,10 @@ def test_an_entry_may_be_large_and_takes_no_more_than_its_size(tmp_path: Path) -
     data = (tmp_path / "large.zip").read_bytes()
     place = data.rindex(b"PK\1\2")
     (tmp_path / "lie.zip").write_bytes(data[: place + 20] + struct.pack("<I", 15_000_000) + data[place + 24 :])
+    at = data.index(large[:100])
+    (tmp_path / "changed.zip").write_bytes(data[:at] + b"changed" + data[at + 7 :])
+    with open_archive(tmp_path / "changed.zip") as opened, pytest.raises(WrongData, match="unpacks to others"):
+        opened.read("large", len(large))
     with open_archive(tmp_path / "lie.zip") as opened, pytest.raises(WrongData, match="it takes 15000000 bytes for 10"):
         opened.read("small", 100)
 
