@@ -19,6 +19,7 @@ from typing import Any
 
 from amaxds.compute.machine import cores
 from amaxds.dataset.build_info import described_request
+from amaxds.dataset.parquet import WRITERS
 from amaxds.dataset.writer import Begun, RankedRow, write_dataset
 from amaxds.errors import UsageError, in_words
 from amaxds.image import decode_png, is_stretched_noise, pixels_sha256, uniformity_index
@@ -65,8 +66,7 @@ def describe(folder: Path, out: Path, network: Network) -> None:
         "backend": "none",
         "settings": {},
         "python": platform.python_version(),
-        "amaxds": version("amaxds"),
-        "pillow": version("pillow"),
+        **{name: version(name) for name in ("amaxds", "pillow", *WRITERS)},
     }
     identity = described_request(network, recipe, scope).on({"software": software, "device": None})
 

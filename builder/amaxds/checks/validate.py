@@ -86,7 +86,8 @@ def _not_compared(info: BuildInfo, *drawn_by: tuple[str, str]) -> Iterator[str]:
         yield f"{what}; amaxds is {version('amaxds')} here, and made the dataset as {abbreviate(info.software.amaxds)}"
     for library, what in drawn_by:
         if (there := info.software.version_of(library)) != (here := version(library)):
-            yield f"{what}; {library} is {here} here, and was {abbreviate(there)} there"
+            before = "it is not known which version was there" if there is None else f"was {abbreviate(there)} there"
+            yield f"{what}; {library} is {here} here, and {before}"
 
 
 def _check_records(info: BuildInfo, rows: Sequence[Row], report: ValidationReport) -> None:
