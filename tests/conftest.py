@@ -18,6 +18,13 @@ from support.shared import made_once
 if TYPE_CHECKING:
     from support.object_store import ObjectStore
 
+MATRICES = Path(__file__).parent / "system"
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Import nothing of the matrices where none of them is asked for."""
+    return True if collection_path == MATRICES and config.option.markexpr == "not system" else None
+
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what takes an hour, unless it is asked for by name: `-m long`."""

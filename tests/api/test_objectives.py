@@ -105,7 +105,7 @@ def test_what_the_network_does_not_have_is_refused(objective: Objective, words: 
 
 @pytest.mark.usefixtures("_backend")
 def test_objectives_of_the_same_layers_share_programs_and_have_the_bits_of_one_alone() -> None:
-    layer = "block1_conv2"
+    layer = "block1_conv1"
     objectives = (
         channel(layer, 1) - 0.5 * channel(layer, 2),
         channel(layer, 3) - 0.7 * direction(layer, range(8)),

@@ -6,8 +6,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,20 +65,6 @@ def test_settings_that_change_rounding_are_part_of_a_build(unfinished: Path, tmp
     ended = amaxds("build", folder, *SMALL, ONEDNN_MAX_CPU_ISA="SSE41")
     assert_error(ended, 2, "software.settings.ONEDNN_MAX_CPU_ISA")
     assert amaxds("build", folder, *SMALL).returncode == 0
-
-
-def test_the_backend_of_kerass_settings_file_is_used(tmp_path: Path) -> None:
-    (tmp_path / "keras.json").write_text('{"backend": "jax"}')
-    environment = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
-    code = "import sys; from amaxds.compute import backend; print(backend.start(1), 'tensorflow' in sys.modules)"
-    command = [sys.executable, "-c", code]
-    ended = subprocess.run(command, env=environment | {"KERAS_HOME": str(tmp_path)}, capture_output=True, text=True, check=True)
-    assert ended.stdout == "jax False\n"
-    (tmp_path / "keras.json").write_text('{"backend": "torch"}')
-    ended = subprocess.run(
-        command, env=environment | {"KERAS_HOME": str(tmp_path)}, capture_output=True, text=True, check=False
-    )
-    assert "Keras is set to run on 'torch'" in ended.stderr
 
 
 def test_a_renamed_weights_file_and_recipes_in_another_order_are_the_same_build(tmp_path: Path, small: Path) -> None:
@@ -209,17 +193,6 @@ def test_jax_finds_compiled_programs_again_unless_they_are_damaged(tmp_path: Pat
     assert build("damaged", tmp_path / "home")[0] == made
     (tmp_path / "no folder").touch()
     assert build("not kept", tmp_path / "no folder")[0] == made
-
-
-def test_with_jax_no_module_imports_tensorflow() -> None:
-    code = (
-        "import sys; from amaxds.compute import backend; from amaxds.builds import build; backend.start(1); print(*sys.modules)"
-    )
-    ended = subprocess.run(
-        [sys.executable, "-c", code], env=os.environ | {"KERAS_BACKEND": "jax"}, capture_output=True, text=True, check=True
-    )
-    assert "jax" in ended.stdout.split()
-    assert "tensorflow" not in ended.stdout.split()
 
 
 def test_a_folder_may_have_any_name(tmp_path: Path) -> None:

@@ -30,18 +30,19 @@ def _home(folder: Path, text: str) -> str:
     return str(folder)
 
 
-@pytest.mark.parametrize("case", SETTINGS)
+@pytest.mark.parametrize("case", [pytest.param(each, marks=[pytest.mark.system] * ("double" in each)) for each in SETTINGS])
 def test_keras_computes_with_our_settings_whatever_the_user_has_set(case: str, tmp_path: Path) -> None:
     said, variables = SETTINGS[case]
     ended = run_program("keras_settings.py", KERAS_HOME=_home(tmp_path, json.dumps(said)), **variables)
-    assert ended.stdout == f"tensorflow {OURS}\n", ended.stderr
+    assert ended.stdout == f"tensorflow {OURS}\nTensorFlow is loaded: True\n", ended.stderr
 
 
-def test_jax_computes_with_our_settings_whatever_the_user_has_set(tmp_path: Path) -> None:
+def test_the_backend_of_kerass_settings_file_is_used_and_nothing_imports_the_other(tmp_path: Path) -> None:
+    """With our settings, whatever the user has set of JAX."""
     home = _home(tmp_path, json.dumps({"floatx": "float16", "backend": "jax"}))
     settings = {"JAX_DISABLE_JIT": "1", "JAX_NUMPY_DTYPE_PROMOTION": "strict", "JAX_DEFAULT_MATMUL_PRECISION": "bfloat16"}
     ended = run_program("keras_settings.py", KERAS_HOME=home, KERAS_BACKEND="", **settings)
-    assert ended.stdout == f"jax {OURS}\n", ended.stderr
+    assert ended.stdout == f"jax {OURS}\nTensorFlow is loaded: False\n", ended.stderr
 
 
 @pytest.mark.system
@@ -59,10 +60,17 @@ REFUSED = {
     "a platform that JAX does not know": ("{}", {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "abacus"}, ("'abacus'",)),
     "a flag that XLA does not know": ("{}", {"XLA_FLAGS": "--xla_abacus"}, ("--xla_abacus", "XLA_FLAGS")),
     "another backend": ("{}", {"KERAS_BACKEND": "abacus"}, ("'abacus'", "KERAS_BACKEND=tensorflow")),
+    "another backend in the file": ('{"backend": "torch"}', {"KERAS_BACKEND": ""}, ("Keras is set to run on 'torch'",)),
 }
 
 
-@pytest.mark.parametrize("case", [pytest.param(each, marks=[pytest.mark.system] * ("XLA" in each)) for each in REFUSED])
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(each, marks=[pytest.mark.system] * (each in ("a list", "a flag that XLA does not know")))
+        for each in REFUSED
+    ],
+)
 def test_settings_with_which_nothing_runs_are_refused_in_words(
     case: str, tmp_path: Path, assert_error: Callable[..., None]
 ) -> None:

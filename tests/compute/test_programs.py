@@ -161,7 +161,7 @@ def test_dead_filters_keep_their_starting_noise(programs: Programs) -> None:
 @pytest.mark.parametrize("name", RECIPES)
 def test_loop_inside_one_program_takes_the_same_steps(weights: Weights, name: str) -> None:
     """What a GPU runs, here on the CPU: the same numbers, though not the same bits."""
-    layer, filters, recipe = DEMO.layer("block3_conv2"), (0, 1, 2, 3), get_recipe(name, 3)
+    layer, filters, recipe = DEMO.layer("block2_conv2"), (0, 1, 2, 3), get_recipe(name, 3)
     stepwise, looped = Programs(DEMO, weights), Programs(DEMO, weights, on_gpu=True)
     start = _starts(DEMO, layer.index, filters, recipe)
     one, other = (_climb(each, recipe, layer, filters, start) for each in (stepwise, looped))
@@ -172,7 +172,7 @@ def test_loop_inside_one_program_takes_the_same_steps(weights: Weights, name: st
 
 @pytest.mark.parametrize("on_gpu", [pytest.param(False, marks=pytest.mark.system), True])
 def test_reduced_precision_climbs_as_high_and_its_evidence_is_exact(programs: Programs, weights: Weights, on_gpu: bool) -> None:
-    layer, filters, recipe = DEMO.layer("block4_conv2"), (0, 1, 2, 3), get_recipe("clear", 16)
+    layer, filters, recipe = DEMO.layer("block3_conv1"), (0, 1, 2, 3), get_recipe("clear", 8)
     reduced = Programs(DEMO, weights, "bfloat16", on_gpu)
     start = _starts(DEMO, layer.index, filters, recipe)
     exact, found = (_climb(each, recipe, layer, filters, start) for each in (programs, reduced))

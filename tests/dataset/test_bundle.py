@@ -89,6 +89,7 @@ def test_a_bundle_is_made_whole_of_valid_data_only(
     assert [path.name for path in tmp_path.iterdir()] == ["broken"]
 
 
+@pytest.mark.system
 def test_keras_and_pandas_open_a_bundle_with_the_names_of_layers(bundled: Path) -> None:
     ended = run_program("open_bundle.py", bundled)
     assert ended.returncode == 0, ended.stderr

@@ -13,6 +13,7 @@ with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
     import h5py  # noqa: F401
     import keras  # noqa: F401
     import matplotlib.figure  # noqa: F401
+    import PIL.Image
     import tensorflow  # noqa: F401
 
     import amaxds.analysis.report
@@ -22,7 +23,12 @@ with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
     import amaxds.checks.validate
     import amaxds.cli.main
     import amaxds.hubs.locate  # noqa: F401
+    from amaxds.dataset import card
     from support import commands  # noqa: F401
+
+    # What is made at first use.
+    card.template()
+    PIL.Image.preinit()
 
 # Or else the first full collection in each process goes through all of these libraries, and copies their pages: 0.35 s.
 gc.collect()

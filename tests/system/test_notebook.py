@@ -70,7 +70,7 @@ def test_the_command_runs_in_a_cell_with_the_kernels_own_variables(small: Path, 
     cells = [
         "import os; print(os.environ['MPLBACKEND'])",
         f"!python -m amaxds report {small} report 2>&1 | cat",
-        f"!python -m amaxds classify {small} classification --model cnn 2>&1 | cat",
+        f"!python -m amaxds classify {small} classification --model linear 2>&1 | cat",
     ]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(each) for each in cells])
     kernel, report, classify = map(printed, outputs_of(notebook, tmp_path))

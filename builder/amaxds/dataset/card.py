@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -15,6 +16,7 @@ from amaxds.spec.recipes import DEFAULT_RECIPE
 
 if TYPE_CHECKING:
     import datasets
+    import jinja2
     from huggingface_hub import DatasetCardData
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"))
@@ -58,14 +60,9 @@ def render_card(
     summaries: Sequence[LayerSummary],
 ) -> str:
     """The whole of README.md. The same build gives the same text: no time and no machine is in it."""
-    import jinja2
-
     network = info.network
     default = default_config(list(info.recipes))
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, trim_blocks=True)
-    environment.filters |= {"code": _code, "plain": _plain}
-    template = environment.from_string((resources.files("amaxds") / "data" / "dataset_card.md").read_text("utf-8"))
-    return template.render(
+    text: str = template().render(
         yaml=card_data(network.name, infos).to_yaml().rstrip(),
         name=info.dataset,
         info=info,
@@ -81,6 +78,17 @@ def render_card(
         columns=[(name, kind, descriptions()[name]) for name, kind in stored_types().items()],
         command=info.command,
     )
+    return text
+
+
+@functools.cache
+def template() -> jinja2.Template:
+    """The card's template, compiled."""
+    import jinja2
+
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, trim_blocks=True)
+    environment.filters |= {"code": _code, "plain": _plain}
+    return environment.from_string((resources.files("amaxds") / "data" / "dataset_card.md").read_text("utf-8"))
 
 
 def _code(text: str) -> str:

@@ -1,5 +1,11 @@
-"""Start the backend, and print what Keras then computes with."""
+"""Start the backend, and print what Keras then computes with, and whether TensorFlow was imported by then.
 
+Everything that makes a dataset is imported before.
+"""
+
+import sys
+
+from amaxds.builds import build, sweep  # noqa: F401
 from amaxds.compute import backend
 
 name = backend.start(1)
@@ -17,3 +23,4 @@ print(
     keras.backend.standardize_dtype(answer.dtype),
     *answer.shape,
 )
+print("TensorFlow is loaded:", "tensorflow" in sys.modules)
