@@ -76,7 +76,7 @@ IN_SYSTEM = {
     'both = amaxds.build("demo", "both", recipes=["clear", "original"], layers="block3_conv2", filters=range(8))',
     'print(amaxds.audit("demo-filter-activations", sample=26).passed)',
     'amaxds.report("demo-filter-activations")',
-    'found = amaxds.classify("demo-filter-activations")',
+    'found = amaxds.classify("demo-filter-activations", models=["linear"])',
     DRY_RUN,
     "amaxds audit demo-filter-activations --seed 1",
     "amaxds audit demo-filter-activations --sample 26",
