@@ -5,10 +5,12 @@
 Each scenario runs once undisturbed, and the calls that change files (open to write, write, fsync, rename, unlink, mkdir ...)
 are counted. Then it runs again for every n: once with the process ended at the n-th call, as by `kill -9`, and once for each
 error that this call can fail with. In a store the requests that change it are counted: the process is ended at the n-th, that
-one is answered with an error of the server, or all from there on are refused.
+one is answered with an error of the server, or all from there on are refused. Of a publication both are counted, operations on
+files and requests of any kind; it goes to the stand-ins that the tests have for the hubs.
 
 After that `validate` must not say valid of what is not finished, an error must be two lines and not "unexpected", and the same
-command again must end in the same bytes with nothing else left, in the temporary folder neither.
+command again must end in the same bytes with nothing else left, in the temporary folder neither. After a publication the same
+command again must leave one version with the same files at the hub, and no receipt may be there before.
 
 --every N: only every N-th call, the last one included. Needs a C compiler (cc). All of it takes about half an hour on 2 cores.
 """
@@ -32,6 +34,7 @@ from pathlib import Path
 
 TESTS = Path(__file__).parents[1] / "tests"
 sys.path.insert(0, str(TESTS))
+import publications
 import s3fs
 
 from support.commands import amaxds, start_build
@@ -62,6 +65,9 @@ SCENARIOS = {
     "report": Scenario(("report", "dataset", "out", "--no-neighbours"), "out", validated=False),
 }
 
+IN_A_STORE = "build in a store"
+PUBLICATIONS = {"publish to Kaggle": "kaggle", "publish to Hugging Face": "hf"}
+
 
 def main(arguments: list[str]) -> int:
     every = 1
@@ -77,11 +83,13 @@ def main(arguments: list[str]) -> int:
         assert amaxds("build", dataset, *TINY).returncode == 0
         assert amaxds("bundle", dataset, folder / "bundle").returncode == 0
         shutil.move(folder / "bundle" / "filterActivations", folder / "dataset-images")
-        for scenario in arguments or (*SCENARIOS, "build in a store"):
+        for scenario in arguments or (*SCENARIOS, IN_A_STORE, *PUBLICATIONS):
             if scenario in SCENARIOS:
                 line, found = _measure(scenario, SCENARIOS[scenario], folder, every)
-            else:
+            elif scenario == IN_A_STORE:
                 line, found = _measure_store(folder, every)
+            else:
+                line, found = _measure_publication(scenario, folder, every)
             problems += found
             bad += len(found)
             print(line, flush=True)
@@ -106,7 +114,7 @@ def _measure(name: str, scenario: Scenario, folder: Path, every: int) -> tuple[s
     assert ended.returncode == 0, ended.stderr
     operations = (whole / "operations").read_text().splitlines()
     due = _tree(whole / scenario.out)
-    numbers = sorted({*range(every, len(operations) + 1, every), len(operations)})
+    numbers = _chosen(len(operations), every)
     runs = [(number, fault) for number in numbers for fault in FAULTS]
 
     def case(run: tuple[int, str]) -> tuple[str, str | None]:
@@ -122,6 +130,39 @@ def _measure(name: str, scenario: Scenario, folder: Path, every: int) -> tuple[s
     with ThreadPoolExecutor(2) as pool:
         results = list(pool.map(case, runs))
     return _line(name, operations, results)
+
+
+def _chosen(count: int, every: int) -> list[int]:
+    """Every n-th number up to that, and the last one."""
+    return sorted({*range(every, count + 1, every), count})
+
+
+def _measure_publication(name: str, folder: Path, every: int) -> tuple[str, list[str]]:
+    """The same as `_measure` for a publication, and for its requests."""
+    hub = PUBLICATIONS[name]
+    dataset = folder / "named" / publications.NAME
+    if not dataset.exists():
+        assert amaxds("build", dataset, *TINY).returncode == 0
+    whole = publications.publish_undisturbed(hub, dataset, folder)
+    results: list[tuple[str, str | None]] = []
+
+    def note(what: str, number: int, fault: str, found: tuple[str, str | None]) -> None:
+        outcome, problem = found
+        results.append((outcome, problem and f"{name}, {fault} at {number} ({what}): {problem}"))
+
+    for number in _chosen(len(whole.requests), every):
+        for fault in ("killed", "500"):
+            here = folder / f"{hub}-request-{number}-{fault}"
+            found = publications.fail_at_request(hub, dataset, here, number, fault, whole)
+            note(whole.requests[number - 1], number, fault, found)
+            shutil.rmtree(here)
+    for number in _chosen(len(whole.operations), every):
+        for fault, error in FAULTS.items():
+            here = folder / f"{hub}-{number}-{fault}"
+            found = publications.fail_at_operation(hub, dataset, here, number, error, whole)
+            note(whole.operations[number - 1].rpartition("/")[2], number, fault, found)
+            shutil.rmtree(here)
+    return _line(name, [*("request" for _ in whole.requests), *whole.operations], results)
 
 
 def _line(name: str, operations: list[str], results: list[tuple[str, str | None]]) -> tuple[str, list[str]]:
@@ -149,7 +190,7 @@ def _measure_store(folder: Path, every: int) -> tuple[str, list[str]]:
         assert amaxds("build", whole, *TINY).returncode == 0
         store.refused = lambda request: None
         due, total = store.fetched(whole, folder / "fetched-whole"), list(operations)
-        for number in sorted({*range(every, len(total) + 1, every), len(total)}):
+        for number in _chosen(len(total), every):
             for fault in ("killed", "500", "403"):
                 outcome, problem = _case_in_store(store, folder, number, fault, due)
                 what = total[number - 1]

@@ -23,7 +23,7 @@ from support.forge import sorted_rows
 from support.shared import made_once
 
 Check = Callable[..., None]
-LAYERS = ["block3_conv2", "block4_conv2", "block5_conv1"]
+LAYERS = ["block3_conv1", "block4_conv1", "block4_conv2"]
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,15 @@ import filelock
 
 URL = "http://localhost:7777"
 """Where the client looks with KAGGLE_API_ENVIRONMENT=TEST."""
+LOGIN = {
+    "KAGGLE_API_ENVIRONMENT": "TEST",
+    "KAGGLE_API_TOKEN": "",
+    "KAGGLE_CONFIG_DIR": "",
+    "KAGGLE_KEY": "secret-key",
+    "KAGGLE_USERNAME": "owner",
+    "NO_PROXY": "localhost",
+}
+"""Variables with which the real client finds the stand-in, and is taken for the owner of its one account."""
 STATES = (
     *("NOT_YET_PERSISTED", "BLOBS_RECEIVED", "BLOBS_DECOMPRESSED", "BLOBS_COPIED_TO_SDS", "INDIVIDUAL_BLOBS_COMPRESSED"),
     "REPROCESSING",
@@ -272,7 +281,7 @@ class KaggleServer(ThreadingHTTPServer):
 
     allow_reuse_address = True
     daemon_threads = True
-    username, key = "owner", "secret-key"
+    username, key = LOGIN["KAGGLE_USERNAME"], LOGIN["KAGGLE_KEY"]
     token, refresh_token = "KGAT_0123456789abcdef", "refresh-0123456789abcdef"
 
     def __init__(self) -> None:

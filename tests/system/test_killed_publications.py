@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from support import kaggle_server
 from support.commands import ForkedCommand, amaxds, start
 from support.huggingface_server import HuggingFaceServer
 from support.kaggle_server import KaggleServer
@@ -21,15 +22,7 @@ from support.kaggle_server import KaggleServer
 NAME = "demo-filter-activations"
 REPO = f"owner/{NAME}"
 MOMENTS = 10
-LOGIN = {
-    "HF_TOKEN": "hf_test",
-    "KAGGLE_API_ENVIRONMENT": "TEST",
-    "KAGGLE_API_TOKEN": "",
-    "KAGGLE_CONFIG_DIR": "",
-    "KAGGLE_KEY": KaggleServer.key,
-    "KAGGLE_USERNAME": KaggleServer.username,
-    "NO_PROXY": "localhost",
-}
+LOGIN = {"HF_TOKEN": "hf_test", **kaggle_server.LOGIN}
 Server = KaggleServer | HuggingFaceServer
 
 
