@@ -90,7 +90,7 @@ def test_the_same_dataset_gives_the_same_bytes_with_any_number_of_workers(small:
     assert ended.stdout == (again / "classification.json").read_text()
 
 
-@pytest.mark.system
+@pytest.mark.long
 def test_without_tensorflow_the_same_images_are_judged(small: Path, classification: Path, tmp_path: Path) -> None:
     ended = amaxds("classify", small, tmp_path / "out", "--model", "linear", KERAS_BACKEND="jax")
     assert (ended.returncode, ended.stderr) == (0, "")

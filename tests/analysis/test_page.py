@@ -327,7 +327,7 @@ def test_everything_can_be_done_with_the_keyboard(page: Page) -> None:
     assert page.evaluate(focused) == f"block3_conv1 filter {below}", "the focus is back where it was"
 
 
-@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.system)])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.long)])
 def test_nothing_stands_in_the_way_of_a_screen_reader(page: Page, scheme: str) -> None:
     page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
     page.get_by_role("button", name="More").click()

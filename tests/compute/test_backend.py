@@ -77,6 +77,7 @@ def test_settings_with_which_nothing_runs_are_refused_in_words(
     text, variables, words = REFUSED[case]
     ended = amaxds("build", tmp_path / "out", *ONE, KERAS_HOME=_home(tmp_path, text), **variables)
     assert_error(ended, 2, *words)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_backend_that_is_not_installed_is_refused_in_words(tmp_path: Path, assert_error: Callable[..., None]) -> None:

@@ -59,7 +59,7 @@ def _model(weights: Weights, until: str, then: Callable[..., Any] = keras.ops.re
     return keras.Model(whole.input, then(found[0].output))
 
 
-LONG = ("convnext_tiny", "inception_v3", "nasnet_mobile", "densenet121")
+LONG = ("resnet50", "convnext_tiny", "inception_v3", "nasnet_mobile", "densenet121")
 
 
 @pytest.mark.system
@@ -246,7 +246,6 @@ def test_a_model_file_becomes_a_dataset(tmp_path: Path, assert_error: Check) -> 
     assert stored["images"] == 4 + 8 + 6
     assert [layer["receptive_field"] for layer in stored["network"]["described"]["layers"]] == [3, 7, 15]
     assert stored["command"].startswith("amaxds build --network mine.keras --canvas 48 --weights mine.keras")
-    assert_error(amaxds("audit", folder), 2, "mine.keras")
     assert amaxds("audit", folder, "--sample", 3, "--weights", file).returncode == 0
     other = _saved(tmp_path / "other.keras")
     changed = keras.models.load_model(other)

@@ -208,7 +208,7 @@ def test_clear_wakes_the_filters_that_original_leaves_dead(programs: Programs) -
     assert (clear.activation > 2 * clear.start_activation).all()
 
 
-@pytest.mark.system
+@pytest.mark.long
 def test_clear_wakes_every_filter_of_an_untrained_vgg16() -> None:
     weights, recipe = load_weights(VGG16, "random", 1), get_recipe("clear", 2)
     programs = Programs(VGG16, weights)

@@ -177,8 +177,18 @@ UNFIT = {
 }
 
 
-@pytest.mark.parametrize("case", UNFIT)
-@pytest.mark.parametrize("place", ["variable", "file", "file that the variable names", "kaggle.json", "key"])
+PLACES = ("variable", "file", "file that the variable names", "kaggle.json", "key")
+
+
+@pytest.mark.parametrize(
+    ("place", "case"),
+    [
+        # Every case in one place, and one case in every place; the others with the matrices.
+        pytest.param(place, case, marks=[pytest.mark.system] * ("variable" != place and case != "of two lines"))
+        for place in PLACES
+        for case in UNFIT
+    ],
+)
 def test_a_token_that_cannot_be_sent_is_refused_and_not_shown(
     case: str, place: str, kaggle: KaggleServer, dataset: Path, tmp_path: Path, assert_error: Check
 ) -> None:
@@ -199,11 +209,11 @@ def test_a_token_that_cannot_be_sent_is_refused_and_not_shown(
             named = "kaggle.json"
         case _:
             variables, named = {"KAGGLE_KEY": token}, "KAGGLE_KEY"
-    for debug in ({}, {"AMAXDS_DEBUG": "1"}):
-        ended = _publish(dataset, tmp_path, **variables, **debug)
-        assert ended.returncode == 2
-        assert SECRET not in ended.stdout + ended.stderr
-    assert_error(_publish(dataset, tmp_path, **variables), 2, f"{named} ", words)
+    ended = _publish(dataset, tmp_path, **variables)
+    assert_error(ended, 2, f"{named} ", words)
+    debugged = _publish(dataset, tmp_path, **variables, AMAXDS_DEBUG="1")
+    assert debugged.returncode == 2
+    assert all(SECRET not in text for each in (ended, debugged) for text in (each.stdout, each.stderr))
     assert kaggle.requests == []
 
 
@@ -352,6 +362,26 @@ def test_an_organisations_dataset_is_published_by_its_member(kaggle: KaggleServe
     ended = publish("--repo", f"organisation/{NAME}")
     assert ended.returncode == 0, ended.stderr
     assert kaggle.datasets.keys() == {f"organisation/{NAME}"}
+
+
+SURROUNDINGS = {
+    "certificates that are not there": ({"REQUESTS_CA_BUNDLE": "/nowhere/ca.pem", "ALL_PROXY": "https://127.0.0.1:9"}, ""),
+    "a proxy of an unknown kind": ({"ALL_PROXY": "ftp://user:word@127.0.0.1:9"}, "unsupported scheme ftp"),
+    "a socks proxy": ({"ALL_PROXY": "socks5://127.0.0.1:9"}, ""),
+    "a proxy that is not there": ({"HTTP_PROXY": "http://user:word@127.0.0.1:9"}, ""),
+}
+
+
+@pytest.mark.parametrize("case", SURROUNDINGS)
+def test_settings_with_which_kaggle_cannot_be_reached_are_two_lines(
+    case: str, kaggle: KaggleServer, publish: Publish, dataset: Path, assert_error: Check
+) -> None:
+    settings, words = SURROUNDINGS[case]
+    ended = publish(**{"NO_PROXY": "", "no_proxy": ""} | settings)
+    assert_error(ended, 3, "could not be reached", words)
+    assert "word" not in ended.stderr
+    assert kaggle.requests == []
+    assert not (dataset / "receipt-kaggle.json").exists()
 
 
 def test_without_network_nothing_changes(dataset: Path, tmp_path: Path, assert_error: Check) -> None:

@@ -119,3 +119,18 @@ def test_files_of_networks_and_weights_are_named_by_the_same_rule(tmp_path: Path
             assert ended.returncode == 0, ended.stderr
         assert read_rows(tmp_path / "0", "clear") == read_rows(tmp_path / str(number), "clear")
     assert_error(amaxds("build", "~/out", "--network", "s3://bucket/mine.keras", **home), 2, "is in a store")
+
+
+def test_a_folder_that_was_locked_in_vain_is_gone_again(tmp_path: Path) -> None:
+    with LocalPath(tmp_path / "a" / "b" / "c").lock():
+        assert (tmp_path / "a" / "b" / "c").is_dir()
+    assert not list(tmp_path.iterdir())
+    with LocalPath(tmp_path / "a" / "b").lock():
+        (tmp_path / "a" / "b" / "kept").touch()
+    with LocalPath(tmp_path / "a").lock():
+        assert (tmp_path / "a" / "b" / "kept").exists()
+    assert (tmp_path / "a" / "b" / "kept").exists()
+    (tmp_path / "mine").mkdir()
+    with LocalPath(tmp_path / "mine").lock():
+        pass
+    assert (tmp_path / "mine").is_dir()

@@ -55,7 +55,7 @@ class SmallDisk:
 
 
 DISKS = {
-    "for less than one shard": ("size=100k", ".amaxds/shards/original/block1_conv1-0000.parquet"),
+    "for less than one shard": ("size=100k", ".amaxds/shards/original/block1_conv"),
     "for two of three shards": ("size=400k", ".amaxds/shards/original/"),
     "for the shards alone": ("size=700k", ".amaxds/packaged/original"),
     "for all files but the last": ("nr_inodes=18", ".amaxds/packaged/"),

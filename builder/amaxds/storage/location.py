@@ -21,6 +21,7 @@ from amaxds.storage.store import OBJECT_STORES, Remote
 _URL = re.compile(r"([A-Za-z][\w+.-]*)://(.*)", re.ASCII | re.DOTALL)
 PROTOCOLS = OBJECT_STORES - {"memory"} | {"hdfs", "sftp", "ssh"}
 """Those of stores. fsspec knows others that lead elsewhere, such as `reference`, which reads whatever a file names."""
+_LOCK = "lock"
 _WILD = set("*?[]")
 """Characters that fsspec would take for a pattern of names."""
 
@@ -75,7 +76,8 @@ class Location(Protocol):
         """
 
     def lock(self) -> AbstractContextManager[None]:
-        """Keep other processes from locking this folder while the context is open; it is made where it is missing.
+        """Keep other processes from locking this folder while the context is open. It is made where it is missing, and is gone
+        again afterwards if nothing was put there.
 
         TimeoutError where another process has it locked. The operating system unlocks it however the process ends. In a store
         nothing is locked.
@@ -139,10 +141,18 @@ class LocalPath:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
+        missing = [each for each in (self.path, *self.path.parents) if not each.exists()]
         with disk_errors(self.path):
             held = self._acquire()
         with held:
-            yield
+            try:
+                yield
+            finally:
+                with contextlib.suppress(OSError):
+                    if missing and os.listdir(self.path) == [_LOCK]:
+                        (self.path / _LOCK).unlink()
+                        for each in missing:
+                            each.rmdir()
 
     def _acquire(self, tries: int = 100) -> AbstractContextManager[Any]:
         """The lock, taken. Its owner may delete the folder after it was made here and before the lock in it is opened."""
@@ -150,7 +160,7 @@ class LocalPath:
             tries -= 1
             try:
                 self.path.mkdir(parents=True, exist_ok=True)
-                return filelock.FileLock(self.path / "lock", timeout=0).acquire()
+                return filelock.FileLock(self.path / _LOCK, timeout=0).acquire()
             except (FileNotFoundError, FileExistsError):
                 if not tries or self.path.is_symlink():
                     raise
