@@ -184,7 +184,7 @@ PLACES = ("variable", "file", "file that the variable names", "kaggle.json", "ke
     ("place", "case"),
     [
         # Every case in one place, and one case in every place; the others with the matrices.
-        pytest.param(place, case, marks=[pytest.mark.system] * ("variable" != place and case != "of two lines"))
+        pytest.param(place, case, marks=[pytest.mark.system] * (place != "variable" and case != "of two lines"))
         for place in PLACES
         for case in UNFIT
     ],
