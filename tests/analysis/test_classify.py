@@ -77,14 +77,18 @@ def test_every_model_is_judged_on_the_images_of_the_test_split(small: Path, clas
 
 
 @pytest.mark.system
-def test_the_same_dataset_gives_the_same_bytes_with_any_number_of_workers(small: Path, tmp_path: Path) -> None:
+def test_the_same_dataset_gives_the_same_bytes_with_any_number_of_workers_whatever_the_user_has_set(
+    small: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "classification"
     ended = amaxds("classify", small, out)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.endswith(f"{out}: look at {out / 'confusion.png'}\n")
     again = shutil.copytree(out, tmp_path / "again")
     (again / "confusion.svg").unlink()
-    ended = amaxds("classify", small, again, "--workers", 1, "--json")
+    settings = {"floatx": "float16", "image_data_format": "channels_first", "epsilon": 0.5}
+    (tmp_path / "keras.json").write_text(json.dumps(settings))
+    ended = amaxds("classify", small, again, "--workers", 1, "--json", KERAS_HOME=str(tmp_path), MPLBACKEND="abacus")
     assert ended.returncode == 0, ended.stderr
     assert files_of(again) == files_of(out)
     assert ended.stdout == (again / "classification.json").read_text()
