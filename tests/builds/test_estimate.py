@@ -8,11 +8,11 @@ import sys
 
 import pytest
 
-from amaxds.builds.estimate import Speed, estimate, measure_speed
+from amaxds.builds.estimate import Speed, compilation_cost, estimate, measure_speed, unit_cost
 from amaxds.builds.progress import duration_range
 from amaxds.cli.output import BUSY, print_plan
 from amaxds.compute.machine import cores
-from amaxds.spec.network import DEMO
+from amaxds.spec.network import DEMO, VGG16, Network
 from amaxds.spec.plan import make_plan
 
 PLAN = make_plan(DEMO, ["original"], layers="block1_conv1")
@@ -21,7 +21,8 @@ PLAN = make_plan(DEMO, ["original"], layers="block1_conv1")
 def test_the_time_goes_by_the_quiet_speed_and_is_a_range() -> None:
     slow, fast, beside_others = (estimate(PLAN, Speed(*each)) for each in ((1e8, 1.0), (1e11, 1.0), (1e11, 0.2)))
     assert slow.operations == fast.operations == sum(unit.operations for unit in PLAN.units())
-    assert slow.seconds - fast.seconds == pytest.approx(slow.operations / 0.22 * (1e-8 - 1e-11))
+    cost = sum(unit_cost(DEMO, unit) for unit in PLAN.units()) + compilation_cost(DEMO, DEMO.layers[0])
+    assert slow.seconds - fast.seconds == pytest.approx(cost * (1e-8 - 1e-11))
     assert beside_others == fast
     least, most = slow.range
     assert least < slow.seconds < most
@@ -46,3 +47,15 @@ def test_a_machine_with_other_work_is_as_fast_as_without_and_said_to_be_busy(cap
 )
 def test_a_range_is_said_in_one_unit(least: float, most: float, words: str) -> None:
     assert duration_range(least, most) == words
+
+
+@pytest.mark.parametrize("network", [DEMO, VGG16], ids=lambda network: network.name)
+def test_a_layer_near_the_image_takes_more_than_its_few_convolutions(network: Network) -> None:
+    """As measured: a step of the first layer takes 4 to 6 ms where one of block4_conv2 takes 180 to 220 (vgg16), and 1.2 to 1.5
+    where one of block5_conv3 takes 5.4 to 6.5 (demo), though it has some 7600 and 180 times fewer operations."""
+    first, *_ = make_plan(network, ["original"], layers="block1_conv1").units()
+    deep, *_ = make_plan(network, ["original"], layers="block5_conv3" if network is DEMO else "block4_conv2").units()
+    assert len(first.rows) == len(deep.rows)
+    ratio = unit_cost(network, deep) / unit_cost(network, first)
+    least, most = (5.4 / 1.5, 6.5 / 1.2) if network is DEMO else (180 / 6, 220 / 4)
+    assert least < ratio < most

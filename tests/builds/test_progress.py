@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from amaxds.builds.estimate import compilation_cost, unit_cost
 from amaxds.builds.progress import BarState, BuildProgress, counting, duration, screen
 from amaxds.spec.network import DEMO
 from amaxds.spec.plan import make_plan
@@ -21,7 +22,7 @@ def test_what_is_no_terminal_gets_plain_lines_even_with_forced_colours(
         monkeypatch.setenv(name, "1")
     plan = make_plan(DEMO, ["original"], layers="block1_conv1")
     units = list(plan.units())
-    with BuildProgress(units, kept=2) as progress:
+    with BuildProgress(DEMO, units, kept=2) as progress:
         for unit in units:
             progress.unit_done(unit)
         progress.stage("ranking")
@@ -43,14 +44,15 @@ def test_the_time_left_goes_by_the_work_that_is_left(
     now = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     light, *_, heavy = make_plan(DEMO, ["original"], layers="block1_conv1,block5_conv3").units()
-    assert heavy.operations > 2 * light.operations
-    with BuildProgress([light, heavy]) as progress:
+    costs = [unit_cost(DEMO, unit) + compilation_cost(DEMO, unit.layer) for unit in (light, heavy)]
+    assert costs[1] > 2 * costs[0]
+    with BuildProgress(DEMO, [light, heavy]) as progress:
         now += 60
         progress.unit_done(light)
         now += 60
         progress.unit_done(heavy)
     first, last = capsys.readouterr().err.splitlines()
-    assert first.endswith(f", {duration(60 * heavy.operations / light.operations)} left")
+    assert first.endswith(f", {duration(60 * costs[1] / costs[0])} left")
     assert last.endswith(", 0 s left")
 
 

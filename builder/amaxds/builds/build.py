@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from amaxds.builds.estimate import unit_cost
 from amaxds.builds.executors.base import Executor, Load
 from amaxds.builds.progress import BuildProgress
 from amaxds.builds.shards import WORK, BuildShards, LayerKey, layer_key
@@ -73,14 +74,16 @@ def _run(out: Location, plan: Plan, weights: Weights, asked: BuildRequest, execu
     _require_writer(identity.software)
 
     kept = plan.images - sum(len(unit.wanted) for unit in missing)
-    with BuildProgress(missing, kept) as progress:
+    with BuildProgress(plan.network, missing, kept) as progress:
         progress.say(f"{plan.network.name}, {' and '.join(each.name for each in plan.recipes)}: {plan.images} images in {out}")
         progress.say("Ctrl-C is safe: the same command goes on.")
         if plan.network.note:
             progress.say(plan.network.note)
         for each in damaged:
             progress.say(f"{each.problem} It is made again.")
-        loads = {unit: Load(f"{unit.recipe.name} {unit.name}", layer_key(unit), unit.operations) for unit in missing}
+        loads = {
+            unit: Load(f"{unit.recipe.name} {unit.name}", layer_key(unit), unit_cost(plan.network, unit)) for unit in missing
+        }
         for unit, _ in executor.run(loads, Worker.make):
             progress.unit_done(unit)
         progress.stage("ranking")

@@ -1,4 +1,7 @@
-"""What a plan will cost in operations, disk space and time. The time follows from a short measurement of this machine."""
+"""What a plan will cost in operations, disk space and time. The time follows from a short measurement of this machine.
+
+Where time is compared, it is counted in floating-point operations of matrix products that take as long on the same CPU.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +13,20 @@ import numpy as np
 
 from amaxds.compute.machine import cores
 from amaxds.dataset.contact_sheet import PER_LAYER, SIDE
-from amaxds.spec.plan import Plan
+from amaxds.spec.network import Layer, Network
+from amaxds.spec.plan import Plan, Unit, operations_per_step
 
-# `benchmarks/limits.py plan` compares these figures with real builds.
-_EFFICIENCY = {"demo": 0.22, "vgg16": 1.2}
-"""How fast an ascent of the network is, as a share of the speed of matrix products."""
-_EFFICIENCY_OF_OTHERS = 0.3
-"""A guess: less where convolutions are depthwise, more where they are not."""
-_UNCERTAINTY, _UNCERTAINTY_OF_OTHERS = 1.4, 3.0
+# From processor times of single layers of four networks; `benchmarks/limits.py plan` compares the sum with real builds.
+_PER_PIXEL, _PER_VALUE = 10_000.0, 400.0
+"""What a step takes for each pixel of the canvas, which is rendered, and for each value of the maps, which are moved through
+the memory."""
+_SPEED = {"vgg16": 3.5}
+"""How fast convolutions are against matrix products of as many operations. Most of vgg16's are Winograd's, which need fewer."""
+_SPEED_OF_OTHERS = 0.85
+_COMPILED, _COMPILED_PER_LAYER, _COMPILED_PER_WINOGRAD = 7e10, 1.7e10, 1.6e11
+"""What it takes to compile the programs of a layer, and besides for each layer before it."""
+_UNCERTAINTY, _UNCERTAINTY_OF_OTHERS = 1.4, 2.0
 """A build may be faster or slower than estimated by this factor: processors differ in more than their matrix products."""
-_COMPILE_SECONDS = 0.5
-"""For one program."""
 _FIXED_SECONDS = 8.0
 """For starting, packaging and validating."""
 _BYTES_PER_VALUE = 0.9
@@ -61,6 +67,18 @@ class Estimate:
         return self.seconds / self.uncertainty, self.seconds * self.uncertainty
 
 
+def unit_cost(network: Network, unit: Unit) -> float:
+    """How long the steps of a unit take."""
+    convolved = operations_per_step(unit.layer) / _SPEED.get(network.name, _SPEED_OF_OTHERS)
+    moved = _PER_PIXEL * network.canvas**2 + _PER_VALUE * unit.layer.values
+    return len(unit.rows) * (unit.recipe.steps + 1) * (convolved + moved)
+
+
+def compilation_cost(network: Network, layer: Layer) -> float:
+    """How long it takes to compile the programs of a layer, for one recipe."""
+    return _COMPILED + layer.index * (_COMPILED_PER_WINOGRAD if network.name in _SPEED else _COMPILED_PER_LAYER)
+
+
 def estimate(plan: Plan, speed: Speed) -> Estimate:
     """What the plan will cost on cores of this speed."""
     units = list(plan.units())
@@ -69,6 +87,8 @@ def estimate(plan: Plan, speed: Speed) -> Estimate:
     layers = {(unit.recipe.name, unit.layer.name): 0 for unit in units}
     for unit in units:
         layers[unit.recipe.name, unit.layer.name] += len(unit.wanted)
+    cost = sum(unit_cost(plan.network, unit) for unit in units)
+    cost += sum(compilation_cost(plan.network, plan.network.layer(layer)) for _, layer in layers)
     on_sheets = sum(min(PER_LAYER, images) * 3 * SIDE**2 for images in layers.values())
     name = plan.network.name
     return Estimate(
@@ -76,10 +96,8 @@ def estimate(plan: Plan, speed: Speed) -> Estimate:
         units=len(units),
         operations=operations,
         disk_bytes=(values * _COPIES + on_sheets) * _BYTES_PER_VALUE,
-        seconds=operations / (_EFFICIENCY.get(name, _EFFICIENCY_OF_OTHERS) * speed.quiet)
-        + len(layers) * _COMPILE_SECONDS
-        + _FIXED_SECONDS,
-        uncertainty=_UNCERTAINTY if name in _EFFICIENCY else _UNCERTAINTY_OF_OTHERS,
+        seconds=cost / speed.quiet + _FIXED_SECONDS,
+        uncertainty=_UNCERTAINTY if name in ("demo", "vgg16") else _UNCERTAINTY_OF_OTHERS,
     )
 
 

@@ -83,7 +83,7 @@ def make_images(of: NetworkChoice, wanted: ImageChoice, workers: int | None) -> 
     if wanted.batch_size is None:
         plans = [with_batch_size_for(LocalExecutor(threads), plan) for plan in plans]
     rows = []
-    with BuildProgress(unit for plan in plans for unit in plan.units()) as progress:
+    with BuildProgress(network, (unit for plan in plans for unit in plan.units())) as progress:
         for plan in plans:
             programs = _programs(of, network, plan.seed if of.weights == "random" else 0, _state_of_files(of))
             rows += _rows(plan, programs, wanted.frames, threads, progress)

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol
 
+from amaxds.builds.estimate import compilation_cost, unit_cost
 from amaxds.compute import apart
+from amaxds.spec.network import Network
 from amaxds.spec.plan import Unit
 
 _WINDOW_SECONDS, _WINDOW_UNITS = 30.0, 10
@@ -193,14 +195,19 @@ def shown(quiet: bool = False) -> Iterator[Callable[[Any], None]]:
 class BuildProgress:
     """Shows how far a build is: a bar on a terminal, elsewhere one line for each unit.
 
-    Use it as a context manager; the bar disappears at its end. units: those that are still to be made. kept: how many images
-    were finished by an earlier run.
+    Use it as a context manager; the bar disappears at its end. units: those of the network that are still to be made. kept: how
+    many images were finished by an earlier run.
     """
 
-    def __init__(self, units: Iterable[Unit], kept: int = 0) -> None:
+    def __init__(self, network: Network, units: Iterable[Unit], kept: int = 0) -> None:
         self._screen, units = screen(), list(units)
         self._done, self._images = kept, kept + sum(len(unit.wanted) for unit in units)
-        self._work, self._work_done = sum(unit.operations for unit in units), 0.0
+        self._costs, compiled = dict[Unit, float](), set[tuple[str, str]]()
+        for unit in units:
+            first = (key := (unit.recipe.name, unit.layer.name)) not in compiled
+            self._costs[unit] = unit_cost(network, unit) + first * compilation_cost(network, unit.layer)
+            compiled.add(key)
+        self._work, self._work_done = sum(self._costs[unit] for unit in units), 0.0  # Several seeds have equal units.
         self._began = time.monotonic()
         self._recent: deque[tuple[float, int]] = deque([(self._began, 0)])
 
@@ -216,7 +223,7 @@ class BuildProgress:
     def unit_done(self, unit: Unit) -> None:
         """The unit was finished just now."""
         self._done += len(unit.wanted)
-        self._work_done += unit.operations
+        self._work_done += self._costs[unit]
         now = time.monotonic()
         self._recent.append((now, len(unit.wanted)))
         while len(self._recent) > _WINDOW_UNITS and now - self._recent[0][0] > _WINDOW_SECONDS:

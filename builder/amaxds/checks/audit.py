@@ -155,7 +155,7 @@ def audit(dataset: DatasetReader, count: int, seed: int, weights: str | None = N
     images: list[Remade] = []
     scopes = {each: {layer: filters for (name, layer), filters in sample.items() if name == each.name} for each in recipes}
     plans = [dataclasses.replace(info.plan, recipes=(recipe,), scope=scope) for recipe, scope in scopes.items()]
-    with BuildProgress(unit for plan in plans for unit in plan.units()) as progress:
+    with BuildProgress(info.network, (unit for plan in plans for unit in plan.units())) as progress:
         for plan in plans:
             made: dict[tuple[str, int], Row] = {}
 
