@@ -3,8 +3,8 @@
     python benchmarks/operations.py [--every N] [SCENARIO ...] > benchmarks/operations.md
 
 Each scenario runs once undisturbed, and the calls that change files (open to write, write, fsync, rename, unlink, mkdir ...)
-are counted. Then it runs again for every n: once with the process ended at the n-th call, as by `kill -9`, and once for each
-error that this call can fail with. In a store the requests that change it are counted: the process is ended at the n-th, that
+are counted. Then it runs twice for every n: with the process ended at the n-th call, as by `kill -9`, and with that call failing
+(a full disk, a fault of the device or a lack of rights, in turn). In a store the requests that change it are counted: the process is ended at the n-th, that
 one is answered with an error of the server, or all from there on are refused. Of a publication both are counted, operations on
 files and requests of any kind; it goes to the stand-ins that the tests have for the hubs.
 
@@ -45,6 +45,7 @@ TINY = (
     *("--layers", "block1_conv1,block1_conv2", "--filters", "0,5", "--workers", "1"),
 )
 FAULTS = {"killed": 0, "ENOSPC": errno.ENOSPC, "EIO": errno.EIO, "EACCES": errno.EACCES}
+ERRORS = ("ENOSPC", "EIO", "EACCES")
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def _measure(name: str, scenario: Scenario, folder: Path, every: int) -> tuple[s
     operations = (whole / "operations").read_text().splitlines()
     due = _tree(whole / scenario.out)
     numbers = _chosen(len(operations), every)
-    runs = [(number, fault) for number in numbers for fault in FAULTS]
+    runs = [(number, fault) for number in numbers for fault in _faults_at(number)]
 
     def case(run: tuple[int, str]) -> tuple[str, str | None]:
         number, fault = run
@@ -135,6 +136,11 @@ def _measure(name: str, scenario: Scenario, folder: Path, every: int) -> tuple[s
 def _chosen(count: int, every: int) -> list[int]:
     """Every n-th number up to that, and the last one."""
     return sorted({*range(every, count + 1, every), count})
+
+
+def _faults_at(number: int) -> tuple[str, str]:
+    """What happens at the n-th call, in a run each."""
+    return "killed", ERRORS[number % len(ERRORS)]
 
 
 def _measure_publication(name: str, folder: Path, every: int) -> tuple[str, list[str]]:
@@ -157,9 +163,9 @@ def _measure_publication(name: str, folder: Path, every: int) -> tuple[str, list
             note(whole.requests[number - 1], number, fault, found)
             shutil.rmtree(here)
     for number in _chosen(len(whole.operations), every):
-        for fault, error in FAULTS.items():
+        for fault in _faults_at(number):
             here = folder / f"{hub}-{number}-{fault}"
-            found = publications.fail_at_operation(hub, dataset, here, number, error, whole)
+            found = publications.fail_at_operation(hub, dataset, here, number, FAULTS[fault], whole)
             note(whole.operations[number - 1].rpartition("/")[2], number, fault, found)
             shutil.rmtree(here)
     return _line(name, [*("request" for _ in whole.requests), *whole.operations], results)
