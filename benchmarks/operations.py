@@ -3,10 +3,11 @@
     python benchmarks/operations.py [--every N] [SCENARIO ...] > benchmarks/operations.md
 
 Each scenario runs once undisturbed, and the calls that change files (open to write, write, fsync, rename, unlink, mkdir ...)
-are counted. Then it runs twice for every n: with the process ended at the n-th call, as by `kill -9`, and with that call failing
-(a full disk, a fault of the device or a lack of rights, in turn). In a store the requests that change it are counted: the process is ended at the n-th, that
-one is answered with an error of the server, or all from there on are refused. Of a publication both are counted, operations on
-files and requests of any kind; it goes to the stand-ins that the tests have for the hubs.
+are counted. Then it runs twice for every n: with the process ended at the n-th call, as by `kill -9`, and with that call
+failing (a full disk, a fault of the device or a lack of rights, in turn). In a store the requests that change it are counted:
+the process is ended at the n-th, that one is answered with an error of the server, or all from there on are refused. Of a
+publication both are counted, operations on files and requests of any kind; it goes to the stand-ins that the tests have for
+the hubs.
 
 After that `validate` must not say valid of what is not finished, an error must be two lines and not "unexpected", and the same
 command again must end in the same bytes with nothing else left, in the temporary folder neither. After a publication the same
