@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import json
 import re
@@ -14,13 +15,15 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
+from safetensors.numpy import load_file, save_file
 
-from support.commands import amaxds
+from support.commands import ROOT, amaxds
 from support.shared import made_once
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium: install the package chromium")
 LAYERS = ("block1_conv1", "block3_conv1", "block4_conv1")
+DEMO_WEIGHTS = ROOT / "builder" / "amaxds" / "data" / "demo.safetensors"
 
 
 @pytest.fixture(scope="module")
@@ -341,3 +344,29 @@ def test_nothing_stands_in_the_way_of_a_screen_reader(page: Page, scheme: str) -
 
 def _violations(page: Page) -> list[str]:
     return [each["id"] for each in Axe().run(page, options={"preload": False}).response["violations"]]
+
+
+RUN = "<img src=x onerror=document.title='run'>"
+
+
+@pytest.mark.system
+def test_names_of_folders_and_files_with_markup_are_text(tab: Page, tmp_path: Path) -> None:
+    """Networks and layers of such names are refused before anything is made."""
+    weights = {name: tensor * np.float32(1.25) for name, tensor in load_file(DEMO_WEIGHTS).items()}
+    save_file(weights, tmp_path / f"w{RUN}.safetensors")
+    few = ("--network", "demo", "--weights", tmp_path / f"w{RUN}.safetensors", "--steps", "1", "--filters", "0-1")
+    for words in (
+        ("build", tmp_path / f"d{RUN}", *few, "--layers", "block1_conv1"),
+        ("report", tmp_path / f"d{RUN}", tmp_path / f"r{RUN}"),
+    ):
+        ended = amaxds(*words)
+        assert ended.returncode == 0, ended.stderr
+    page = tmp_path / f"r{RUN}"
+    assert all(RUN in html.unescape((page / name).read_text()) for name in ("index.html", "gallery/data.js"))
+    tab.goto((page / "index.html").as_uri())
+    expect(tab.get_by_role("heading", level=1)).to_have_text("What 2 filters look for")
+    expect(tab.locator("main .tile")).to_have_count(2)
+    tab.locator("main .tile").first.click()
+    expect(tab.get_by_role("dialog").get_by_role("heading", level=2)).to_have_text("block1_conv1, filter 0")
+    assert tab.locator("img[src=x]").count() == 0
+    assert tab.title() != "run"
