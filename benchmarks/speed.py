@@ -6,9 +6,10 @@
 On a machine with a GPU the same command, with KERAS_BACKEND=jax and PyTorch, leaves out what is not installed or of a CPU
 alone, and times the whole VGG16 builds.
 
-Each side runs in a process of its own with all cores; sides take turns, on a CPU layer by layer. VGG16, random weights,
-224x224, recipe `original`. We make whole ascents of 30 steps, the scores of their starts and ends included; the others' loops
-take fewer, and no scores.
+Each side runs in a process of its own with all cores, and finds nothing that was compiled before; sides take turns, on a CPU
+layer by layer. VGG16, random weights, 224x224, recipe `original`. We make whole ascents of 30 steps, the scores of their starts
+and ends included, and what the scores take is measured by itself; the others' loops take fewer steps, and no scores. What was
+measured is printed to standard error as it comes.
 """
 
 from __future__ import annotations
@@ -40,12 +41,13 @@ SAMPLE = ("block1_conv2", "block3_conv3", "block5_conv3")
 """The layers of those sides that are not measured on all of them, to save time."""
 SAMPLED = ("amaxds on JAX", "PyTorch, compiled")
 
-Side = Callable[[Any, Any], Callable[[], int]]
-"""(layer, weights) -> what makes some images a few steps further, and says how many image-steps it made. Called once before it
-is timed."""
+Run = Callable[[], int]
+"""Makes some images a few steps further, and says how many image-steps it made. Called once before it is timed."""
+Side = Callable[[Any, Any], tuple[Run, Run | None]]
+"""(layer, weights) -> the run and, where scores are part of it, these alone, with how many image-steps they go with."""
 
 
-def ours(layer: Any, weights: Any) -> Callable[[], int]:
+def ours(layer: Any, weights: Any) -> tuple[Run, Run | None]:
     """`Programs.ascend` as a build calls it: one program on each core."""
     from amaxds.builds.executors import local
     from amaxds.compute import environment
@@ -65,10 +67,19 @@ def ours(layer: Any, weights: Any) -> Callable[[], int]:
     def run() -> int:
         return recipe.steps * batch * len(list(local.run_local(range(workers), work, workers)))
 
-    return run
+    saved = np.zeros((batch, SIDE, SIDE, 3), np.uint8)
+
+    def score(task: int, check: Check) -> None:
+        for _ in ("start", "end"):
+            programs.score(recipe, layer, saved)
+
+    def scores() -> int:
+        return recipe.steps * batch * len(list(local.run_local(range(workers), score, workers)))
+
+    return run, scores
 
 
-def study(layer: Any, weights: Any) -> Callable[[], int]:
+def study(layer: Any, weights: Any) -> tuple[Run, Run | None]:
     """The study's loop: one image, a compiled step of TensorFlow, the whole layer computed."""
     import tensorflow as tf
 
@@ -92,10 +103,10 @@ def study(layer: Any, weights: Any) -> Callable[[], int]:
         x.numpy()
         return STEPS
 
-    return run
+    return run, None
 
 
-def tf_keras_vis(layer: Any, weights: Any) -> Callable[[], int]:
+def tf_keras_vis(layer: Any, weights: Any) -> tuple[Run, Run | None]:
     """tf-keras-vis as its documentation shows it, with its defaults, one image."""
     from tf_keras_vis.activation_maximization import ActivationMaximization
     from tf_keras_vis.utils.model_modifiers import ReplaceToLinear
@@ -111,10 +122,10 @@ def tf_keras_vis(layer: Any, weights: Any) -> Callable[[], int]:
         maximise(CategoricalScore(0), seed_input=seed, steps=STEPS)
         return STEPS
 
-    return run
+    return run, None
 
 
-def torch_batched(layer: Any, weights: Any, compiled: bool = False) -> Callable[[], int]:
+def torch_batched(layer: Any, weights: Any, compiled: bool = False) -> tuple[Run, Run | None]:
     """PyTorch at its best: cut at the layer, of which only the asked-for filters are computed; channels last; gradient to the
     images alone; bfloat16 on a GPU."""
     import torch
@@ -151,7 +162,7 @@ def torch_batched(layer: Any, weights: Any, compiled: bool = False) -> Callable[
         x.sum().item()
         return STEPS * batch
 
-    return run
+    return run, None
 
 
 SIDES: dict[str, tuple[Side, tuple[str, ...], dict[str, str]]] = {
@@ -165,8 +176,8 @@ SIDES: dict[str, tuple[Side, tuple[str, ...], dict[str, str]]] = {
 
 
 def side(name: str, *layer_names: str) -> None:
-    """In a process of its own: milliseconds per image and step, ROUNDS times, and the seconds of the first call; a line for
-    each layer."""
+    """In a process of its own: milliseconds per image and step, ROUNDS times, the scores' part in it, and the seconds of the
+    first call; a line for each layer."""
     from amaxds.compute.networks import load_weights
     from amaxds.spec.network import VGG16
 
@@ -177,26 +188,40 @@ def side(name: str, *layer_names: str) -> None:
         backend.start(cores(), with_loops=True)
     weights = load_weights(VGG16, "random", 0)
     for layer_name in layer_names:
-        run = make(VGG16.layer(layer_name), weights)
+        run, scores = make(VGG16.layer(layer_name), weights)
         begun = time.perf_counter()
         run()
-        first, found = time.perf_counter() - begun, []
-        for _ in range(ROUNDS):
-            begun = time.perf_counter()
-            steps = run()
-            found.append(1e3 * (time.perf_counter() - begun) / steps)
-        print(json.dumps({"layer": layer_name, "ms": found, "first": first}))
+        row = {"layer": layer_name, "first": time.perf_counter() - begun, "ms": [_ms_a_step(run) for _ in range(ROUNDS)]}
+        if scores:
+            scores()
+            row["scores"] = [_ms_a_step(scores) for _ in range(ROUNDS)]
+        print(json.dumps(row), flush=True)
+
+
+def _ms_a_step(run: Run) -> float:
+    """Milliseconds of a run for each of its image-steps."""
+    begun = time.perf_counter()
+    steps = run()
+    return 1e3 * (time.perf_counter() - begun) / steps
 
 
 def measured(name: str, layer_names: list[str]) -> dict[str, dict[str, Any]]:
-    """What `side` prints, by layer."""
-    command = [sys.executable, __file__, "side", name, *layer_names]
-    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"} | SIDES[name][2]
-    ended = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
-    if ended.returncode:
-        raise SystemExit(f"{name} failed on {', '.join(layer_names)}: run {' '.join(command[1:])}")
-    rows = [json.loads(line) for line in ended.stdout.splitlines() if line.startswith('{"layer"')]
-    return {row["layer"]: row for row in rows}
+    """What `side` prints, by layer, with nothing compiled before. SystemExit with its last words where it fails."""
+    command, found = [sys.executable, __file__, "side", name, *layer_names], {}
+    with tempfile.TemporaryDirectory() as empty, tempfile.TemporaryFile("w+") as said:
+        caches = {"XDG_CACHE_HOME": empty, "TORCHINDUCTOR_CACHE_DIR": f"{empty}/torch"}
+        environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"} | caches | SIDES[name][2]
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=said, text=True) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if line.startswith('{"layer"'):
+                    print(name, line, end="", file=sys.stderr, flush=True)
+                    found[json.loads(line)["layer"]] = json.loads(line)
+        if process.returncode:
+            said.seek(0)
+            last = "\n".join(said.read().splitlines()[-5:])
+            raise SystemExit(f"{name} failed on {', '.join(layer_names)}: run {' '.join(command[1:])}\n{last}")
+    return found
 
 
 def work_of(layer: Any) -> float:
@@ -242,20 +267,19 @@ def layers() -> None:
     for group in [every] if has_gpu() else [[each] for each in every]:
         for name in names:
             chosen = group if has_gpu() else [each for each in group if name not in SAMPLED or each in SAMPLE]
-            rows = measured(name, chosen) if chosen else {}
-            found[name] |= rows
-            print(name, rows, file=sys.stderr)
+            found[name] |= measured(name, chosen) if chosen else {}
     top = ceiling()
     print("## Milliseconds per image and step\n")
     print(f"Median of {ROUNDS} (and spread): our whole ascents, {STEPS} steps of the others.")
     print(f"Ceiling: a matrix product runs at {top:.0f} GFLOP/s.\n")
-    print("| layer | GFLOP | " + " | ".join(names) + " | share of the ceiling | first call, s |")
-    print("|---|---|" + "---|" * (len(names) + 2))
+    print("| layer | GFLOP | " + " | ".join(names) + " | of which scores | share of the ceiling | first call, s |")
+    print("|---|---|" + "---|" * (len(names) + 3))
     for layer in VGG16.layers:
         cells = [_spread(found[name].get(layer.name, {}).get("ms")) for name in names]
         mine = found[names[0]][layer.name]
         share = work_of(layer) / (1e-3 * statistics.median(mine["ms"])) / top
-        print(f"| {layer.name} | {work_of(layer):.2f} | {' | '.join(cells)} | {share:.0%} | {mine['first']:.1f} |")
+        cells += [_three_digits(statistics.median(mine["scores"])), f"{share:.0%}", f"{mine['first']:.1f}"]
+        print(f"| {layer.name} | {work_of(layer):.2f} | {' | '.join(cells)} |")
     whole = [name for name in names if len(found[name]) == len(VGG16.layers)]
     means = {
         name: sum(statistics.median(found[name][each.name]["ms"]) * each.filters for each in VGG16.layers) / VGG16.filters
@@ -267,14 +291,21 @@ def layers() -> None:
         + " |\n|---|---|---|"
     )
     for name in whole:
-        print(f"| {name} | {means[name]:.1f} | {means[name] / means[whole[0]]:.2f} |")
+        print(f"| {name} | {_three_digits(means[name])} | {means[name] / means[whole[0]]:.2f} |")
     work = sum(work_of(each) * each.filters for each in VGG16.layers) / VGG16.filters
     print(f"\nShare of the ceiling, weighted: {work / (1e-3 * means[whole[0]]) / top:.0%}, counting the direct form's work; ")
     print("above 100% is possible because Winograd's form needs less.\n")
 
 
 def _spread(values: list[float] | None) -> str:
-    return "" if values is None else f"{statistics.median(values):.1f} ({min(values):.1f}-{max(values):.1f})"
+    if values is None:
+        return ""
+    return f"{_three_digits(statistics.median(values))} ({_three_digits(min(values))}-{_three_digits(max(values))})"
+
+
+def _three_digits(value: float) -> str:
+    """A number with three digits that count: 0.00312, 46.6, 1235."""
+    return f"{value:.0f}" if value >= 100 else f"{value:#.3g}"
 
 
 def has_gpu() -> bool:
@@ -407,8 +438,11 @@ def builds() -> None:
     if has_gpu():
         for recipe in ("original", "clear"):
             options = ("--network", "vgg16", "--weights", "random", "--recipe", recipe, "--precision", "bfloat16")
-            seconds_, memory = build(*options)
-            print(f"| `{' '.join(options)}`, GPU | {seconds_:.1f} | {memory:.2f} |", flush=True)
+            with tempfile.TemporaryDirectory() as home:
+                for heat in ("nothing", "everything"):
+                    seconds_, memory = build(*options, XDG_CACHE_HOME=home)
+                    title = f"`{' '.join(options)}`, GPU, {heat} compiled before"
+                    print(f"| {title} | {seconds_:.1f} | {memory:.2f} |", flush=True)
     else:
         print("| VGG16 on a GPU | not measured | |")
     print()
