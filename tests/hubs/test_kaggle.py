@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -16,6 +17,7 @@ import pytest
 from PIL import Image
 
 from amaxds.spec.network import DEMO
+from amaxds.storage.files import temporary_name
 from support.commands import amaxds
 from support.folders import hashes
 from support.kaggle_server import STATES, TAGS, Dataset, KaggleServer, turn
@@ -123,6 +125,19 @@ def test_a_file_that_kaggle_does_not_take_is_an_error_and_the_next_run_goes_on(
     assert kaggle.datasets == {}
     assert not (dataset / "receipt-kaggle.json").exists()
     assert publish().returncode == 0
+
+
+def test_a_receipt_whose_writer_was_killed_is_no_finding_and_gone_after_the_next_publication(
+    kaggle: KaggleServer, publish: Publish, dataset: Path
+) -> None:
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    begun = temporary_name(dataset / "receipt-kaggle.json")
+    begun = begun.with_name(begun.name.replace(f"-{os.getpid()}-", f"-{ended.pid}-"))
+    begun.write_text("{")
+    assert amaxds("validate", dataset).returncode == 0
+    assert publish().returncode == 0
+    assert not begun.exists()
 
 
 def test_a_file_that_arrives_damaged_is_found(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from amaxds.errors import DiskError
-from amaxds.storage.scratch import KEPT, require_room, scratch_folder
+from amaxds.storage.scratch import KEPT, require_room, scratch_folder, temporary_folder
 
 
 @pytest.fixture(autouse=True)
@@ -84,3 +84,9 @@ def test_too_little_room_is_said_with_both_sizes(temporary: Path) -> None:
     require_room(temporary, 1, "that")
     with pytest.raises(DiskError, match=r"that takes \d+ MB of disk in .*, where \d+ MB are free\.\nMake room .* TMPDIR"):
         require_room(temporary, 2 * free, "that")
+
+
+def test_without_a_temporary_folder_the_place_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", "/proc/nowhere")
+    with pytest.raises(DiskError, match="cannot write /proc/nowhere: No such file"), temporary_folder():
+        pass

@@ -7,7 +7,6 @@ import os
 import re
 import reprlib
 import sys
-import tempfile
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar
 from amaxds.compute import apart
 from amaxds.errors import InvalidDataset, UsageError, WeightsError, in_words, whole_number
 from amaxds.storage.files import given_path
+from amaxds.storage.scratch import temporary_folder
 
 if TYPE_CHECKING:
     import keras
@@ -204,8 +204,8 @@ def model_file(choice: NetworkLike, what: str = "network") -> Iterator[str]:
             f"{type(choice).__name__} is no {what}.", "Give a name, the path of a Keras model file, or a keras.Model."
         )
     own = "Give a functional or sequential model of Keras's own layers."
-    with tempfile.TemporaryDirectory(prefix="amaxds-") as folder:
-        path = Path(folder) / f"{_name_of(str(choice.name))}.keras"
+    with temporary_folder() as folder:
+        path = folder / f"{_name_of(str(choice.name))}.keras"
         try:
             choice.save(path)
         except Exception as error:  # Whatever a layer's own code raises.

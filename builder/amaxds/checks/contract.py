@@ -7,7 +7,6 @@ files they describe are empty, so the checksums in them are those of empty files
 from __future__ import annotations
 
 import json
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,8 @@ from amaxds.spec.plan import make_plan
 from amaxds.spec.recipes import DEFAULT_RECIPE, RECIPES
 from amaxds.spec.splits import SPLITS
 from amaxds.spec.tables import layer_table
-from amaxds.storage.files import write_whole
+from amaxds.storage.files import disk_errors, write_whole
+from amaxds.storage.scratch import temporary_folder
 
 
 def contract_files() -> dict[str, str]:
@@ -85,12 +85,13 @@ def _example_build() -> BuildInfo:
 
 
 def _example_croissant(info: BuildInfo) -> str:
-    with tempfile.TemporaryDirectory(prefix="amaxds-") as temporary:
-        for recipe in RECIPES:
-            (Path(temporary) / recipe).mkdir()
-            for split in SPLITS:
-                (Path(temporary) / recipe / f"{split}-00000-of-00001.parquet").touch()
-        return render_croissant(info, Path(temporary))
+    with temporary_folder() as folder:
+        with disk_errors(folder):
+            for recipe in RECIPES:
+                (folder / recipe).mkdir()
+                for split in SPLITS:
+                    (folder / recipe / f"{split}-00000-of-00001.parquet").touch()
+        return render_croissant(info, folder)
 
 
 def _json(value: Any) -> str:

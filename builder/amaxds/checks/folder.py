@@ -42,16 +42,12 @@ if TYPE_CHECKING:
 _PARQUET = re.compile(rf"({'|'.join(SPLITS)})-\d{{5}}-of-\d{{5}}\.parquet")
 _SHEET_BYTES = 100_000_000
 _FOOTER_KEYS = {b"huggingface", b"ARROW:schema", b"content_defined_chunking"}
-_BESIDE_DATA = (
-    ".cache",
-    ".git",
-    ".gitattributes",
-    "receipt-huggingface.json",
-    "receipt-kaggle.json",
-    "receipt-gallery.json",
-    WORK,
+_RECEIPT = r"receipt-(huggingface|kaggle|gallery)\.json"
+_BESIDE_DATA = re.compile(
+    rf"\.cache|\.git|\.gitattributes|{_RECEIPT}|\.{_RECEIPT}\.[0-9a-f]{{8}}-\d+-[0-9a-f]{{12}}\.tmp|{re.escape(WORK)}"
 )
-"""What the hubs' own clients leave beside a dataset, receipts of `amaxds publish`, and what is checked by itself."""
+"""What the hubs' own clients leave beside a dataset, receipts of `amaxds publish`, one that a killed publication was writing,
+which the next one deletes, and what is checked by itself."""
 
 
 def check_folder(path: Path, info: BuildInfo, report: ValidationReport) -> Iterator[Row]:
@@ -74,8 +70,8 @@ def _check_files(path: Path, info: BuildInfo, report: ValidationReport) -> None:
     for folder, folders, names in os.walk(path):
         inside = Path(folder).relative_to(path)
         if inside == Path("."):
-            folders[:] = [name for name in folders if name not in _BESIDE_DATA]
-            names = [name for name in names if name not in _BESIDE_DATA]
+            folders[:] = [name for name in folders if not _BESIDE_DATA.fullmatch(name)]
+            names = [name for name in names if not _BESIDE_DATA.fullmatch(name)]
         for name in list(folders):
             if inside != Path(".") or name not in info.recipes:
                 report.add("files", (inside / name).as_posix(), "is no folder of a dataset")

@@ -9,7 +9,6 @@ import functools
 import hashlib
 import re
 import subprocess
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +21,8 @@ from numpy.typing import NDArray
 from amaxds.compute.machine import run_python
 from amaxds.errors import WeightsError
 from amaxds.spec.network import Network, tensor_shapes
+from amaxds.storage.files import disk_errors
+from amaxds.storage.scratch import temporary_folder
 
 _SAFETENSORS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1"}
 """NumPy's names of the types of values in safetensors files."""
@@ -101,10 +102,12 @@ def read_tensors(path: Path) -> dict[str, NDArray[Any]]:
 
 def _read_keras(path: Path) -> dict[str, NDArray[Any]]:
     """The tensors of a `.keras` file, a zip with a `.weights.h5` file in it."""
-    with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory(prefix="amaxds-") as folder:
+    with zipfile.ZipFile(path) as archive, temporary_folder() as folder:
         if archive.getinfo(_IN_KERAS).file_size > _MOST_BYTES:
             raise ValueError(f"more than {_MOST_BYTES} bytes")
-        return _read_hdf5(Path(archive.extract(_IN_KERAS, folder)))
+        with disk_errors(folder):
+            weights = Path(archive.extract(_IN_KERAS, folder))
+        return _read_hdf5(weights)
 
 
 def _read_safetensors(path: Path) -> dict[str, NDArray[Any]]:
@@ -131,8 +134,8 @@ def _read_hdf5(path: Path) -> dict[str, NDArray[Any]]:
     from safetensors.numpy import load_file
 
     hdf5_worker, seconds = str(Path(__file__).with_name("hdf5_worker.py")), 10 + path.stat().st_size / 10e6
-    with tempfile.TemporaryDirectory(prefix="amaxds-") as folder:
-        out = Path(folder) / "weights.safetensors"
+    with temporary_folder() as folder:
+        out = folder / "weights.safetensors"
         try:
             ended = run_python(hdf5_worker, str(path.resolve()), str(out), seconds=seconds)
         except subprocess.TimeoutExpired:

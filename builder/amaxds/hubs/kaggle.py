@@ -73,7 +73,8 @@ class Kaggle:
         """As the protocol says; all files are fetched for this, since Kaggle tells no hashes. A version that is still being
         unpacked, as after a process that was killed, is waited for."""
         there = scratch / "there"
-        there.mkdir()
+        with disk_errors(there):
+            there.mkdir()
         with kaggle_errors(repo, lambda: self._client) as api:
             try:
                 status = api.dataset_status(repo)

@@ -24,6 +24,7 @@ from amaxds.builds.progress import has_bars, screen
 from amaxds.errors import AmaxdsError, HubError, UsageError, in_words
 from amaxds.hubs.base import checked_token, disk_apart
 from amaxds.secrets import keep_secret
+from amaxds.storage.files import disk_errors
 
 AGAIN = "Nothing is lost: run the same command again."
 SETTINGS = "https://www.kaggle.com/settings"
@@ -221,7 +222,8 @@ def kaggle_errors(repo: str, client: Callable[[], Any], scratch: Path | None = N
     before = tempfile.tempdir
     try:
         if scratch is not None:
-            scratch.mkdir(exist_ok=True)
+            with disk_errors(scratch):
+                scratch.mkdir(exist_ok=True)
             tempfile.tempdir = str(scratch)
         with contextlib.redirect_stdout(io.StringIO()), disk_apart():
             yield client()

@@ -22,7 +22,7 @@ from amaxds.dataset.bundle_files import KAGGLE_FILE, TABLE
 from amaxds.errors import HubError, printable
 from amaxds.image import encode_png
 from amaxds.secrets import without_secrets
-from amaxds.storage.files import write_json, write_whole
+from amaxds.storage.files import disk_errors, write_json, write_whole
 
 _COVER = "dataset-cover-image.png"
 """A name by which the client knows the picture."""
@@ -38,7 +38,8 @@ def update_page(api: Any, bundle: Path, repo: str, private: bool | None, setting
     HubError where Kaggle says that it is visible to others than it should be.
     """
     wanted = _is_private(api, repo) if private is None else private
-    settings.mkdir(exist_ok=True)
+    with disk_errors(settings):
+        settings.mkdir(exist_ok=True)
     there = _settings(api, repo)
     kept = {
         "collaborators": [

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from amaxds.errors import UsageError
 from amaxds.hubs.registry import get_hub
 from amaxds.spec.network import VGG16
 from amaxds.storage.location import LocalPath, Location, parse_location
+from amaxds.storage.scratch import temporary_folder
 
 DEFAULT_FOLDER = f"{VGG16.name}-filter-activations"
 _ON_A_HUB = re.compile(
@@ -43,8 +43,8 @@ def fetched(name: str) -> Iterator[Path]:
             f"{name} is no folder and no file.", "Give a dataset folder, a bundle as folder or zip, a URL, or owner/name."
         )
     hub = get_hub(named["hub"] or "huggingface")
-    with tempfile.TemporaryDirectory(prefix="amaxds-") as folder:
-        yield hub.fetch_untrusted(named["repo"], named["version"], Path(folder))
+    with temporary_folder() as folder:
+        yield hub.fetch_untrusted(named["repo"], named["version"], folder)
 
 
 def dataset_here() -> str:

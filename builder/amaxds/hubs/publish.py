@@ -23,7 +23,7 @@ from amaxds.dataset.licence import licence_of
 from amaxds.errors import HubError, StoreError, UsageError, printable
 from amaxds.hubs.base import Hub, compare, hashes
 from amaxds.secrets import without_secrets
-from amaxds.storage.files import json_bytes, read_text
+from amaxds.storage.files import disk_errors, json_bytes, read_text
 from amaxds.storage.location import Location
 from amaxds.storage.scratch import require_room, scratch_folder
 
@@ -146,7 +146,8 @@ def _publish_on(
             version = hub.send(source, repo, changes, private, message or f"Update of {folder.resolve().name}")
         show("verifying: fetching everything back")
         back = scratch / "back"
-        back.mkdir()
+        with disk_errors(back):
+            back.mkdir()
         hub.fetch_files(repo, version, back)
         _require_equal(ours, hashes(back), hub, repo)
         hub.verify(folder, info, repo, version, scratch)

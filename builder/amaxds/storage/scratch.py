@@ -20,6 +20,16 @@ KEPT = "kept"
 
 
 @contextlib.contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder of a name that nobody can guess, in the temporary folder, deleted at the end. DiskError where none can be
+    made."""
+    with disk_errors(Path(tempfile.tempdir or os.environ.get("TMPDIR") or "/tmp")):
+        made = tempfile.TemporaryDirectory(prefix="amaxds-")
+    with made as folder:
+        yield Path(folder)
+
+
+@contextlib.contextmanager
 def scratch_folder(key: str) -> Iterator[Path]:
     """A folder in the temporary folder for one piece of work, deleted at the end.
 

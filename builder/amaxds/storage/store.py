@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from amaxds.errors import AmaxdsError, DiskError, NothingThere, StoreError, UsageError, WrongData, in_words
+from amaxds.storage.scratch import temporary_folder
 
 OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss", "oci", "hf", "memory"}
 """Protocols of stores of objects: they take a file whole in one request, and need no folders to be made first."""
@@ -140,12 +140,12 @@ class Remote:
 
     @contextlib.contextmanager
     def local_copy(self, without: str | None = None) -> Iterator[Path]:
-        with tempfile.TemporaryDirectory(prefix="amaxds-") as folder:
+        with temporary_folder() as folder:
             try:
-                self.fetch(Path(folder) / self.name, without)
+                self.fetch(folder / self.name, without)
             except FileNotFoundError as error:
                 raise NothingThere(f"nothing is at {self} ({in_words(error)}).", "Check the URL.") from error
-            yield Path(folder) / self.name
+            yield folder / self.name
 
     def lock(self) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext()
