@@ -16,14 +16,14 @@ from amaxds.dataset.contact_sheet import PER_LAYER, SIDE
 from amaxds.spec.network import Layer, Network
 from amaxds.spec.plan import Plan, Unit, operations_per_step
 
-# From processor times of single layers of four networks; `benchmarks/limits.py plan` compares the sum with real builds.
-_PER_PIXEL, _PER_VALUE = 10_000.0, 400.0
+# From processor times of single layers of demo, vgg16 and resnet50; `benchmarks/limits.py plan` compares the sum with real builds.
+_PER_PIXEL, _PER_VALUE = 8_000.0, 390.0
 """What a step takes for each pixel of the canvas, which is rendered, and for each value of the maps, which are moved through
 the memory."""
-_SPEED = {"vgg16": 3.5}
+_SPEED = {"vgg16": 3.2}
 """How fast convolutions are against matrix products of as many operations. Most of vgg16's are Winograd's, which need fewer."""
 _SPEED_OF_OTHERS = 0.85
-_COMPILED, _COMPILED_PER_LAYER, _COMPILED_PER_WINOGRAD = 7e10, 1.7e10, 1.6e11
+_COMPILED, _COMPILED_PER_LAYER, _COMPILED_PER_WINOGRAD = 6.5e10, 1.1e10, 1.15e11
 """What it takes to compile the programs of a layer, and besides for each layer before it."""
 _UNCERTAINTY, _UNCERTAINTY_OF_OTHERS = 1.4, 2.0
 """A build may be faster or slower than estimated by this factor: processors differ in more than their matrix products."""
