@@ -16,7 +16,7 @@ from amaxds.dataset.contact_sheet import PER_LAYER, SIDE
 from amaxds.spec.network import Layer, Network
 from amaxds.spec.plan import Plan, Unit, operations_per_step
 
-# From processor times of single layers of demo, vgg16 and resnet50; `benchmarks/limits.py plan` compares the sum with real builds.
+# From processor times of single layers of demo, vgg16 and resnet50. `benchmarks/limits.py plan` compares the sum with builds.
 _PER_PIXEL, _PER_VALUE = 8_000.0, 390.0
 """What a step takes for each pixel of the canvas, which is rendered, and for each value of the maps, which are moved through
 the memory."""
