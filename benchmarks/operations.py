@@ -13,7 +13,8 @@ After that `validate` must not say valid of what is not finished, an error must 
 command again must end in the same bytes with nothing else left, in the temporary folder neither. After a publication the same
 command again must leave one version with the same files at the hub, and no receipt may be there before.
 
---every N: only every N-th call, the last one included. Needs a C compiler (cc). All of it takes about half an hour on 2 cores.
+--every N: only every N-th call, the last one included. Needs a C compiler (cc). On 2 cores, beside other work, the publications
+took 20 minutes (Kaggle) and 44 (Hugging Face).
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ TINY = (
     *("--layers", "block1_conv1,block1_conv2", "--filters", "0,5", "--workers", "1"),
 )
 FAULTS = {"killed": 0, "ENOSPC": errno.ENOSPC, "EIO": errno.EIO, "EACCES": errno.EACCES}
-ERRORS = ("ENOSPC", "EIO", "EACCES")
+ERRORS = tuple(FAULTS)[1:]
 
 
 @dataclass(frozen=True)

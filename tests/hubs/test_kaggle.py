@@ -380,7 +380,10 @@ def test_an_organisations_dataset_is_published_by_its_member(kaggle: KaggleServe
 
 
 SURROUNDINGS = {
-    "certificates that are not there": ({"REQUESTS_CA_BUNDLE": "/nowhere/ca.pem", "ALL_PROXY": "https://127.0.0.1:9"}, ""),
+    "a secure proxy, and certificates that are not there": (
+        {"REQUESTS_CA_BUNDLE": "/nowhere/ca.pem", "ALL_PROXY": "https://127.0.0.1:9"},
+        "",
+    ),
     "a proxy of an unknown kind": ({"ALL_PROXY": "ftp://user:word@127.0.0.1:9"}, "unsupported scheme ftp"),
     "a socks proxy": ({"ALL_PROXY": "socks5://127.0.0.1:9"}, ""),
     "a proxy that is not there": ({"HTTP_PROXY": "http://user:word@127.0.0.1:9"}, ""),

@@ -141,8 +141,8 @@ class LocalPath:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        missing = [each for each in (self.path, *self.path.parents) if not each.exists()]
         with disk_errors(self.path):
+            missing = [each for each in (self.path, *self.path.parents) if not each.exists()]
             held = self._acquire()
         with held:
             try:
