@@ -346,7 +346,7 @@ def _violations(page: Page) -> list[str]:
     return [each["id"] for each in Axe().run(page, options={"preload": False}).response["violations"]]
 
 
-RUN = "<img src=x onerror=document.title='run'>"
+RUN = "\"><img src=x onerror=document.title='run'>"
 
 
 @pytest.mark.system
