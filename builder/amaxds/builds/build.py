@@ -84,11 +84,18 @@ def _run(out: Location, plan: Plan, weights: Weights, asked: BuildRequest, execu
         loads = {
             unit: Load(f"{unit.recipe.name} {unit.name}", layer_key(unit), unit_cost(plan.network, unit)) for unit in missing
         }
-        for unit, _ in executor.run(loads, Worker.make):
+        ranks: dict[LayerKey, Ranks] = {}
+        for unit, of_its_layer in executor.run(loads, Worker.make):
+            if of_its_layer is not None:
+                ranks[layer_key(unit)] = of_its_layer
             progress.unit_done(unit)
         progress.stage("ranking")
-        layers = {key: Load(f"ranks of {key[0]} {key[1]}", key, _scoring(units)) for key, units in job.shards.layers.items()}
-        ranks = dict(executor.run(layers, Worker.rank))
+        layers = {
+            key: Load(f"ranks of {key[0]} {key[1]}", key, _scoring(units))
+            for key, units in job.shards.layers.items()
+            if key not in ranks
+        }
+        ranks |= executor.run(layers, Worker.rank)
         with local_working_folder(out) as here:
             progress.stage("packaging")
             _package(out, here, identity, BuildShards(plan, LocalPath(here / "shards"), identity.digest), ranks, begun)

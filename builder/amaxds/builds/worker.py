@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import functools
 import json
+import threading
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from amaxds.builds.executors.base import Check
-from amaxds.builds.shards import WORK, BuildShards, LayerKey, write_shard
+from amaxds.builds.shards import WORK, BuildShards, LayerKey, layer_key, write_shard
 from amaxds.builds.synthesis import activation_ranks, layer_scores, synthesise
 from amaxds.compute import backend, environment
 from amaxds.compute.memory import memory_errors, require_memory
@@ -79,20 +81,27 @@ class Worker:
             if not on_gpu:
                 require_memory(missing, plan.batch_size, threads)
             self._job, self._programs = job, Programs(plan.network, job.weights, plan.precision)
+        self._lock, self._left = threading.Lock(), Counter(layer_key(unit) for unit in missing)
 
-    def make(self, unit: Unit, check: Check) -> None:
-        """Make the images of a unit and write its shard."""
-        plan, shards = self._job.plan, self._job.shards
+    def make(self, unit: Unit, check: Check) -> Ranks | None:
+        """Make the images of a unit and write its shard. The ranks of its layer, if that was the last unit which the layer
+        missed and this worker has made all of them."""
+        plan, shards, key = self._job.plan, self._job.shards, layer_key(unit)
         with memory_errors(plan.batch_size, self.threads):
             write_shard(shards.folder, unit, shards.build_digest, synthesise(plan, self._programs, unit, check))
+        with self._lock:
+            self._left[key] -= 1
+            ended = not self._left[key]
+        return self.rank(key, check) if ended else None
 
     def rank(self, key: LayerKey, check: Check) -> Ranks:
-        """The ranks of the images of a layer, all of whose units are made."""
+        """The ranks of the images of a layer, all of whose units are made. Its programs are let go of."""
         plan, rows = self._job.plan, list(self._job.shards.rows(key))
         unit = self._job.shards.layers[key][0]
         filters, images = [row["filter"] for row in rows], [decode_png(row["image"]) for row in rows]
         with memory_errors(plan.batch_size, self.threads):
             scores = layer_scores(self._programs, unit.recipe, unit.layer, filters, images, plan.batch_size, check)
+        self._programs.forget(unit.recipe, unit.layer)
         ranks = activation_ranks(scores)
         return {filter: (rank, filters[best]) for filter, (rank, best) in zip(filters, ranks, strict=True)}
 

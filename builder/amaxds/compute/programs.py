@@ -218,6 +218,13 @@ class Programs:
         program = self._compile(_Key("embed", x.shape), make_embed(self._forward), lambda: (params, x))
         return self._run(program, params, x)
 
+    def forget(self, recipe: AscentRecipe, layer: Layer) -> None:
+        """Let go of the programs of a layer under a recipe, and so of their memory. They are made again where they are needed
+        again."""
+        with self._lock:
+            for key in [each for each in self._programs if (each.recipe, each.layer) == (recipe, layer)]:
+                del self._programs[key]
+
     def _run(self, program: Compiled, params: Params, x: NDArray[Any]) -> NDArray[np.float32]:
         import keras
 

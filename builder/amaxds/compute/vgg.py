@@ -5,6 +5,7 @@ Each convolution is computed in the form that is fastest for its size.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -27,21 +28,15 @@ class VggForward:
     """The `ForwardPass` of a network without a Keras model."""
 
     def __init__(self, network: Network, weights: Weights, precision: str = "float32") -> None:
-        import keras
-
         self._layers, self._tensors = network.layers, weights.tensors
         self._dtype = None if precision == "float32" else precision
         all_direct = self._dtype is not None or environment.on_gpu()
         self._forms: dict[str, tuple[Form, Form]] = {}
-        self._params: Params = {}
         for each in network.layers:
-            kernel, bias = (self._tensors[f"{each.name}/{part}"] for part in ("kernel", "bias"))
             there, back = choose(each.side, each.channels, each.filters), choose(each.side, each.filters, each.channels)
-            if all_direct:
-                there = back = DIRECT
-            prepared = there.prepare(kernel), back.prepare(turned(kernel)), bias
-            self._params[each.name] = tuple(keras.ops.convert_to_tensor(part, self._dtype) for part in prepared)
-            self._forms[each.name] = there, back
+            self._forms[each.name] = (DIRECT, DIRECT) if all_direct else (there, back)
+        self._params: Params = {}
+        self._lock = threading.Lock()
 
     @staticmethod
     def has_loops(network: Network) -> bool:
@@ -50,8 +45,19 @@ class VggForward:
         return any(choose(*size) is WINOGRAD and winograd.in_strips(size[0], *size) for size in sizes)
 
     def params(self, layer: Layer | None = None) -> Params:
-        """The weights of all layers, whatever the layer; a compiled program ignores those that it does not need."""
-        return self._params
+        """The weights of all layers up to this one, prepared when they are first needed, as they take up to eight times the
+        memory of the network's own."""
+        import keras
+
+        wanted = self._layers if layer is None else self._layers[: layer.index + 1]
+        with self._lock:
+            for each in wanted:
+                if each.name not in self._params:
+                    kernel, bias = (self._tensors[f"{each.name}/{part}"] for part in ("kernel", "bias"))
+                    there, back = self._forms[each.name]
+                    prepared = there.prepare(kernel), back.prepare(turned(kernel)), bias
+                    self._params[each.name] = tuple(keras.ops.convert_to_tensor(part, self._dtype) for part in prepared)
+            return {each.name: self._params[each.name] for each in wanted}
 
     def own_filters(self, layer: Layer, filters: list[int]) -> OwnFilters:
         """Kernels (n, 9, c) and biases (n,)."""
@@ -95,7 +101,9 @@ class VggForward:
     def _convolve(self, params: Params, layer: Layer, x: Tensor) -> Tensor:
         """The layer's output after ReLU, for the input of its convolution.
 
-        The convolution's gradient is written out, as the convolution with the turned kernel, so that its form can be chosen.
+        The gradient is written out: the convolution with the turned kernel, so that its form can be chosen, of what the ReLU
+        lets through. That needs nothing but the output: it is `!= 0`, because `> 0` would have XLA keep the output before
+        ReLU besides, and on a GPU keep cuDNN from computing convolution, bias and ReLU in one kernel.
         """
         import keras
 
@@ -103,7 +111,12 @@ class VggForward:
         forward, backward = self._forms[layer.name]
 
         @keras.ops.custom_gradient  # type: ignore[untyped-decorator]  # the library has no types
-        def convolve(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-            return forward.convolve(x, kernel), lambda upstream: backward.convolve(upstream, turned_kernel)
+        def convolved(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+            output = keras.ops.relu(forward.convolve(x, kernel) + bias)
 
-        return keras.ops.relu(convolve(x) + bias)
+            def gradient(upstream: Tensor) -> Tensor:
+                return backward.convolve(keras.ops.where(output != 0, upstream, keras.ops.zeros_like(upstream)), turned_kernel)
+
+            return output, gradient
+
+        return convolved(x)
