@@ -225,12 +225,11 @@ def test_clear_renders_the_cosine_series_it_documents(programs: Programs) -> Non
     parameters = np.zeros((1, 3, count, count), np.float32)
     parameters[0, :, 2, 5] = rng.normal(0, 20, 3)
     plain = np.asarray(CLEAR.render(DEMO, keras.ops.convert_to_tensor(parameters)))[0]
-    rows = np.cos(np.pi * 2 * (np.arange(112) + 0.5) / 112)
-    columns = np.cos(np.pi * 5 * (np.arange(112) + 0.5) / 112)
+    rows, columns = (np.cos(np.pi * frequency * (np.arange(112) + 20.5) / 152) for frequency in (2, 5))
     logits = np.log(plain / (1 - plain))
     pattern = rows[:, None] * columns[None]
     for channel in range(3):
         assert abs(np.corrcoef(logits[..., channel].ravel(), pattern.ravel())[0, 1]) > 0.9999
-    now = np.array([[3.0, -4.0, 1.0, 0.0, 0.0]], np.float32)
+    now = np.array([[3.0, -4.0, 1.0, 0.0, 0.0, 0.0, 0.0]], np.float32)
     moved = np.asarray(CLEAR.render(DEMO, keras.ops.convert_to_tensor(parameters), now))[0]
     np.testing.assert_allclose(moved[:-3, 4:], plain[3:, :-4], atol=1e-4)

@@ -15,6 +15,7 @@ from amaxds.errors import UsageError
 from amaxds.image import uniformity_index
 from amaxds.spec.network import DEMO, VGG16, Network
 from amaxds.spec.recipes import CLEAR, DESCRIBED, ORIGINAL, RECIPES, Recipe, get_recipe, read_recipe
+from amaxds.spec.recipes.base import Wandering
 from amaxds.spec.recipes.catalogue import MAX_STEPS
 from support import naive
 
@@ -75,7 +76,7 @@ def test_clear_saves_the_whole_canvas() -> None:
 
 def test_transformations_end_before_the_last_third_of_the_steps() -> None:
     schedule = CLEAR.schedule(VGG16, 0, 3, 5)
-    assert schedule.shape == (CLEAR.steps, 5)
+    assert schedule.shape == (CLEAR.steps, 7)
     still = schedule[-(-CLEAR.steps * 2 // 3) :]
     assert not still[:, :2].any()
     assert (still[:, 2] == 1).all()
@@ -124,7 +125,7 @@ def test_the_fewest_and_the_most_steps_are_allowed(steps: int) -> None:
 
 def test_clear_steps_as_adam_does_until_half_way_and_then_less_along_a_cosine() -> None:
     step = np.arange(CLEAR.steps)
-    pace, correction = CLEAR.schedule(VGG16, 0, 3, 5)[:, 3:].T
+    pace, correction = CLEAR.schedule(VGG16, 0, 3, 5)[:, 3:5].T
     corrected = pace * (1 - 0.9 ** (step + 1))
     assert corrected[: CLEAR.steps // 2 + 1] == pytest.approx(CLEAR.step_size, rel=1e-6)
     assert corrected[CLEAR.steps * 3 // 4] == pytest.approx(CLEAR.step_size / 2, rel=1e-6)
@@ -135,18 +136,49 @@ def test_clear_steps_as_adam_does_until_half_way_and_then_less_along_a_cosine() 
 
 @pytest.mark.usefixtures("_backend")
 def test_clear_is_a_weighted_cosine_transform_in_lucids_colours() -> None:
-    """Undone with SciPy's: the orthonormal transform, weights that fall with frequency to the power of 0.8, and a sigmoid."""
-    count = CLEAR.coefficients(DEMO)
+    """SciPy's: the orthonormal transform, weights that fall with frequency to the power of 0.8, and a sigmoid. The picture goes
+    on for 20 pixels beyond each border of the canvas, and so far the canvas may wander."""
+    count, side = CLEAR.coefficients(DEMO), 112 + 2 * 20
+    assert count == round(side * 72 / 112)
     parameters = np.random.default_rng(0).normal(0, 0.1, (3, count, count)).astype(np.float32)
-    picture = np.asarray(CLEAR.render(DEMO, parameters[None]), np.float64)[0]
     colours = np.array([[0.26, 0.09, 0.02], [0.27, 0.0, -0.05], [0.27, -0.09, 0.03]])
-    longest = np.linalg.norm(colours[:, 0])
-    channels = np.log(picture / (1 - picture)) @ np.linalg.inv(2 * colours.T / longest)
-    found = scipy.fft.dctn(channels.transpose(2, 0, 1), axes=(1, 2), norm="ortho")
     weights = np.maximum(np.hypot(*np.indices((count, count))), 1) ** -0.8
-    due = np.zeros((3, 112, 112))
-    due[:, :count, :count] = parameters * weights / np.sqrt((weights**2).mean())
-    np.testing.assert_allclose(found, due, rtol=0, atol=1e-3)
+    transform = np.zeros((3, side, side))
+    transform[:, :count, :count] = parameters * weights / np.sqrt((weights**2).mean())
+    channels = scipy.fft.idctn(transform, axes=(1, 2), norm="ortho").transpose(1, 2, 0)
+    picture = 1 / (1 + np.exp(-1.4 * channels @ colours.T / np.linalg.norm(colours[:, 0])))
+    found = np.asarray(CLEAR.render(DEMO, parameters[None]))[0]
+    np.testing.assert_allclose(found, picture[20:132, 20:132], rtol=0, atol=1e-4)
+    inputs = np.array([[0, 0, 1, 0, 0, -0.9, 0.35]], np.float32)
+    wandered = np.asarray(CLEAR.render(DEMO, parameters[None], inputs, Wandering(14, 2)))[0]
+    down, right = 2 * round(-0.9 * 7), 2 * round(0.35 * 7)
+    np.testing.assert_allclose(wandered, picture[20 + down : 132 + down, 20 + right : 132 + right], rtol=0, atol=1e-4)
+
+
+def test_the_canvas_wanders_by_a_receptive_field_where_that_is_small() -> None:
+    found = {layer.name: CLEAR.wandering(VGG16, layer) for layer in VGG16.layers}
+    assert found["block1_conv1"] == Wandering(3, 1)
+    assert found["block2_conv2"] == Wandering(14, 2)
+    assert found["block3_conv3"] == Wandering(40, 4)
+    assert not any(found[layer.name] for layer in VGG16.layers if layer.name >= "block4")
+    assert max(each.distance for each in found.values() if each) <= CLEAR.surround
+    assert [CLEAR.wandering(DEMO, DEMO.layer(name)) for name in ("block2_conv2", "block3_conv1")] == [Wandering(14, 2), None]
+    assert all(ORIGINAL.wandering(VGG16, layer) is None for layer in VGG16.layers)
+
+
+def test_no_step_climbs_an_output_that_depends_on_the_zero_padding_where_the_canvas_wanders() -> None:
+    margins = {layer.name: CLEAR.step_margin(VGG16, layer) for layer in VGG16.layers}
+    assert [margins[f"block{name}"] for name in ("1_conv1", "1_conv2", "2_conv1", "2_conv2")] == [2, 2, 3, 4]
+    assert [margins[f"block3_conv{number}"] for number in (1, 2, 3)] == [3, 4, 5]
+    assert {margins[layer.name] for layer in VGG16.layers if layer.name >= "block4"} == {CLEAR.window_margin}
+    assert {ORIGINAL.step_margin(VGG16, layer) for layer in VGG16.layers} == {ORIGINAL.window_margin}
+
+
+def test_the_canvas_is_far_from_the_middle_more_often_than_near_it() -> None:
+    places = np.concatenate([CLEAR.schedule(VGG16, 0, 3, filter)[:, 5:] for filter in range(100)])
+    assert np.abs(places).max() <= 1
+    assert (np.abs(places) > 0.5).mean() == pytest.approx(2 / 3, abs=0.02)
+    assert places.mean(axis=0) == pytest.approx([0, 0], abs=0.03)
 
 
 @pytest.mark.usefixtures("_backend")
@@ -178,7 +210,7 @@ def test_noise_is_known_by_its_pixels_but_for_a_few_rounded_otherwise() -> None:
 def test_the_settings_are_those_that_datasets_were_made_with() -> None:
     """A setting that is changed changes what people have downloaded: it belongs in CHANGELOG.md."""
     assert {recipe.name: recipe.digest for recipe in (CLEAR, ORIGINAL, DESCRIBED)} == {
-        "clear": "9e5af401e46df0045b74bfa429c0461d51d86251cc9570d92368a19367328e46",
+        "clear": "d146b447ba80fa5a577605768a904d998e46f8f53999768dc57fe3018265c666",
         "original": "667deb2ff2a8e7001d74403465e271924681c7b10b64372f6ced01accec69fc4",
         "described": "250bd0cc77936842dfc5bfe6b6cff1d0afe05f8f4c092347ef6fdb4e0c309d37",
     }

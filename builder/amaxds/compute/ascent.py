@@ -12,7 +12,7 @@ from amaxds.compute import backend
 from amaxds.compute.forward import DenseForward, ForwardPass, OwnFilters, Params
 from amaxds.spec.network import Layer, Network
 from amaxds.spec.recipes import AscentRecipe
-from amaxds.spec.recipes.base import State
+from amaxds.spec.recipes.base import State, Wandering
 
 Tensor = Any
 StepParams = tuple[Params, OwnFilters]
@@ -35,24 +35,41 @@ def make_render(network: Network, recipe: AscentRecipe) -> Callable[[Tensor], tu
     return render
 
 
-def make_value(forward: ForwardPass, recipe: AscentRecipe, layer: Layer) -> Value:
-    """What an image climbs: the mean output of its own filter over the recipe's window."""
+def make_value(network: Network, forward: ForwardPass, recipe: AscentRecipe, layer: Layer) -> Value:
+    """What an image climbs: the mean output of its own filter over the recipe's window for steps."""
     import keras
 
     def value(params: StepParams, x: Tensor) -> Tensor:
         weights, own = params
         maps = forward.response(weights, own, layer, x)
         maps = keras.ops.cast(maps, x.dtype)  # The network may compute in another precision.
-        return _window_mean(recipe.averaged(maps), recipe.window_margin)
+        return _window_mean(recipe.averaged(maps), recipe.step_margin(network, layer))
 
     return value
 
 
+def objective_wandering(network: Network, recipe: AscentRecipe, terms: Sequence[ObjectiveTerm]) -> Wandering | None:
+    """How the canvas wanders for an objective: as far as for any of its terms. None where it has to stay for one of them, and
+    where one has a place of its own, which must not move over the picture."""
+    found = [recipe.wandering(network, layer) if isinstance(layer, Layer) and place is None else None for layer, place in terms]
+    known = [each for each in found if each is not None]
+    if len(known) < len(found):
+        return None
+    return Wandering(max(each.distance for each in known), max(each.grid for each in known))
+
+
 def make_objective_value(
-    forward: ForwardPass, recipe: AscentRecipe, terms: Sequence[ObjectiveTerm], diverse: bool = False
+    network: Network,
+    forward: ForwardPass,
+    recipe: AscentRecipe,
+    terms: Sequence[ObjectiveTerm],
+    wanders: bool = False,
+    diverse: bool = False,
 ) -> Value:
     """The same for an objective of several terms. Which filters they are of, and their weights, are in the params, so that one
     program does for all objectives with these terms.
+
+    wanders: whether the canvas does. Without that, the window is the one that final images are measured with.
 
     diverse: whether each image gives up a share of its value, the diversity, where all have the same texture in the first
     term's layer, where that is a convolution.
@@ -70,7 +87,8 @@ def make_objective_value(
                 output = ops.cast(forward.dense_output(weights, own, layer, x), x.dtype)
             else:
                 maps = recipe.averaged(ops.cast(forward.response(weights, own, layer, x), x.dtype))
-                output = _window_mean(maps, recipe.window_margin) if place is None else maps[:, place[0], place[1]]
+                margin = recipe.step_margin(network, layer) if wanders else recipe.window_margin
+                output = _window_mean(maps, margin) if place is None else maps[:, place[0], place[1]]
             total += factors[number] * output
         first = terms[0][0]
         if not diverse or isinstance(first, str):
@@ -87,19 +105,19 @@ def make_objective_value(
 
 
 def make_step(
-    network: Network, recipe: AscentRecipe, value: Value
+    network: Network, recipe: AscentRecipe, value: Value, wandering: Wandering | None
 ) -> Callable[[Any, State, Tensor, Tensor], tuple[State, Tensor]]:
     """One step of the ascent: (params of the value, state, moved, inputs) -> the next state and moved.
 
     moved (n,) says whether any gradient of the image was ever different from zero; inputs (n, k) is the step's row of each
-    image's schedule.
+    image's schedule. wandering: how the canvas moves over the picture.
     """
     import keras
 
     def step(params: Any, state: State, moved: Tensor, inputs: Tensor) -> tuple[State, Tensor]:
 
         def objective(parameters: Tensor) -> Tensor:
-            return value(params, recipe.preprocess(network, recipe.render(network, parameters, inputs)))
+            return value(params, recipe.preprocess(network, recipe.render(network, parameters, inputs, wandering)))
 
         _, gradient = backend.value_and_gradient(objective)(state[0])
         moved = keras.ops.logical_or(moved, keras.ops.any(gradient != 0, axis=(1, 2, 3)))
@@ -109,12 +127,12 @@ def make_step(
 
 
 def make_climb(
-    network: Network, recipe: AscentRecipe, value: Value
+    network: Network, recipe: AscentRecipe, value: Value, wandering: Wandering | None
 ) -> Callable[[Any, State, Tensor, Tensor], tuple[State, Tensor]]:
     """All steps of the ascent in a loop: as `make_step`, with the whole schedule (n, steps, k) for inputs."""
     import keras
 
-    step = make_step(network, recipe, value)
+    step = make_step(network, recipe, value, wandering)
 
     def climb(params: Any, state: State, moved: Tensor, schedule: Tensor) -> tuple[State, Tensor]:
         def body(number: Tensor, carried: tuple[State, Tensor]) -> tuple[State, Tensor]:

@@ -25,6 +25,7 @@ from amaxds.compute.ascent import (
     make_score,
     make_step,
     make_value,
+    objective_wandering,
 )
 from amaxds.compute.forward import DenseForward, ForwardPass, Params
 from amaxds.compute.networks import forward_pass
@@ -32,7 +33,7 @@ from amaxds.compute.weights import Weights
 from amaxds.spec.network import Layer, Network
 from amaxds.spec.objective import Objective
 from amaxds.spec.recipes import AscentRecipe
-from amaxds.spec.recipes.base import State
+from amaxds.spec.recipes.base import State, Wandering
 
 Tensor = Any
 Compiled = Callable[..., Any]
@@ -66,6 +67,8 @@ class _Key:
     """Of the images, or of their parameters."""
     recipe: AscentRecipe | None = None
     layer: Layer | None = None
+    wandering: Wandering | None = None
+    """How the canvas moves from step to step."""
     terms: tuple[ObjectiveTerm, ...] = ()
     """Those of an objective, whatever their filters and weights."""
     diverse: bool = False
@@ -119,7 +122,8 @@ class Programs:
         side, ahead = self.network.canvas, self._forward_in_steps
         params = ahead.params(layer), ahead.own_filters(layer, list(filters))
         score = self._score_program(recipe, layer, (len(filters), side, side, 3), start.dtype)
-        value, key = make_value(ahead, recipe, layer), _Key("", start.shape, recipe, layer)
+        value = make_value(self.network, ahead, recipe, layer)
+        key = _Key("", start.shape, recipe, layer, recipe.wandering(self.network, layer))
 
         def measure(x: Tensor) -> NDArray[np.float32]:
             import keras
@@ -143,7 +147,8 @@ class Programs:
 
         terms = tuple(term.resolved(self.network) for term in objective.terms)
         diverse = objective.diversity > 0
-        key = _Key("", start.shape, recipe, terms=terms, diverse=diverse)
+        wandering = objective_wandering(self.network, recipe, terms)
+        key = _Key("", start.shape, recipe, None, wandering, terms, diverse)
 
         def params_of(forward: ForwardPass) -> ObjectiveParams:
             found: list[StepParams] = []
@@ -158,8 +163,9 @@ class Programs:
             return found, weights, diversity
 
         exact = params_of(self._forward)
-        value = make_objective_value(self._forward_in_steps, recipe, terms, diverse)
-        shape, of_terms = (len(start), *(self.network.canvas,) * 2, 3), make_objective_value(self._forward, recipe, terms)
+        shape = (len(start), *(self.network.canvas,) * 2, 3)
+        value = make_objective_value(self.network, self._forward_in_steps, recipe, terms, key.wandering is not None, diverse)
+        of_terms = make_objective_value(self.network, self._forward, recipe, terms)
         of_value = dataclasses.replace(key, kind="value", diverse=False)
         score = self._compile(of_value, of_terms, lambda: (exact, keras.ops.zeros(shape, str(start.dtype))))
 
@@ -167,7 +173,8 @@ class Programs:
             scores: NDArray[np.float32] = keras.ops.convert_to_numpy(score(exact, x))
             return scores
 
-        return self._climb(recipe, key, value, params_of(self._forward_in_steps), measure, start, schedule, check, watched)
+        params = params_of(self._forward_in_steps)
+        return self._climb(recipe, key, value, params, measure, start, schedule, check, watched)
 
     def _climb(
         self,
@@ -258,7 +265,7 @@ class Programs:
         import keras
 
         kind, make = ("climb", make_climb) if at_once else ("step", make_step)
-        function = make(self.network, recipe, value)
+        function = make(self.network, recipe, value, key.wandering)
         inputs = schedule if at_once else schedule[:, 0]
         return self._compile(
             dataclasses.replace(key, kind=kind),

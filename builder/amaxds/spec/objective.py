@@ -92,7 +92,7 @@ class Objective:
     """What an image is to maximize: a weighted sum of outputs of the network. The functions of `amaxds.objectives` make them.
 
     Two of them may be added and subtracted, and one multiplied by a number. The outputs of filters are taken as the recipe
-    takes them: before ReLU under `clear`, after it under `original`.
+    takes them: after a leaky ReLU under `clear`, after ReLU under `original`.
 
     Examples:
         >>> from amaxds.objectives import channel

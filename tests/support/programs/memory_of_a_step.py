@@ -18,7 +18,7 @@ for network, layer in ((DEMO, "block1_conv2"), (DEMO, "block5_conv3"), (VGG16, "
         start = np.stack([unit.recipe.start(network, 0, unit.layer.index, 0)] * 4)
         now = np.stack([unit.recipe.schedule(network, 0, unit.layer.index, 0)] * 4)[:, 0]
         state = unit.recipe.first_state(jax.numpy.asarray(start))
-        step = jax.jit(make_step(network, unit.recipe, make_value(forward, unit.recipe, unit.layer)))
+        step = jax.jit(make_step(network, unit.recipe, make_value(network, forward, unit.recipe, unit.layer), None))
         params = forward.params(unit.layer), forward.own_filters(unit.layer, [0] * 4)
         account = step.lower(params, state, np.zeros(4, bool), now).compile().memory_analysis()
         print(account.temp_size_in_bytes / least_bytes([unit], 1))

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amaxds.image import Pixels
-from amaxds.spec.network import Network
+from amaxds.spec.network import Layer, Network
 
 FULL_CANVAS = 224
 """The side in pixels of the canvas that lengths in recipes are given for."""
@@ -29,6 +29,16 @@ FULL_CANVAS = 224
 Tensor = Any
 State = tuple[Tensor, ...]
 """The parameters (n, ...), and whatever the optimiser keeps beside them in the same shape."""
+
+
+@dataclass(frozen=True)
+class Wandering:
+    """How the canvas moves over a picture that is larger than it, from step to step."""
+
+    distance: int
+    """How far it goes from the middle along each axis, in pixels."""
+    grid: int
+    """It moves by multiples of so many pixels, the distance between neighbouring outputs of the layer."""
 
 
 @dataclass(frozen=True)
@@ -87,11 +97,22 @@ class AscentRecipe(Recipe):
     def first_state(self, parameters: Tensor) -> State:
         """The state before the first step, for the parameters (n, ...) of n images."""
 
+    def wandering(self, network: Network, layer: Layer) -> Wandering | None:
+        """How the canvas wanders while filters of this layer are climbed; None where it stays."""
+        return None
+
+    def step_margin(self, network: Network, layer: Layer) -> int:
+        """As `window_margin`, for what the steps climb. The final image is measured with `window_margin`."""
+        return self.window_margin
+
     @abc.abstractmethod
-    def render(self, network: Network, parameters: Tensor, inputs: Tensor | None = None) -> Tensor:
+    def render(
+        self, network: Network, parameters: Tensor, inputs: Tensor | None = None, wandering: Wandering | None = None
+    ) -> Tensor:
         """The parameters (n, ...) as float images (n, canvas, canvas, 3).
 
-        inputs: this step's row of the schedule for each image, (n, k); the images are then transformed as the step sees them.
+        inputs: this step's row of the schedule for each image, (n, k); the images are then transformed as the step sees them,
+        and the canvas is where it has wandered to.
         """
 
     @abc.abstractmethod

@@ -1,7 +1,8 @@
-"""The recipe `clear`: ascent in the frequencies of a picture, on the filter's output before ReLU."""
+"""The recipe `clear`: ascent in the frequencies of a picture that goes on beyond the canvas, with a leaky ReLU."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,8 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amaxds.image import Pixels
-from amaxds.spec.network import Network
-from amaxds.spec.recipes.base import FULL_CANVAS, AscentRecipe, State, Tensor, image_generator, sum_of_squares
+from amaxds.spec.network import Layer, Network
+from amaxds.spec.recipes.base import (
+    FULL_CANVAS,
+    AscentRecipe,
+    State,
+    Tensor,
+    Wandering,
+    image_generator,
+    sum_of_squares,
+)
 
 # Principal axes of the colours of ImageNet pictures, each scaled by its standard deviation (Olah et al., Feature
 # Visualization, 2017, from the ImageNet training set): brightness, blue against yellow, green against magenta.
@@ -27,24 +36,35 @@ class Clear(AscentRecipe):
     Visualization, 2017); cosines stand in for its Fourier basis because they need no periodic border and can be evaluated
     at shifted and scaled positions, which makes the transformations exact and free of resampling.
 
-    The objective is taken before the last ReLU, so that a silent filter has a gradient. Between steps the picture is
-    shifted and scaled a little, less and less; the last third of the steps sees it as it will be saved.
+    The objective has a leaky ReLU in place of the last ReLU, so that a silent filter has a gradient. Between steps the
+    picture is shifted and scaled a little, less and less; the last third of the steps sees it as it will be saved.
+
+    Three things keep frames from the borders of the image. The picture goes on beyond the canvas, because all cosines have
+    their extremes at its own border. For layers whose filters see little of it, the canvas wanders over the picture, so that
+    the image has its border elsewhere at each step; and the steps leave out outputs that the zero padding around the canvas
+    reaches. What is saved is the middle.
     """
 
     summary: ClassVar[str] = "composes the picture of waves, from coarse to fine, and wakes filters that are silent at first"
 
     name: str = "clear"
-    objective: str = "mean of the filter's output before ReLU over the window"
+    objective: str = "mean of the filter's output over the window, with a leaky ReLU"
     preprocessing: str = "network"
     window_margin: int = 2
     steps: int = 56
+    leak: float = 0.1
+    """Slope of the leaky ReLU for negative outputs."""
+    surround: float = 40.0
+    """Pixels by which the picture goes on beyond each border of a canvas of 224."""
+    widest_field: float = 0.2
+    """The canvas wanders for layers whose receptive field is at most this share of it."""
     bandwidth: float = 72 / 112
     """Share of the frequencies, per axis, that the picture is made of."""
     frequency_exponent: float = 0.8
     """A coefficient's weight falls with this power of its frequency."""
     start_std: float = 0.1
     """Standard deviation of the coefficients at the start."""
-    logit_gain: float = 2.0
+    logit_gain: float = 1.4
     """Factor between the weighted coefficients and the sigmoid's argument."""
     step_size: float = 0.35
     """Adam's step (arXiv 1412.6980) in units of a coefficient, until half way; then falling to 0 along a cosine."""
@@ -60,31 +80,51 @@ class Clear(AscentRecipe):
 
     def coefficients(self, network: Network) -> int:
         """Number of frequencies per axis."""
-        return round(self.bandwidth * network.canvas)
+        return round(self.bandwidth * self.picture_side(network))
+
+    def picture_side(self, network: Network) -> int:
+        """Side in pixels of the whole picture, of which the canvas shows the middle."""
+        return network.canvas + 2 * round(self.surround * network.canvas / FULL_CANVAS)
+
+    def wandering(self, network: Network, layer: Layer) -> Wandering | None:
+        """By one receptive field at most, if that is small."""
+        field, grid = layer.receptive_field, layer.stride
+        if field is None or grid is None or field > self.widest_field * network.canvas:
+            return None
+        return Wandering(field // grid * grid, grid)
+
+    def step_margin(self, network: Network, layer: Layer) -> int:
+        """Where the canvas wanders, without the outputs that depend on the zero padding around it."""
+        if layer.receptive_field is None or layer.stride is None or self.wandering(network, layer) is None:
+            return self.window_margin
+        return max(self.window_margin, math.ceil((layer.receptive_field - 1) / 2 / layer.stride))
 
     def start(self, network: Network, seed: int, layer_index: int, filter: int) -> NDArray[np.float32]:
         """Coefficients (3, frequencies, frequencies), normally distributed."""
         return self._draws(network, seed, layer_index, filter)[0]
 
     def schedule(self, network: Network, seed: int, layer_index: int, filter: int) -> NDArray[np.float32]:
-        """Per step: shift down and right in pixels, factor of scale, Adam's step and its correction of the second moment."""
+        """Per step: shift down and right in pixels, factor of scale, Adam's step and its correction of the second moment, and
+        where the canvas has wandered to, down and right, as a share of the distance."""
         drawn = self._draws(network, seed, layer_index, filter)[1]
         step = np.arange(self.steps)
         strength = np.clip(2.0 * (1.0 - 1.5 * step / self.steps), 0.0, 1.0)[:, None]
         fallen = 0.5 * (1.0 + np.cos(np.pi * np.clip(2.0 * step / self.steps - 1.0, 0.0, 1.0)))
         shift = drawn[:, :2] * strength * self.shift * network.canvas / FULL_CANVAS
-        scale = np.exp(drawn[:, 2:] * strength * self.scale)
+        scale = np.exp(drawn[:, 2:3] * strength * self.scale)
         pace = self.step_size * fallen / (1.0 - self.beta_1 ** (step + 1))
         correction = 1.0 / (1.0 - self.beta_2 ** (step + 1))
-        return np.concatenate([shift, scale, pace[:, None], correction[:, None]], axis=1).astype(np.float32)
+        # Far from the middle more often than near it, so that the borders of the image are not seen much less than the rest.
+        place = np.sin(np.pi / 2 * drawn[:, 3:])
+        return np.concatenate([shift, scale, pace[:, None], correction[:, None], place], axis=1).astype(np.float32)
 
     def _draws(
         self, network: Network, seed: int, layer_index: int, filter: int
     ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-        """The start, and per step three numbers in [-1, 1]: for the shifts and the scaling."""
+        """The start, and per step five numbers in [-1, 1]: for the shifts, the scaling and the wandering."""
         rng, count = image_generator(seed, layer_index, filter), self.coefficients(network)
         start = rng.standard_normal((3, count, count), dtype=np.float32) * np.float32(self.start_std)
-        return start, rng.uniform(-1.0, 1.0, (self.steps, 3))
+        return start, rng.uniform(-1.0, 1.0, (self.steps, 5))
 
     def first_state(self, parameters: Tensor) -> State:
         """The parameters, and Adam's first and second moment."""
@@ -92,12 +132,19 @@ class Clear(AscentRecipe):
 
         return parameters, keras.ops.zeros_like(parameters), keras.ops.zeros_like(parameters)
 
-    def render(self, network: Network, parameters: Tensor, inputs: Tensor | None = None) -> Tensor:
-        """Pictures in [0, 1]; with inputs, shifted and scaled."""
+    def render(
+        self, network: Network, parameters: Tensor, inputs: Tensor | None = None, wandering: Wandering | None = None
+    ) -> Tensor:
+        """The middle of the pictures, in [0, 1]; with inputs, shifted, scaled, and from where the canvas has wandered to."""
         import keras
 
         weighted = parameters * _frequency_weights(self.coefficients(network), self.frequency_exponent)
-        down, right, scale = (None, None, None) if inputs is None else (inputs[:, 0], inputs[:, 1], inputs[:, 2])
+        down, right, scale = None, None, None
+        if inputs is not None:
+            down, right, scale = inputs[:, 0], inputs[:, 1], inputs[:, 2]
+            if wandering is not None:
+                places = keras.ops.round(inputs[:, 5:7] * (wandering.distance / wandering.grid)) * wandering.grid
+                down, right = down + places[:, 0], right + places[:, 1]
         rows = self._cosines(network, down, scale)
         columns = keras.ops.swapaxes(self._cosines(network, right, scale), 1, 2)
         channels = keras.ops.matmul(keras.ops.matmul(rows[:, None], weighted), columns[:, None])
@@ -105,11 +152,12 @@ class Clear(AscentRecipe):
         return keras.ops.sigmoid(logits)
 
     def _cosines(self, network: Network, shift: Tensor | None, scale: Tensor | None) -> Tensor:
-        """The orthonormal cosine basis (DCT-II) at every pixel, shifted and scaled about the middle: (n or 1, canvas, k)."""
+        """The picture's orthonormal cosine basis (DCT-II) at every pixel of the canvas, shifted and scaled about the middle:
+        (n or 1, canvas, k)."""
         import keras
 
-        side, frequency = network.canvas, np.arange(self.coefficients(network), dtype=np.float32)
-        centred = (np.arange(side, dtype=np.float32) + 0.5 - side / 2)[None]
+        side, frequency = self.picture_side(network), np.arange(self.coefficients(network), dtype=np.float32)
+        centred = (np.arange(network.canvas, dtype=np.float32) + 0.5 - network.canvas / 2)[None]
         place = keras.ops.convert_to_tensor(centred)
         if shift is not None and scale is not None:
             place = place * scale[:, None] + shift[:, None]
@@ -117,7 +165,9 @@ class Clear(AscentRecipe):
         return keras.ops.cos((place + side / 2)[..., None] * (frequency * np.float32(np.pi / side))) * norm
 
     def averaged(self, maps: Tensor) -> Tensor:
-        return maps
+        import keras
+
+        return keras.ops.maximum(maps, self.leak * maps)
 
     def update(self, network: Network, state: State, gradient: Tensor, inputs: Tensor) -> State:
         """A step of Adam on the gradient, scaled to a mean square of 1."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from amaxds.image import Pixels
 from amaxds.spec.network import Network
-from amaxds.spec.recipes.base import FULL_CANVAS, AscentRecipe, State, Tensor, image_generator, sum_of_squares
+from amaxds.spec.recipes.base import FULL_CANVAS, AscentRecipe, State, Tensor, Wandering, image_generator, sum_of_squares
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,9 @@ class Original(AscentRecipe):
     def first_state(self, parameters: Tensor) -> State:
         return (parameters,)
 
-    def render(self, network: Network, parameters: Tensor, inputs: Tensor | None = None) -> Tensor:
+    def render(
+        self, network: Network, parameters: Tensor, inputs: Tensor | None = None, wandering: Wandering | None = None
+    ) -> Tensor:
         return parameters
 
     def averaged(self, maps: Tensor) -> Tensor:
