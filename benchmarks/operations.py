@@ -294,8 +294,10 @@ def _case(here: Path, scenario: Scenario, number: int, fault: str, due: dict[str
     if _tree(out) != due:
         return outcome, f"again: {_difference(_tree(out), due)}"
     expected = {scenario.out, "tmp"} | ({"dataset", "dataset-images"} if scenario.needs_dataset else set())
-    if foreign := [path.name for path in (*here.iterdir(), *(here / "tmp").iterdir()) if path.name not in expected]:
-        return outcome, f"left behind: {', '.join(sorted(foreign))}"
+    found = {path.name for path in here.iterdir()} - expected
+    found |= {path.name for path in (here / "tmp").iterdir() if not publications.TRIED.fullmatch(path.name)}
+    if found:
+        return outcome, f"left behind: {', '.join(sorted(found))}"
     return outcome, None
 
 

@@ -25,8 +25,8 @@ NAME = "demo-filter-activations"
 REPO = f"owner/{NAME}"
 RECEIPTS = {"kaggle": "receipt-kaggle.json", "hf": "receipt-huggingface.json"}
 LOGIN = {"HF_TOKEN": "hf_test", **kaggle_server.LOGIN}
-_TRIED = re.compile("temporary/[a-z0-9_]{8}")
-"""A file of four bytes that Python itself writes and deletes, to see whether there is a temporary folder."""
+TRIED = re.compile("[a-z0-9_]{8}")
+"""The names of files of four bytes that Python itself writes and deletes, to see whether there is a temporary folder."""
 Server = KaggleServer | HuggingFaceServer
 Outcome = tuple[str, str | None]
 """What became of a run, in a word or two, and what was bad of it."""
@@ -105,7 +105,7 @@ def _judged(hub: str, server: Server, here: Path, code: int, errors: str, whole:
     published = [version.files for version in _versions(server)]
     if published != [whole.files]:
         return outcome, f"again: {len(published)} versions are published, or other files"
-    if others := {name for name in _files(here) ^ whole.left if not _TRIED.fullmatch(name)}:
+    if others := {name for name in _files(here) ^ whole.left if not TRIED.fullmatch(name.removeprefix("temporary/"))}:
         return outcome, f"left behind or missing: {', '.join(sorted(others)[:3])}"
     return outcome, None
 
