@@ -45,11 +45,11 @@ from support import naive
 Images = NDArray[np.uint8]
 PER_LAYER = 8
 
-_parser = argparse.ArgumentParser()
+_parser = argparse.ArgumentParser(add_help=__name__ == "__main__")
 _parser.add_argument("--network", choices=NETWORKS, default="demo")
 _parser.add_argument("--weights", default="pretrained")
 _parser.add_argument("--tools", default="", help="only those whose names have one of these words in them")
-CHOSEN = _parser.parse_args(None if __name__ == "__main__" else [])
+CHOSEN, _ = _parser.parse_known_args()
 NETWORK = NETWORKS[CHOSEN.network]
 WEIGHTS = load_weights(NETWORK, CHOSEN.weights, 0)
 PROGRAMS = Programs(NETWORK, WEIGHTS)
@@ -142,6 +142,11 @@ def high_frequency_share(images: Images) -> NDArray[np.float64]:
     return energy[:, radius > 0.25].sum(axis=1) / np.maximum(energy.sum(axis=(1, 2)), 1e-12)
 
 
+def clipped_share(images: Images) -> NDArray[np.float64]:
+    """Share of each image's values that are 0 or 255."""
+    return np.asarray(((images == 0) | (images == 255)).mean(axis=(1, 2, 3)))
+
+
 # Name -> (images of a layer's filters, evaluations of the network per image).
 TOOLS = {
     "amaxds `clear`": (lambda layer, filters: ours(RECIPES["clear"], layer, filters), RECIPES["clear"].steps + 2),
@@ -167,7 +172,7 @@ def main() -> None:
             activations[name].append(own)
             firsts[name].append((scores <= own).all(axis=0) & (own > 0))
             shares[name].append(high_frequency_share(images))
-            clipped[name].append(((images == 0) | (images == 255)).mean(axis=(1, 2, 3)))
+            clipped[name].append(clipped_share(images))
         print(layer.name, file=sys.stderr, flush=True)
     reference = np.concatenate(activations[next(iter(TOOLS))])
     print(f"{len(reference)} filters of {NETWORK.name}, {PER_LAYER} of each layer. Medians over filters.\n")
