@@ -97,7 +97,8 @@ def tf_keras_vis(layer: Layer, filters: list[int]) -> Images:
 def lucent(layer: Layer, filters: list[int]) -> Images:
     import torch
 
-    mean, scale = (torch.tensor(each).reshape(3, 1, 1) for each in (NETWORK.channel_mean, NETWORK.channel_scale))
+    of_channels = NETWORK.channel_mean, np.broadcast_to(NETWORK.channel_scale, 3)
+    mean, scale = (torch.tensor(np.array(each, np.float32)).reshape(3, 1, 1) for each in of_channels)
 
     def preprocess(image: torch.Tensor) -> torch.Tensor:
         """(n, 3, h, w) in [0, 1], red first, as the network was trained to see it."""

@@ -2,13 +2,15 @@
 
     python builder/documentation/pictures.py DATASET PICTURE [--recipe RECIPE ...] [--columns N]
 
-DATASET is a dataset folder of vgg16 or demo. Each image is its middle half, pixel by pixel, so that fine patterns are seen as
-they are; those of dead filters are framed. The filters are the first N of each layer. PICTURE ends in .png or .jpg.
+DATASET is a dataset folder of vgg16 or demo. Of each image its middle is shown, half as wide as the network's canvas, pixel by
+pixel, so that fine patterns are seen as they are; those of dead filters are framed. The filters are the first N of each layer.
+PICTURE ends in .png or .jpg.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 import datasets
@@ -19,16 +21,16 @@ DEAD = (200, 30, 30)
 LAYERS = tuple(f"block{block}_conv2" for block in range(1, 6))
 
 
-def images(dataset: Path, recipe: str, columns: int) -> dict[str, list[Image.Image]]:
-    """The middles of the first images of each of the layers."""
+def images(dataset: Path, recipe: str, columns: int, side: int) -> dict[str, list[Image.Image]]:
+    """The first images of each of the layers, cut to so many pixels in their middle."""
     rows = datasets.concatenate_datasets(list(datasets.load_dataset(str(dataset), recipe).values()))
     names, statuses = (rows.features[column].names for column in ("layer", "status"))
     found: dict[str, list[Image.Image]] = {name: [] for name in LAYERS}
     for row in rows.sort("filter"):
         name, picture = names[row["layer"]], row["image"]
         if name in found and len(found[name]) < columns:
-            cut = picture.width // 4
-            middle = picture.crop((cut, cut, picture.width - cut, picture.height - cut))
+            cut = (picture.width - side) // 2
+            middle = picture.crop((cut, cut, cut + side, cut + side))
             if statuses[row["status"]] == "dead":
                 ImageDraw.Draw(middle).rectangle((0, 0, middle.width - 1, middle.height - 1), outline=DEAD, width=3)
             found[name].append(middle)
@@ -43,8 +45,8 @@ def main() -> None:
     parser.add_argument("--columns", type=int, default=8)
     chosen = parser.parse_args()
     recipes = chosen.recipe or ["clear"]
-    parts = [images(chosen.dataset, recipe, chosen.columns) for recipe in recipes]
-    side = parts[0][LAYERS[0]][0].width
+    side = json.loads((chosen.dataset / "build.json").read_text())["network"]["canvas"] // 2
+    parts = [images(chosen.dataset, recipe, chosen.columns, side) for recipe in recipes]
     wide = chosen.columns * (side + GAP) - GAP
     high = HEADING + side
     top = HEADING if len(parts) > 1 else 0
@@ -60,7 +62,7 @@ def main() -> None:
             draw.text((left, line + HEADING - 8), name, (60, 60, 60), font, anchor="ls")
             for column, tile in enumerate(tiles):
                 sheet.paste(tile, (left + column * (side + GAP), line + HEADING))
-    sheet.save(chosen.picture, quality=88)
+    sheet.save(chosen.picture, quality=80)
 
 
 if __name__ == "__main__":
