@@ -45,7 +45,7 @@ class Clear(AscentRecipe):
     reaches. What is saved is the middle.
     """
 
-    summary: ClassVar[str] = "composes the picture of waves, from coarse to fine, and wakes filters that are silent at first"
+    summary: ClassVar[str] = "builds each picture from waves, coarse to fine, and wakes filters that are silent at first"
 
     name: str = "clear"
     objective: str = "mean of the filter's output over the window, with a leaky ReLU"
