@@ -52,16 +52,17 @@ def test_no_build_is_refused_that_would_fit() -> None:
     assert ended.returncode == 0, ended.stderr
     ratios = [float(line) for line in ended.stdout.splitlines()]
     assert len(ratios) == 6
-    assert 1 <= min(ratios) < max(ratios) < 5
+    assert min(ratios) >= 1
+    assert max(ratios) * 0.9 < 5, "batches on a GPU are sized for five times the maps, nine tenths of which are the least"
 
 
 @pytest.mark.parametrize("gigabytes", [4, 8, 24, 48, 141])
 def test_batches_on_a_gpu_are_of_64_images_or_as_many_as_surely_fit(gigabytes: int) -> None:
-    """A step takes up to 4.4 times its maps, of which nine tenths are what it needs at the least."""
+    """A step takes up to 4.8 times its maps, of which nine tenths are what it needs at the least."""
 
     def most_bytes(batch_size: int) -> float:
         units = list(make_plan(VGG16, ["clear"], layers="block5_conv3", batch_size=batch_size).units())
-        return least_bytes(units, workers=2) / 0.9 * 4.4
+        return least_bytes(units, workers=2) / 0.9 * 4.8
 
     size = batch_size_within(VGG16, gigabytes * 10**9)
     assert most_bytes(size) < gigabytes * 1e9

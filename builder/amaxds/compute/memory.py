@@ -23,7 +23,7 @@ BATCH_ON_GPU = 64
 def least_bytes(units: Sequence[Unit], workers: int) -> int:
     """The least memory that the ascents of these units need, with so many workers side by side.
 
-    A gradient needs the outputs of all earlier layers at once. By XLA's own account the program of a step takes 0.96 to 4.4
+    A gradient needs the outputs of all earlier layers at once. By XLA's own account the program of a step takes 0.96 to 4.8
     times as much, so nine tenths of their size are asked for.
     """
     together = Counter((unit.recipe.name, unit.layer.name) for unit in units)
@@ -34,7 +34,7 @@ def least_bytes(units: Sequence[Unit], workers: int) -> int:
 
 def batch_size_within(network: Network, limit: int) -> int:
     """BATCH_ON_GPU, or the largest power of two below for which the programs that run at the same time on a GPU fit into so
-    many bytes. A step takes up to 4.4 times as much as the outputs of all layers; five times as much is counted."""
+    many bytes. A step takes up to 4.8 times as much as the outputs of all layers; five times as much is counted."""
     fitting = limit // (PROGRAMS_ON_GPU * 5 * 4 * max(layer.values for layer in network.layers))
     return 1 << (min(max(fitting, 1), BATCH_ON_GPU).bit_length() - 1)
 
