@@ -226,8 +226,10 @@ class Programs:
         return self._run(program, params, x)
 
     def forget(self, recipe: AscentRecipe, layer: Layer) -> None:
-        """Let go of the programs of a layer under a recipe, and so of their memory. They are made again where they are needed
-        again."""
+        """Let go of the programs of a layer under a recipe. They are made again where they are needed again.
+
+        With JAX that gives their memory back; TensorFlow has no way to forget what it has compiled.
+        """
         with self._lock:
             for key in [each for each in self._programs if (each.recipe, each.layer) == (recipe, layer)]:
                 del self._programs[key]
