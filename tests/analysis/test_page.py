@@ -124,7 +124,7 @@ def test_one_filter_is_shown_first_that_one_recipe_wakes_and_another_does_not(pa
     for picture in first.locator("img").all():
         assert picture.evaluate("image => image.complete && image.naturalWidth") > 80
     expect(first).to_contain_text(re.compile(r"clear activation \d\.\d+, from -?\d\.\d+.*original dead: the noise", re.DOTALL))
-    expect(page.locator(".recipes li")).to_have_text([re.compile("^clear composes"), re.compile("^original changes")])
+    expect(page.locator(".recipes li")).to_have_text([re.compile("^clear builds"), re.compile("^original changes")])
     first.click()
     expect(page.get_by_role("dialog").get_by_role("heading", level=2)).to_have_text(f"block4_conv1, filter {due}")
 
