@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-from quality import NETWORK, PROGRAMS, Images, clipped_share, high_frequency_share, ours
+from quality import NETWORK, OPTIONS, PROGRAMS, Images, clipped_share, high_frequency_share, ours
 
 from amaxds.spec.network import Layer
 from amaxds.spec.recipes import CLEAR, Clear
@@ -50,10 +50,10 @@ def framed(images: Images) -> np.ndarray:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(parents=[OPTIONS])
     parser.add_argument("--layers", default=",".join(layer.name for layer in NETWORK.layers))
     parser.add_argument("--changes", default=",".join(CHANGES))
-    chosen, _ = parser.parse_known_args()
+    chosen = parser.parse_args()
     layers = [NETWORK.layer(name) for name in chosen.layers.split(",")]
     print(f"8 filters of {NETWORK.name} a layer, of {len(layers)} layers.\n")
     print("| change | silent | activation | own image first | high frequencies (median) | clipped (mean) | frames |")

@@ -10,6 +10,8 @@ runs with its own defaults, on images of the network's size, and is given the ne
 All images are judged as saved, 8 bit, fed back to the network: activation is the mean output after ReLU of the image's own
 filter over the window without 2 rows and columns at each side. About 20 minutes on 2 cores for demo.
 
+On a busy machine set OMP_NUM_THREADS=1, or PyTorch's threads wait for each other.
+
 lucent needs torchvision for one class (`transforms.Normalize`), which the demo network's preprocessing replaces anyway; a
 stand-in module takes its place, as there is no torchvision for every CPU build of PyTorch.
 """
@@ -45,11 +47,12 @@ from support import naive
 Images = NDArray[np.uint8]
 PER_LAYER = 8
 
-_parser = argparse.ArgumentParser(add_help=__name__ == "__main__")
-_parser.add_argument("--network", choices=NETWORKS, default="demo")
-_parser.add_argument("--weights", default="pretrained")
+OPTIONS = argparse.ArgumentParser(add_help=False)
+OPTIONS.add_argument("--network", choices=NETWORKS, default="demo")
+OPTIONS.add_argument("--weights", default="pretrained")
+_parser = argparse.ArgumentParser(parents=[OPTIONS])
 _parser.add_argument("--tools", default="", help="only those whose names have one of these words in them")
-CHOSEN, _ = _parser.parse_known_args()
+CHOSEN = _parser.parse_args() if __name__ == "__main__" else OPTIONS.parse_known_args()[0]
 NETWORK = NETWORKS[CHOSEN.network]
 WEIGHTS = load_weights(NETWORK, CHOSEN.weights, 0)
 PROGRAMS = Programs(NETWORK, WEIGHTS)
@@ -156,15 +159,14 @@ TOOLS = {
     "tf-keras-vis 0.8.7, 200 steps": (tf_keras_vis, 200),
     "torch-lucent 0.1.8, 512 steps": (lucent, 512),
 }
-if CHOSEN.tools:
-    TOOLS = {name: tool for name, tool in TOOLS.items() if any(word in name for word in CHOSEN.tools.split(","))}
 
 
 def main() -> None:
-    activations, firsts, shares, clipped, seconds = ({name: [] for name in TOOLS} for _ in range(5))
+    tools = {name: tool for name, tool in TOOLS.items() if any(word in name for word in CHOSEN.tools.split(","))}
+    activations, firsts, shares, clipped, seconds = ({name: [] for name in tools} for _ in range(5))
     for layer in NETWORK.layers:
         filters = sample(layer)
-        for name, (make, _) in TOOLS.items():
+        for name, (make, _) in tools.items():
             began = time.perf_counter()
             images = make(layer, filters)
             seconds[name].append((time.perf_counter() - began) / len(filters))
@@ -175,11 +177,11 @@ def main() -> None:
             shares[name].append(high_frequency_share(images))
             clipped[name].append(clipped_share(images))
         print(layer.name, file=sys.stderr, flush=True)
-    reference = np.concatenate(activations[next(iter(TOOLS))])
+    reference = np.concatenate(activations[next(iter(tools))])
     print(f"{len(reference)} filters of {NETWORK.name}, {PER_LAYER} of each layer. Medians over filters.\n")
     print("| | silent | activation | relative to the first | own image first of 8 | high frequencies | clipped | evaluations |")
     print("|---|---|---|---|---|---|---|---|")
-    for name, (_, evaluations) in TOOLS.items():
+    for name, (_, evaluations) in tools.items():
         own = np.concatenate(activations[name])
         relative, first = np.median(own / np.maximum(reference, 1e-12)), np.concatenate(firsts[name]).mean()
         high, ends = (np.median(np.concatenate(each[name])) for each in (shares, clipped))
@@ -187,10 +189,10 @@ def main() -> None:
             f"| {name} | {(own <= 0).mean():.0%} | {np.median(own):.2f} | {relative:.2f} | {first:.0%} | {high:.3f} "
             f"| {ends:.1%} | {evaluations} |"
         )
-    print("\nMedian activation per layer:\n\n| layer | " + " | ".join(TOOLS) + " |")
-    print("|---" * (len(TOOLS) + 1) + "|")
+    print("\nMedian activation per layer:\n\n| layer | " + " | ".join(tools) + " |")
+    print("|---" * (len(tools) + 1) + "|")
     for place, layer in enumerate(NETWORK.layers):
-        print(f"| {layer.name} | " + " | ".join(f"{np.median(activations[name][place]):.2f}" for name in TOOLS) + " |")
+        print(f"| {layer.name} | " + " | ".join(f"{np.median(activations[name][place]):.2f}" for name in tools) + " |")
 
 
 if __name__ == "__main__":
