@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
 
 from amaxds.builds.synthesis import activation_ranks, layer_scores, synthesise
+from amaxds.compute.ascent import make_value
 from amaxds.compute.networks import load_weights
 from amaxds.compute.programs import Ascended, Programs
 from amaxds.compute.weights import Weights
@@ -233,3 +236,25 @@ def test_clear_renders_the_cosine_series_it_documents(programs: Programs) -> Non
     now = np.array([[3.0, -4.0, 1.0, 0.0, 0.0, 0.0, 0.0]], np.float32)
     moved = np.asarray(CLEAR.render(DEMO, keras.ops.convert_to_tensor(parameters), now))[0]
     np.testing.assert_allclose(moved[:-3, 4:], plain[3:, :-4], atol=1e-4)
+
+
+@pytest.mark.parametrize(("name", "wanders"), [("block1_conv1", True), ("block3_conv1", False)])
+def test_the_canvas_wanders_in_the_steps_of_layers_with_small_fields_only(programs: Programs, name: str, wanders: bool) -> None:
+    """In block1_conv1 the steps' window is the same with and without."""
+    layer, clear = DEMO.layer(name), get_recipe("clear", 1)
+    still = dataclasses.replace(clear, widest_field=0.0)
+    start = _starts(DEMO, layer.index, (0, 5), clear)
+    images = [_climb(programs, recipe, layer, (0, 5), start).images for recipe in (clear, still)]
+    assert (not np.array_equal(*images)) == wanders
+
+
+def test_steps_climb_the_leaky_mean_of_outputs_that_no_padding_reaches(programs: Programs, weights: Weights) -> None:
+    layer, filters = DEMO.layer("block2_conv2"), [0, 7]
+    model = naive.naive_model(dict(weights.tensors), layer.name)
+    model.layers[-1].activation = keras.activations.linear
+    x = np.random.default_rng(0).normal(0, 50, (2, 112, 112, 3)).astype(np.float32)
+    maps = np.stack([np.asarray(model(x))[row, ..., filter] for row, filter in enumerate(filters)])
+    params = programs._forward.params(layer), programs._forward.own_filters(layer, filters)
+    found = make_value(DEMO, programs._forward, CLEAR, layer)(params, keras.ops.convert_to_tensor(x))
+    due = np.where(maps > 0, maps, 0.1 * maps)[:, 4:-4, 4:-4].mean(axis=(1, 2))
+    np.testing.assert_allclose(np.asarray(found), due, rtol=1e-3)

@@ -84,14 +84,17 @@ class Clear(AscentRecipe):
 
     def picture_side(self, network: Network) -> int:
         """Side in pixels of the whole picture, of which the canvas shows the middle."""
-        return network.canvas + 2 * round(self.surround * network.canvas / FULL_CANVAS)
+        return network.canvas + 2 * self._surround_pixels(network)
+
+    def _surround_pixels(self, network: Network) -> int:
+        return round(self.surround * network.canvas / FULL_CANVAS)
 
     def wandering(self, network: Network, layer: Layer) -> Wandering | None:
-        """By one receptive field at most, if that is small."""
+        """By one receptive field at most, if that is small, and no further than the picture goes."""
         field, grid = layer.receptive_field, layer.stride
         if field is None or grid is None or field > self.widest_field * network.canvas:
             return None
-        return Wandering(field // grid * grid, grid)
+        return Wandering(min(field, self._surround_pixels(network)) // grid * grid, grid)
 
     def step_margin(self, network: Network, layer: Layer) -> int:
         """Where the canvas wanders, without the outputs that depend on the zero padding around it."""
