@@ -39,7 +39,7 @@ class Clear(AscentRecipe):
     The objective has a leaky ReLU in place of the last ReLU, so that a silent filter has a gradient. Between steps the
     picture is shifted and scaled a little, less and less; the last third of the steps sees it as it will be saved.
 
-    Three things keep frames from the borders of the image. The picture goes on beyond the canvas, because all cosines have
+    Three things weaken frames along the borders of the image. The picture goes on beyond the canvas, because all cosines have
     their extremes at its own border. For layers whose filters see little of it, the canvas wanders over the picture, so that
     the image has its border elsewhere at each step; and the steps leave out outputs that the zero padding around the canvas
     reaches. What is saved is the middle.
