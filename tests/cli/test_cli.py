@@ -95,9 +95,10 @@ def test_bad_input_gets_two_lines_and_its_exit_code(case: str, tmp_path: Path, a
     assert not (tmp_path / "out").exists()
 
 
-def test_wrong_usage_is_exit_code_2() -> None:
+def test_wrong_usage_is_exit_code_2(tmp_path: Path) -> None:
+    """In an empty folder: `validate` takes a dataset that lies where it is run."""
     for arguments in (("build", "--colour"), ("build", "--seed", "many"), ("validate",), ("paint",)):
-        ended = amaxds(*arguments)
+        ended = amaxds(*arguments, cwd=tmp_path)
         assert ended.returncode == 2
         assert "Traceback" not in ended.stderr
 
