@@ -52,6 +52,15 @@ def building(*recipe: str) -> str:
     return f"`{command}` | {seconds:.0f} s, {memory / 1000:.2f} GB | 120 s, 2.5 GB"
 
 
+def all_layers(*recipes: str) -> str:
+    """A build that compiles the programs of every layer of VGG16 and hardly computes anything with them."""
+    choice = ("--network", "vgg16", "--weights", "random", "--steps", "2", "--filters", "0-3")
+    choice += tuple(word for recipe in recipes for word in ("--recipe", recipe))
+    with tempfile.TemporaryDirectory() as folder:
+        seconds, memory = run("build", *choice, cwd=folder)
+    return f"`amaxds build {' '.join(choice)}` | {seconds:.0f} s, {memory / 1000:.2f} GB (one run) | 2 GB"
+
+
 def planning() -> str:
     """What --plan says beside what the build then takes."""
     said = []
@@ -182,6 +191,8 @@ FIGURES: dict[str, Callable[[], str]] = {
     "help": starting,
     "build": building,
     "original": lambda: building("--recipe", "original"),
+    "all-layers": lambda: all_layers("clear"),
+    "all-layers-of-both": lambda: all_layers("clear", "original"),
     "plan": planning,
     "validate": validating,
     "validate-all": validating_all,

@@ -30,7 +30,7 @@ class Form:
 
 def choose(side: int, channels: int, filters: int) -> Form:
     """The fastest form for maps (side, side) in single precision on a CPU, as measured by
-    `python benchmarks/speed.py convolutions`."""
+    `python benchmarks/convolutions.py`."""
     if min(channels, filters) >= 64 and (max(channels, filters) >= 128 or winograd.in_strips(side, side, channels, filters)):
         return WINOGRAD
     if max(channels, filters) <= 16:

@@ -1,6 +1,6 @@
 """Depthwise convolutions as sums of shifted maps: on a CPU, XLA's own take some fifty times as long.
 
-`python benchmarks/speed.py depthwise` compares the two.
+`python benchmarks/convolutions.py` compares the two.
 
 Tensors are channels last: (n, h, w, channels). A kernel is (h, w, channels).
 """

@@ -17,25 +17,32 @@ Pair = tuple[int, int]
 
 
 def pool_2x2(x: Tensor) -> Tensor:
-    """2x2 max pooling that drops the last row and column of an odd side: (n, h, w, c) -> (n, h // 2, w // 2, c)."""
+    """2x2 max pooling that drops the last row and column of an odd side: (n, h, w, c) -> (n, h // 2, w // 2, c).
+
+    The gradient is written so that XLA makes one kernel of it on a GPU, together with what is done to it next: a share of each
+    maximum that is looked up, and four maps of it that are interleaved.
+    """
     import keras
 
+    ops = keras.ops
     n, height, width, channels = x.shape
     down, across = height // 2, width // 2
 
-    @keras.ops.custom_gradient  # type: ignore[untyped-decorator]  # the library has no types
+    @ops.custom_gradient  # type: ignore[untyped-decorator]  # the library has no types
     def pooled(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-        windows = keras.ops.reshape(x[:, : 2 * down, : 2 * across], (n, down, 2, across, 2, channels))
-        rows = keras.ops.maximum(windows[:, :, 0], windows[:, :, 1])
-        most = keras.ops.maximum(rows[:, :, :, 0], rows[:, :, :, 1])
+        corners = [x[:, row : 2 * down : 2, column : 2 * across : 2] for row in (0, 1) for column in (0, 1)]
+        most = functools.reduce(ops.maximum, corners)
 
         def gradient(upstream: Tensor) -> Tensor:
-            wide = (n, down, 1, across, 1, channels)
-            equal = [windows[:, :, row, :, column] == most for row in (0, 1) for column in (0, 1)]
-            share = upstream / sum(keras.ops.cast(each, upstream.dtype) for each in equal)
-            found = keras.ops.where(windows == keras.ops.reshape(most, wide), keras.ops.reshape(share, wide), 0.0)
-            found = keras.ops.reshape(found, (n, 2 * down, 2 * across, channels))
-            return keras.ops.pad(found, ((0, 0), (0, height - 2 * down), (0, width - 2 * across), (0, 0)))
+            equal = [corner == most for corner in corners]
+            number = sum(ops.cast(each, "int32") for each in equal)
+            one, half, third, quarter = (ops.convert_to_tensor(1 / each, upstream.dtype) for each in (1, 2, 3, 4))
+            of_several = ops.where(number == 2, half, ops.where(number == 3, third, quarter))
+            share = upstream * ops.where(number == 1, one, of_several)
+            parts = [ops.where(each, share, ops.zeros_like(share)) for each in equal]
+            rows = [ops.stack(parts[:2], axis=3), ops.stack(parts[2:], axis=3)]
+            found = ops.reshape(ops.stack(rows, axis=2), (n, 2 * down, 2 * across, channels))
+            return ops.pad(found, ((0, 0), (0, height - 2 * down), (0, width - 2 * across), (0, 0)))
 
         return most, gradient
 
