@@ -32,7 +32,9 @@ backend.start(2)
 
 import keras
 from numpy.typing import NDArray
+from PIL import Image, ImageOps
 
+from amaxds.analysis.measures import FREQUENCIES, power, radial
 from amaxds.builds.synthesis import synthesise
 from amaxds.compute.networks import load_weights
 from amaxds.compute.programs import Programs
@@ -151,6 +153,22 @@ def clipped_share(images: Images) -> NDArray[np.float64]:
     return np.asarray(((images == 0) | (images == 255)).mean(axis=(1, 2, 3)))
 
 
+def power_slopes(images: Images) -> NDArray[np.float64]:
+    """How steeply each image's power falls with the frequency: the exponent of the power law that fits best between 1/32 and
+    1/4 cycle per pixel. It is -2 to -3 for photographs, and 0 for white noise."""
+    low, high = np.searchsorted(FREQUENCIES, (1 / 32, 1 / 4))
+    spectra = np.array([radial(power(image))[low:high] for image in images])
+    return np.asarray(np.polyfit(np.log(FREQUENCIES[low:high]), np.log(np.maximum(spectra, 1e-12)).T, 1)[0])
+
+
+def photographs(side: int) -> Images:
+    """The colour photographs that come with scikit-image: the middle square of each, reduced to this side."""
+    from skimage import data
+
+    found = [Image.fromarray(each) for each in (data.astronaut(), data.chelsea(), data.coffee(), data.rocket())]
+    return np.stack([np.asarray(ImageOps.fit(each, (side, side), Image.Resampling.BOX)) for each in found])
+
+
 # Name -> (images of a layer's filters, evaluations of the network per image).
 TOOLS = {
     "amaxds `clear`": (lambda layer, filters: ours(RECIPES["clear"], layer, filters), RECIPES["clear"].steps + 2),
@@ -163,7 +181,7 @@ TOOLS = {
 
 def main() -> None:
     tools = {name: tool for name, tool in TOOLS.items() if any(word in name for word in CHOSEN.tools.split(","))}
-    activations, firsts, shares, clipped, seconds = ({name: [] for name in tools} for _ in range(5))
+    activations, firsts, shares, clipped, slopes, seconds = ({name: [] for name in tools} for _ in range(6))
     for layer in NETWORK.layers:
         filters = sample(layer)
         for name, (make, _) in tools.items():
@@ -176,19 +194,25 @@ def main() -> None:
             firsts[name].append((scores <= own).all(axis=0) & (own > 0))
             shares[name].append(high_frequency_share(images))
             clipped[name].append(clipped_share(images))
+            slopes[name].append(power_slopes(images))
         print(layer.name, file=sys.stderr, flush=True)
     reference = np.concatenate(activations[next(iter(tools))])
     print(f"{len(reference)} filters of {NETWORK.name}, {PER_LAYER} of each layer. Medians over filters.\n")
-    print("| | silent | activation | relative to the first | own image first of 8 | high frequencies | clipped | evaluations |")
-    print("|---|---|---|---|---|---|---|---|")
+    print(
+        "| | silent | activation | relative to the first | own image first of 8 | high frequencies | power slope | clipped "
+        "| evaluations |\n|---|---|---|---|---|---|---|---|---|"
+    )
     for name, (_, evaluations) in tools.items():
         own = np.concatenate(activations[name])
         relative, first = np.median(own / np.maximum(reference, 1e-12)), np.concatenate(firsts[name]).mean()
-        high, ends = (np.median(np.concatenate(each[name])) for each in (shares, clipped))
+        high, slope, ends = (np.median(np.concatenate(each[name])) for each in (shares, slopes, clipped))
         print(
             f"| {name} | {(own <= 0).mean():.0%} | {np.median(own):.2f} | {relative:.2f} | {first:.0%} | {high:.3f} "
-            f"| {ends:.1%} | {evaluations} |"
+            f"| {slope:.1f} | {ends:.1%} | {evaluations} |"
         )
+    natural = photographs(NETWORK.canvas)
+    high, slope, ends = (np.median(each(natural)) for each in (high_frequency_share, power_slopes, clipped_share))
+    print(f"| {len(natural)} photographs | | | | | {high:.3f} | {slope:.1f} | {ends:.1%} | |")
     print("\nMedian activation per layer:\n\n| layer | " + " | ".join(tools) + " |")
     print("|---" * (len(tools) + 1) + "|")
     for place, layer in enumerate(NETWORK.layers):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -42,17 +44,21 @@ def test_loops_on_a_pool_of_any_size_give_the_same_bits() -> None:
     assert len(found.pop().split()) == 1
 
 
-def test_the_gradient_of_pooling_is_that_of_max_pooling_and_shared_by_equals() -> None:
+@pytest.mark.parametrize("in_one_kernel", [False, True])
+def test_the_gradient_of_pooling_is_that_of_max_pooling_and_shared_by_equals(in_one_kernel: bool) -> None:
     x = np.random.default_rng(0).standard_normal((2, 7, 6, 3)).astype(np.float32)
     x[0, 2:4, 2:4] = 5.0
     x[1, 0:2, 0:2, 0] = ((7.0, 7.0), (1.0, 2.0))
-    pooled, gradient = map(np.asarray, backend.value_and_gradient(pool_2x2)(keras.ops.convert_to_tensor(x)))
+    x[1, 4:6, 2:4, 1] = ((7.0, 7.0), (7.0, 2.0))
+    pool = functools.partial(pool_2x2, in_one_kernel=in_one_kernel)
+    pooled, gradient = map(np.asarray, backend.value_and_gradient(pool)(keras.ops.convert_to_tensor(x)))
     np.testing.assert_array_equal(pooled, keras.ops.max_pool(x, 2, 2, data_format="channels_last"))
     windows = x[:, :6].reshape(2, 3, 2, 3, 2, 3)
     is_most = windows == windows.max(axis=(2, 4), keepdims=True)
-    shares = (is_most / is_most.sum(axis=(2, 4), keepdims=True)).reshape(2, 6, 6, 3)
+    shares = (is_most / is_most.sum(axis=(2, 4), keepdims=True)).reshape(2, 6, 6, 3).astype(np.float32)
     np.testing.assert_array_equal(gradient, np.pad(shares, ((0, 0), (0, 1), (0, 0), (0, 0))))
     assert (gradient[0, 2, 2, 0], gradient[1, 0, 1, 0], gradient[1, 1, 1, 0]) == (0.25, 0.5, 0.0)
+    assert gradient[1, 4, 3, 1] == np.float32(1 / 3)
 
 
 def test_the_turned_kernel_takes_gradients_back() -> None:

@@ -16,11 +16,11 @@ Tensor = Any
 Pair = tuple[int, int]
 
 
-def pool_2x2(x: Tensor) -> Tensor:
+def pool_2x2(x: Tensor, in_one_kernel: bool = False) -> Tensor:
     """2x2 max pooling that drops the last row and column of an odd side: (n, h, w, c) -> (n, h // 2, w // 2, c).
 
-    The gradient is written so that XLA makes one kernel of it on a GPU, together with what is done to it next: a share of each
-    maximum that is looked up, and four maps of it that are interleaved.
+    in_one_kernel: write the gradient as four maps that are interleaved. On a GPU, XLA then makes one kernel of it and of what
+    is done to it next, which moves a tenth fewer bytes in all; on a CPU that is up to a tenth slower. The bits are the same.
     """
     import keras
 
@@ -30,7 +30,8 @@ def pool_2x2(x: Tensor) -> Tensor:
 
     @ops.custom_gradient  # type: ignore[untyped-decorator]  # the library has no types
     def pooled(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-        corners = [x[:, row : 2 * down : 2, column : 2 * across : 2] for row in (0, 1) for column in (0, 1)]
+        windows = ops.reshape(x[:, : 2 * down, : 2 * across], (n, down, 2, across, 2, channels))
+        corners = [windows[:, :, row, :, column] for row in (0, 1) for column in (0, 1)]
         most = functools.reduce(ops.maximum, corners)
 
         def gradient(upstream: Tensor) -> Tensor:
@@ -38,10 +39,14 @@ def pool_2x2(x: Tensor) -> Tensor:
             number = sum(ops.cast(each, "int32") for each in equal)
             one, half, third, quarter = (ops.convert_to_tensor(1 / each, upstream.dtype) for each in (1, 2, 3, 4))
             of_several = ops.where(number == 2, half, ops.where(number == 3, third, quarter))
-            share = upstream * ops.where(number == 1, one, of_several)
-            parts = [ops.where(each, share, ops.zeros_like(share)) for each in equal]
-            rows = [ops.stack(parts[:2], axis=3), ops.stack(parts[2:], axis=3)]
-            found = ops.reshape(ops.stack(rows, axis=2), (n, 2 * down, 2 * across, channels))
+            share, nothing = upstream * ops.where(number == 1, one, of_several), ops.zeros((), upstream.dtype)
+            if in_one_kernel:
+                parts = [ops.where(each, share, nothing) for each in equal]
+                found = ops.stack([ops.stack(parts[:2], axis=3), ops.stack(parts[2:], axis=3)], axis=2)
+            else:
+                wide = (n, down, 1, across, 1, channels)
+                found = ops.where(windows == ops.reshape(most, wide), ops.reshape(share, wide), nothing)
+            found = ops.reshape(found, (n, 2 * down, 2 * across, channels))
             return ops.pad(found, ((0, 0), (0, height - 2 * down), (0, width - 2 * across), (0, 0)))
 
         return most, gradient

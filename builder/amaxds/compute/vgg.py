@@ -30,7 +30,7 @@ class VggForward:
     def __init__(self, network: Network, weights: Weights, precision: str = "float32") -> None:
         self._layers, self._tensors = network.layers, weights.tensors
         self._dtype = None if precision == "float32" else precision
-        all_direct = self._dtype is not None or environment.on_gpu()
+        all_direct = self._in_one_kernel = self._dtype is not None or environment.on_gpu()
         self._forms: dict[str, tuple[Form, Form]] = {}
         for each in network.layers:
             there, back = choose(each.side, each.channels, each.filters), choose(each.side, each.filters, each.channels)
@@ -89,14 +89,18 @@ class VggForward:
     def all_activated(self, params: Params, x: Tensor) -> Iterator[Tensor]:
         """The output after ReLU of every layer, in network order."""
         for layer in self._layers:
-            x = self._convolve(params, layer, pool_2x2(x) if layer.pooled else x)
+            x = self._convolve(params, layer, self._pooled(layer, x))
             yield x
 
     def _inputs_of(self, params: Params, layer: Layer, x: Tensor) -> Tensor:
         """The input of the layer's convolution, for network input x."""
         for each in self._layers[: layer.index]:
-            x = self._convolve(params, each, pool_2x2(x) if each.pooled else x)
-        return pool_2x2(x) if layer.pooled else x
+            x = self._convolve(params, each, self._pooled(each, x))
+        return self._pooled(layer, x)
+
+    def _pooled(self, layer: Layer, x: Tensor) -> Tensor:
+        """What the layer's convolution is given, for the output of the layer before."""
+        return pool_2x2(x, self._in_one_kernel) if layer.pooled else x
 
     def _convolve(self, params: Params, layer: Layer, x: Tensor) -> Tensor:
         """The layer's output after ReLU, for the input of its convolution.
