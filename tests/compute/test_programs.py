@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.framework import ops
 
 from amaxds.builds.synthesis import activation_ranks, layer_scores, synthesise
 from amaxds.compute.ascent import make_value
@@ -47,6 +48,14 @@ def test_operations_keep_no_stack_of_python() -> None:
     """Those of VGG16's programs would take 1 GB for each recipe."""
     traced = tf.function(lambda x: x + x, autograph=False).get_concrete_function(tf.TensorSpec((2,)))
     assert [each.traceback for each in traced.graph.get_operations()] == [None] * 3
+
+
+def test_programs_leave_nothing_of_their_gradients_with_tensorflow(weights: Weights) -> None:
+    """It would keep each program's graph as long as the process lives."""
+    before, layer, recipe = set(ops.gradient_registry.list()), DEMO.layer("block2_conv1"), get_recipe("original", 1)
+    ended = _climb(Programs(DEMO, weights), recipe, layer, (0,), _starts(DEMO, layer.index, (0,)))
+    assert ended.moved.all()
+    assert set(ops.gradient_registry.list()) <= before
 
 
 def _starts(network: Network, index: int, filters: tuple[int, ...], recipe: Recipe = ORIGINAL) -> np.ndarray:

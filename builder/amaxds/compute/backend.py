@@ -17,6 +17,7 @@ import os
 import re
 import sys
 import tempfile
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -37,6 +38,8 @@ _NO_MEMORY = re.compile("ResourceExhausted|RESOURCE_EXHAUSTED|out of memory", re
 
 BACKENDS = "tensorflow", "jax"
 _started_tensorflow = False
+_tracing = threading.Lock()
+"""Held while TensorFlow traces a program. Threads could not do that side by side anyway: it is Python."""
 
 
 def start(workers: int, with_loops: bool = False) -> str:
@@ -190,6 +193,26 @@ def _keep_no_stack_traces() -> None:
 
 
 @contextlib.contextmanager
+def _custom_gradients_dropped() -> Iterator[None]:
+    """Have TensorFlow forget the custom gradients of a function that is traced in this context: it would keep them, and with
+    them the function's graph, as long as the process lives. They are not needed again once the gradient is in the graph.
+
+    There is no setting for it, either.
+    """
+    registered: dict[str, Any] = {}
+    with contextlib.suppress(ImportError, AttributeError):
+        from tensorflow.python.framework import ops
+
+        registered = ops.gradient_registry._registry
+    before = set(registered)
+    try:
+        yield
+    finally:
+        for name in [each for each in registered if each not in before and each.startswith("CustomGradient-")]:
+            del registered[name]
+
+
+@contextlib.contextmanager
 def _held_back_stderr() -> Iterator[None]:
     """Hold back what is printed on stderr, also by native code; with `--debug` print it if an exception is raised.
 
@@ -267,7 +290,16 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         return with_jax
     import tensorflow as tf
 
-    with_tensorflow: Callable[..., Any] = tf.function(function, jit_compile=True, autograph=False)
+    program, traced = tf.function(function, jit_compile=True, autograph=False), False
+
+    def with_tensorflow(*arguments: Any) -> Any:
+        nonlocal traced
+        if not traced:
+            with _tracing, _custom_gradients_dropped():
+                program.get_concrete_function(*arguments)
+            traced = True
+        return program(*arguments)
+
     return with_tensorflow
 
 
