@@ -17,13 +17,12 @@ import os
 import re
 import sys
 import tempfile
-import threading
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from amaxds.compute import environment
+from amaxds.compute import environment, tensorflow_programs
 from amaxds.compute.xla_flags import set_flags
 from amaxds.errors import UsageError, in_words
 
@@ -38,8 +37,6 @@ _NO_MEMORY = re.compile("ResourceExhausted|RESOURCE_EXHAUSTED|out of memory", re
 
 BACKENDS = "tensorflow", "jax"
 _started_tensorflow = False
-_tracing = threading.Lock()
-"""Held while TensorFlow traces a program. Threads could not do that side by side anyway: it is Python."""
 
 
 def start(workers: int, with_loops: bool = False) -> str:
@@ -176,40 +173,7 @@ def _start_tensorflow(workers: int, pool: int) -> None:
     _started_tensorflow = True
     tf.config.experimental.enable_op_determinism()
     tf.config.experimental.enable_tensor_float_32_execution(False)
-    _keep_no_stack_traces()
-
-
-def _keep_no_stack_traces() -> None:
-    """Have TensorFlow keep no Python stack with each operation of a graph, for the text of errors that our programs do not
-    have. The stacks of VGG16's programs take 1 GB for each recipe.
-
-    There is no setting for it. In a TensorFlow without this function the stacks are kept.
-    """
-    with contextlib.suppress(ImportError, AttributeError):
-        from tensorflow.python.client import pywrap_tf_session
-
-        if callable(pywrap_tf_session.TF_SetOpStackTrace):
-            pywrap_tf_session.TF_SetOpStackTrace = lambda operation, stack: None
-
-
-@contextlib.contextmanager
-def _custom_gradients_dropped() -> Iterator[None]:
-    """Have TensorFlow forget the custom gradients of a function that is traced in this context: it would keep them, and with
-    them the function's graph, as long as the process lives. They are not needed again once the gradient is in the graph.
-
-    There is no setting for it, either.
-    """
-    registered: dict[str, Any] = {}
-    with contextlib.suppress(ImportError, AttributeError):
-        from tensorflow.python.framework import ops
-
-        registered = ops.gradient_registry._registry
-    before = set(registered)
-    try:
-        yield
-    finally:
-        for name in [each for each in registered if each not in before and each.startswith("CustomGradient-")]:
-            del registered[name]
+    tensorflow_programs.keep_no_stack_traces()
 
 
 @contextlib.contextmanager
@@ -288,19 +252,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
         with_jax: Callable[..., Any] = jax.jit(function)
         return with_jax
-    import tensorflow as tf
-
-    program, traced = tf.function(function, jit_compile=True, autograph=False), False
-
-    def with_tensorflow(*arguments: Any) -> Any:
-        nonlocal traced
-        if not traced:
-            with _tracing, _custom_gradients_dropped():
-                program.get_concrete_function(*arguments)
-            traced = True
-        return program(*arguments)
-
-    return with_tensorflow
+    return tensorflow_programs.compiled(function)
 
 
 def compiled_for(program: Callable[..., Any], arguments: Callable[[], tuple[Any, ...]]) -> Callable[..., Any]:
