@@ -1,6 +1,6 @@
 """Every operation on files, ended or failing: what a command leaves behind, and whether the next run makes up for it.
 
-    python benchmarks/operations.py [--every N] [SCENARIO ...] > benchmarks/operations.md
+    python benchmarks/operations.py [--every N] [--from N] [SCENARIO ...] > benchmarks/operations.md
 
 Each scenario runs once undisturbed, and the calls that change files (open to write, write, fsync, rename, unlink, mkdir ...)
 are counted. Then it runs twice for every n: with the process ended at the n-th call, as by `kill -9`, and with that call
@@ -13,12 +13,14 @@ After that `validate` must not say valid of what is not finished, an error must 
 command again must end in the same bytes with nothing else left, in the temporary folder neither. After a publication the same
 command again must leave one version with the same files at the hub, and no receipt may be there before.
 
---every N: only every N-th call, the last one included. Needs a C compiler (cc). On 2 cores, beside other work, the publications
+--every N: only every N-th call, the last one included. --from N: only calls from the N-th on, to go on where a run was cut off.
+Each run is told to standard error as it ends. Needs a C compiler (cc). On 2 cores, beside other work, the publications
 took 20 minutes (Kaggle) and 44 (Hugging Face).
 """
 
 from __future__ import annotations
 
+import argparse
 import atexit
 import errno
 import os
@@ -29,7 +31,7 @@ import sys
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,10 +74,20 @@ IN_A_STORE = "build in a store"
 PUBLICATIONS = {"publish to Kaggle": "kaggle", "publish to Hugging Face": "hf"}
 
 
-def main(arguments: list[str]) -> int:
-    every = 1
-    if arguments[:1] == ["--every"]:
-        every, arguments = int(arguments[1]), arguments[2:]
+Choice = Callable[[int], list[int]]
+"""The calls that are tried, by number from 1, of so many."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("--from", type=int, default=1, dest="first")
+    parser.add_argument("scenarios", nargs="*")
+    given = parser.parse_args()
+
+    def choose(count: int) -> list[int]:
+        return [each for each in sorted({*range(given.every, count + 1, given.every), count}) if each >= given.first]
+
     _preload()
     bad = 0
     print("| command | operations | runs | ended well | said in two lines | bad |\n|---|--:|--:|--:|--:|--:|", flush=True)
@@ -86,13 +98,13 @@ def main(arguments: list[str]) -> int:
         assert amaxds("build", dataset, *TINY).returncode == 0
         assert amaxds("bundle", dataset, folder / "bundle").returncode == 0
         shutil.move(folder / "bundle" / "filterActivations", folder / "dataset-images")
-        for scenario in arguments or (*SCENARIOS, IN_A_STORE, *PUBLICATIONS):
+        for scenario in given.scenarios or (*SCENARIOS, IN_A_STORE, *PUBLICATIONS):
             if scenario in SCENARIOS:
-                line, found = _measure(scenario, SCENARIOS[scenario], folder, every)
+                line, found = _measure(scenario, SCENARIOS[scenario], folder, choose)
             elif scenario == IN_A_STORE:
-                line, found = _measure_store(folder, every)
+                line, found = _measure_store(folder, choose)
             else:
-                line, found = _measure_publication(scenario, folder, every)
+                line, found = _measure_publication(scenario, folder, choose)
             problems += found
             bad += len(found)
             print(line, flush=True)
@@ -110,34 +122,36 @@ def _preload() -> None:
     os.environ["LD_PRELOAD"] = library
 
 
-def _measure(name: str, scenario: Scenario, folder: Path, every: int) -> tuple[str, list[str]]:
+def _measure(name: str, scenario: Scenario, folder: Path, choose: Choice) -> tuple[str, list[str]]:
     """The table's line of one scenario, and what was bad of it, a line each."""
     whole = _prepared(folder, scenario, f"{name}-whole")
     ended = _run(whole, scenario, log="operations")
     assert ended.returncode == 0, ended.stderr
     operations = (whole / "operations").read_text().splitlines()
     due = _tree(whole / scenario.out)
-    numbers = _chosen(len(operations), every)
+    numbers = choose(len(operations))
     runs = [(number, fault) for number in numbers for fault in _faults_at(number)]
 
     def case(run: tuple[int, str]) -> tuple[str, str | None]:
         number, fault = run
         here = _prepared(folder, scenario, f"{name}-{number}-{fault}")
         try:
-            outcome, problem = _case(here, scenario, number, fault, due)
+            found = _case(here, scenario, number, fault, due)
         finally:
             shutil.rmtree(here, ignore_errors=True)
-        operation = operations[number - 1].replace(str(whole), "").strip()
-        return outcome, problem and f"{name}, {fault} at {number} ({operation}): {problem}"
+        return _told(name, number, fault, operations[number - 1].replace(str(whole), "").strip(), found)
 
     with ThreadPoolExecutor(2) as pool:
         results = list(pool.map(case, runs))
     return _line(name, operations, results)
 
 
-def _chosen(count: int, every: int) -> list[int]:
-    """Every n-th number up to that, and the last one."""
-    return sorted({*range(every, count + 1, every), count})
+def _told(name: str, number: int, fault: str, what: str, found: tuple[str, str | None]) -> tuple[str, str | None]:
+    """The outcome of a run and what was bad of it, as they were found, and told to standard error."""
+    outcome, problem = found
+    problem = problem and f"{name}, {fault} at {number} ({what}): {problem}"
+    print(problem or f"{name}, {fault} at {number}: {outcome}", file=sys.stderr, flush=True)
+    return outcome, problem
 
 
 def _faults_at(number: int) -> tuple[str, str]:
@@ -145,7 +159,7 @@ def _faults_at(number: int) -> tuple[str, str]:
     return "killed", ERRORS[number % len(ERRORS)]
 
 
-def _measure_publication(name: str, folder: Path, every: int) -> tuple[str, list[str]]:
+def _measure_publication(name: str, folder: Path, choose: Choice) -> tuple[str, list[str]]:
     """The same as `_measure` for a publication, and for its requests."""
     hub = PUBLICATIONS[name]
     dataset = folder / "named" / publications.NAME
@@ -154,21 +168,17 @@ def _measure_publication(name: str, folder: Path, every: int) -> tuple[str, list
     whole = publications.publish_undisturbed(hub, dataset, folder)
     results: list[tuple[str, str | None]] = []
 
-    def note(what: str, number: int, fault: str, found: tuple[str, str | None]) -> None:
-        outcome, problem = found
-        results.append((outcome, problem and f"{name}, {fault} at {number} ({what}): {problem}"))
-
-    for number in _chosen(len(whole.requests), every):
+    for number in choose(len(whole.requests)):
         for fault in ("killed", "500"):
             here = folder / f"{hub}-request-{number}-{fault}"
             found = publications.fail_at_request(hub, dataset, here, number, fault, whole)
-            note(whole.requests[number - 1], number, fault, found)
+            results.append(_told(name, number, fault, whole.requests[number - 1], found))
             shutil.rmtree(here)
-    for number in _chosen(len(whole.operations), every):
+    for number in choose(len(whole.operations)):
         for fault in _faults_at(number):
             here = folder / f"{hub}-{number}-{fault}"
             found = publications.fail_at_operation(hub, dataset, here, number, FAULTS[fault], whole)
-            note(whole.operations[number - 1].rpartition("/")[2], number, fault, found)
+            results.append(_told(name, number, fault, whole.operations[number - 1].rpartition("/")[2], found))
             shutil.rmtree(here)
     return _line(name, [*("request" for _ in whole.requests), *whole.operations], results)
 
@@ -180,7 +190,7 @@ def _line(name: str, operations: list[str], results: list[tuple[str, str | None]
     return f"| {' | '.join(map(str, cells))} |", problems
 
 
-def _measure_store(folder: Path, every: int) -> tuple[str, list[str]]:
+def _measure_store(folder: Path, choose: Choice) -> tuple[str, list[str]]:
     """The same as `_measure` for a build in a store."""
     results: list[tuple[str, str | None]] = []
     with ObjectStore() as store:
@@ -198,12 +208,11 @@ def _measure_store(folder: Path, every: int) -> tuple[str, list[str]]:
         assert amaxds("build", whole, *TINY).returncode == 0
         store.refused = lambda request: None
         due, total = store.fetched(whole, folder / "fetched-whole"), list(operations)
-        for number in _chosen(len(total), every):
+        for number in choose(len(total)):
             for fault in ("killed", "500", "403"):
-                outcome, problem = _case_in_store(store, folder, number, fault, due)
-                what = total[number - 1]
-                results.append((outcome, problem and f"in a store, {fault} at {number} ({what}): {problem}"))
-    return _line("build in a store", total, results)
+                found = _case_in_store(store, folder, number, fault, due)
+                results.append(_told(IN_A_STORE, number, fault, total[number - 1], found))
+    return _line(IN_A_STORE, total, results)
 
 
 def _case_in_store(store: ObjectStore, folder: Path, number: int, fault: str, due: dict[str, bytes]) -> tuple[str, str | None]:
@@ -326,4 +335,4 @@ def _difference(found: dict[str, bytes], due: dict[str, bytes]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())
