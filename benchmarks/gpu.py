@@ -10,6 +10,7 @@ For times run `python benchmarks/speed.py layers builds` there. With one of the 
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -151,17 +152,23 @@ def smoke() -> None:
         return
     command = [sys.executable, "-m", "amaxds", "build"]
     choice = ["--network", "demo", "--recipe", "original", "--recipe", "clear", "--precision", "bfloat16"]
+    given = {name: value for name, value in os.environ.items() if name not in ("JAX_PLATFORMS", "JAX_COMPILATION_CACHE_DIR")}
+    given["KERAS_BACKEND"] = "jax"
     with tempfile.TemporaryDirectory() as folder:
-        for name in ("one", "other"):
-            variables = os.environ | {"XDG_CACHE_HOME": f"{folder}/cache-{name}"}
-            subprocess.run([*command, f"{folder}/{name}", *choice], env=variables, stdout=sys.stderr, check=True, timeout=300)
-        files = [path.relative_to(f"{folder}/one") for path in Path(folder, "one").rglob("*.parquet")]
-        same = all(Path(folder, "one", each).read_bytes() == Path(folder, "other", each).read_bytes() for each in files)
+        one, other = Path(folder, "one"), Path(folder, "other")
+        for each in (one, other):
+            variables = given | {"XDG_CACHE_HOME": f"{folder}/cache-{each.name}"}
+            subprocess.run([*command, each, *choice], env=variables, stdout=sys.stderr, check=True, timeout=300)
+        device = json.loads((one / "build.json").read_text())["device"]
+        if device["kind"] != "gpu":
+            sys.exit(f"JAX computed on a {device['kind']}: install amaxds[jax-cuda].")
+        files = [path.relative_to(one) for path in one.rglob("*.parquet")]
+        same = all((one / each).read_bytes() == (other / each).read_bytes() for each in files)
         said = "the same" if files and same else "NOT the same"
-        print(f"{len(files)} parquet files of `amaxds build {' '.join(choice)}`: {said}.\n")
-        audit = [sys.executable, "-m", "amaxds", "audit", f"{folder}/one", "--sample", "26", "--seed", "0"]
-        found = subprocess.run(audit, stdout=subprocess.PIPE, text=True, timeout=300, check=False)
-        print(f"```text\n{found.stdout.strip()}\n```\n")
+        print(f"{device['model']}; {len(files)} parquet files of `amaxds build {' '.join(choice)}`: {said}.\n")
+        audit = [sys.executable, "-m", "amaxds", "audit", one, "--sample", "26", "--seed", "0"]
+        found = subprocess.run(audit, env=given, stdout=subprocess.PIPE, text=True, timeout=300, check=False)
+        print(f"```text\n{found.stdout.strip()}\nexit {found.returncode}\n```\n")
 
 
 def main() -> None:

@@ -34,7 +34,7 @@ def run(*arguments: str, cwd: str | None = None, **environment: str) -> tuple[fl
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(errors.decode())
-    return time.perf_counter() - began, usage.ru_maxrss / 1024
+    return time.perf_counter() - began, usage.ru_maxrss * 1024 / 1e6
 
 
 def starting() -> str:

@@ -13,8 +13,9 @@ After that `validate` must not say valid of what is not finished, an error must 
 command again must end in the same bytes with nothing else left, in the temporary folder neither. After a publication the same
 command again must leave one version with the same files at the hub, and no receipt may be there before.
 
---every N: only every N-th call, the last one included. --from N: only calls from the N-th on, to go on where a run was cut off.
-Each run is told to standard error as it ends. Needs a C compiler (cc). On 2 cores, beside other work, the publications
+--every N: only every N-th call, the last one included. --from N: only calls from the N-th on, of one scenario but a
+publication, to go on where a run was cut off; the table is then of these alone. Each run is told to standard error as it ends.
+Needs a C compiler (cc). On 2 cores, beside other work, the publications
 took 20 minutes (Kaggle) and 44 (Hugging Face).
 """
 
@@ -84,8 +85,12 @@ def main() -> int:
     parser.add_argument("--from", type=int, default=1, dest="first")
     parser.add_argument("scenarios", nargs="*")
     given = parser.parse_args()
+    if given.first > 1 and (len(given.scenarios) != 1 or given.scenarios[0] in PUBLICATIONS):
+        parser.error("--from needs one scenario, and no publication")
 
     def choose(count: int) -> list[int]:
+        if given.first > count:
+            parser.error(f"there are {count} calls")
         return [each for each in sorted({*range(given.every, count + 1, given.every), count}) if each >= given.first]
 
     _preload()
@@ -149,9 +154,9 @@ def _measure(name: str, scenario: Scenario, folder: Path, choose: Choice) -> tup
 def _told(name: str, number: int, fault: str, what: str, found: tuple[str, str | None]) -> tuple[str, str | None]:
     """The outcome of a run and what was bad of it, as they were found, and told to standard error."""
     outcome, problem = found
-    problem = problem and f"{name}, {fault} at {number} ({what}): {problem}"
-    print(problem or f"{name}, {fault} at {number}: {outcome}", file=sys.stderr, flush=True)
-    return outcome, problem
+    place = f"{name}, {fault} at {number} ({what})"
+    print(f"{place}: {problem or outcome}", file=sys.stderr, flush=True)
+    return outcome, problem and f"{place}: {problem}"
 
 
 def _faults_at(number: int) -> tuple[str, str]:

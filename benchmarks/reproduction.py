@@ -103,15 +103,27 @@ def _original(layers: list[LayerMeasures], study: dict[str, dict[str, float]]) -
     filters, gone = sum(len(each.filters) for each in layers), sum(each.dead for each in layers)
     largest = max(layers, key=lambda each: abs(each.mean_index - study["mean_index"][each.layer]))
     furthest = abs(largest.mean_index - study["mean_index"][largest.layer])
-    more = max(each.dead_share - study["dead_share_estimated"][each.layer] for each in layers)
     within = "0.02 from block 2 on, and 0.04 in block 1"
     return [
         "\n".join(lines),
         f"Of {filters} filters {gone} are dead ({gone / filters:.1%}). The largest difference to a published mean, which has "
         f"two digits, is {furthest:.3f}, in {largest.layer}. "
         + (f"Further off than {within}: {', '.join(missed)}." if missed else f"No layer is further off than {within}."),
-        f"Dead filters are up to {more:.0%} of a layer more than what was read off the study's figure. There their points lie "
-        "upon each other, at 0.482, and are hard to count; what the study printed, the means, agrees.",
+        *_more_dead(layers, study["dead_share_estimated"], agree=not missed),
+    ]
+
+
+def _more_dead(layers: list[LayerMeasures], estimated: dict[str, float], agree: bool) -> list[str]:
+    """Where more filters are dead than the study's figure shows. agree: whether the means do."""
+    most = max(layers, key=lambda each: each.dead_share - estimated[each.layer])
+    more = 100 * (most.dead_share - estimated[most.layer])
+    if more < 5:
+        return []
+    return [
+        f"In {most.layer} the share of dead filters is {more:.0f} percentage points above what was read off the study's "
+        "figure, where their points lie upon each other, at 0.482, and are hard to count."
+        + " What the study printed, the means, agrees."
+        * agree
     ]
 
 

@@ -2,9 +2,9 @@
 
     python benchmarks/tf32.py DATASET ... > benchmarks/tf32.md
 
-For datasets of networks with pretrained weights and no Keras model: the activation of every image, and its rank in its layer,
-computed twice on this CPU in the same way. In one of the two, all that a convolution multiplies is rounded to TF32 before, as a
-GPU's tensor cores do; sums stay in float32. Some minutes for a dataset of the demo network.
+For datasets of demo and VGG16 with their pretrained weights: the activation of every image, and its rank in its layer, computed
+twice on this CPU in the same way. In one of the two, all that a convolution multiplies is rounded to the nearest value of TF32
+before; sums stay in float32. Some minutes for a dataset of the demo network.
 """
 
 from __future__ import annotations
@@ -59,22 +59,25 @@ def both(tensors: Mapping[str, Any], network: Network, layer: Layer, shown: Sequ
 def compared(path: str) -> None:
     """A row for each recipe of the dataset."""
     with amaxds.open_dataset(path) as dataset:
+        if dataset.network not in NETWORKS or dataset.info.as_json()["network"]["weights"] != "pretrained":
+            sys.exit(f"{path} is not of demo or vgg16 with their pretrained weights.")
         network = NETWORKS[dataset.network]
         tensors = load_weights(network, "pretrained", 0).tensors
         for recipe in dataset.recipes:
             relative, ranks = list[float](), list[tuple[int, int]]()
             for name in dataset.layers:
-                shown = [image for image in dataset.recipe(recipe).layer(name) if image.status == "alive"]
-                if shown:
-                    exact, coarse = both(tensors, network, network.layer(name), shown)
-                    own, other = np.diagonal(exact), np.diagonal(coarse)
-                    relative += list(np.abs(other - own) / np.maximum(own, 1e-12))
-                    pairs = zip(activation_ranks(exact), activation_ranks(coarse), strict=True)
-                    ranks += [(before[0], after[0]) for before, after in pairs]
+                shown = dataset.recipe(recipe).layer(name)
+                exact, coarse = both(tensors, network, network.layer(name), shown)
+                own, other = np.diagonal(exact), np.diagonal(coarse)
+                alive = np.array([image.status == "alive" for image in shown])
+                relative += list((np.abs(other - own) / np.maximum(own, 1e-12))[alive])
+                pairs = zip(activation_ranks(exact), activation_ranks(coarse), strict=True)
+                ranks += [(a[0], b[0]) for (a, b), living in zip(pairs, alive, strict=True) if living]
                 print(recipe, name, file=sys.stderr, flush=True)
-            changed, first = sum(a != b for a, b in ranks), sum((a == 1) != (b == 1) for a, b in ranks)
-            apart = f"{np.median(relative):.1e} | {max(relative):.1e}"
-            print(f"| {network.name} | {recipe} | {len(ranks)} | {apart} | {changed} | {first} |", flush=True)
+            if ranks:
+                changed, first = sum(a != b for a, b in ranks), sum((a == 1) != (b == 1) for a, b in ranks)
+                apart = f"{np.median(relative):.1e} | {max(relative):.1e}"
+                print(f"| {network.name} | {recipe} | {len(ranks)} | {apart} | {changed} | {first} |", flush=True)
 
 
 def main() -> None:
@@ -82,7 +85,7 @@ def main() -> None:
         sys.exit("Name one or more datasets of demo or vgg16: python benchmarks/tf32.py DATASET ...")
     backend.start(2)
     print("# Evidence in TF32\n\n`python benchmarks/tf32.py DATASET ...`\n")
-    print("| network | recipe | living images | activation apart: median | largest | other rank | of these first or not |")
+    print("| network | recipe | living images | activation apart: median | largest | other rank | rank 1 gained or lost |")
     print("|---|---|--:|--:|--:|--:|--:|")
     for path in sys.argv[1:]:
         compared(path)

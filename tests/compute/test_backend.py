@@ -107,11 +107,11 @@ def test_without_tensorflow_keras_runs_on_jax(missing: list[str], variables: dic
 
 def test_a_gpu_is_seen_whatever_its_number_unless_it_is_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "DEVICES", tmp_path)
-    monkeypatch.delenv("CUDA_VISIBLEDEVICES", raising=False)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     (tmp_path / "nvidiactl").touch()
     assert not machine.has_nvidia_gpu()
     (tmp_path / "nvidia3").touch()
     assert machine.has_nvidia_gpu()
     for hidden in ("", "-1"):
-        monkeypatch.setenv("CUDA_VISIBLEDEVICES", hidden)
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
         assert not machine.has_nvidia_gpu()

@@ -11,6 +11,7 @@ import tensorflow as tf
 from tensorflow.python.framework import ops
 
 from amaxds.builds.synthesis import activation_ranks, layer_scores, synthesise
+from amaxds.compute import backend
 from amaxds.compute.ascent import make_value
 from amaxds.compute.networks import load_weights
 from amaxds.compute.programs import Ascended, Programs
@@ -44,10 +45,24 @@ def test_programs_that_are_compiled_side_by_side_and_run_in_turn_give_the_same_b
     assert len(found.pop().split()) == len(RECIPES) * len(PRECISIONS)
 
 
-def test_operations_keep_no_stack_of_python() -> None:
+def test_operations_of_programs_keep_no_stack_of_python() -> None:
     """Those of VGG16's programs would take 1 GB for each recipe."""
-    traced = tf.function(lambda x: x + x, autograph=False).get_concrete_function(tf.TensorSpec((2,)))
-    assert [each.traceback for each in traced.graph.get_operations()] == [None] * 3
+    program = backend.compiled(lambda x: x + x)
+    assert program(tf.ones((2,))).numpy().tolist() == [2.0, 2.0]
+    of_ours = program.__wrapped__.get_concrete_function(tf.ones((2,))).graph
+    of_others = tf.function(lambda x: x + x, autograph=False).get_concrete_function(tf.ones((2,))).graph
+    assert [each.traceback for each in of_ours.get_operations()] == [None] * 3
+    assert all(each.traceback for each in of_others.get_operations())
+
+
+def test_a_function_that_several_programs_call_keeps_its_gradient() -> None:
+    """As of a layer with a function of its own, which is traced once."""
+    inner = tf.function(lambda x: tf.nn.silu(x), autograph=False)
+    x = tf.constant([1.0, 2.0])
+    backend.compiled(inner)(x)
+    _, gradient = backend.compiled(backend.value_and_gradient(inner))(x)
+    sigmoid = 1 / (1 + np.exp(-np.array([1.0, 2.0])))
+    np.testing.assert_allclose(gradient, sigmoid * (1 + np.array([1.0, 2.0]) * (1 - sigmoid)), rtol=1e-6)
 
 
 def test_programs_leave_nothing_of_their_gradients_with_tensorflow(weights: Weights) -> None:

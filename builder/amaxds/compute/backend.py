@@ -173,7 +173,6 @@ def _start_tensorflow(workers: int, pool: int) -> None:
     _started_tensorflow = True
     tf.config.experimental.enable_op_determinism()
     tf.config.experimental.enable_tensor_float_32_execution(False)
-    tensorflow_programs.keep_no_stack_traces()
 
 
 @contextlib.contextmanager
@@ -244,7 +243,8 @@ def value_and_gradient(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function compiled by XLA. Arguments must be tensors: it would be compiled again for each value of a Python number."""
+    """The function compiled by XLA, for arguments of one shape and type. They must be tensors: it would be compiled again for
+    each value of a Python number."""
     import keras
 
     if keras.backend.backend() == "jax":

@@ -104,8 +104,8 @@ def _numbers(path: Path) -> dict[str, int]:
 
 def has_nvidia_gpu() -> bool:
     """Whether there is one that this process sees, found out without loading a backend: a device of any number, or that of
-    Windows's subsystem for Linux, which CUDA_VISIBLEDEVICES does not hide."""
-    if os.environ.get("CUDA_VISIBLEDEVICES", "0").strip() in ("", "-1"):
+    Windows's subsystem for Linux, which CUDA_VISIBLE_DEVICES does not hide."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
         return False
     return any(DEVICES.glob("nvidia[0-9]*")) or (DEVICES / "dxg").exists()
 

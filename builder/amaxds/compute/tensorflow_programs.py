@@ -16,18 +16,8 @@ _tracing = threading.Lock()
 """Held while a program is traced. Threads could not do that side by side anyway: it is Python."""
 
 
-def keep_no_stack_traces() -> None:
-    """Have TensorFlow keep no Python stack with each operation of a graph. It is for the text of errors that our programs do
-    not have."""
-    with contextlib.suppress(ImportError, AttributeError):
-        from tensorflow.python.client import pywrap_tf_session
-
-        if callable(pywrap_tf_session.TF_SetOpStackTrace):
-            pywrap_tf_session.TF_SetOpStackTrace = lambda operation, stack: None
-
-
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function compiled by XLA, at its first call."""
+    """The function compiled by XLA, at its first call, for arguments of one shape and type."""
     import tensorflow as tf
 
     program, traced = tf.function(function, jit_compile=True, autograph=False), False
@@ -36,8 +26,9 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     def run(*arguments: Any) -> Any:
         nonlocal traced
         if not traced:
-            with _tracing, _custom_gradients_dropped():
-                program.get_concrete_function(*arguments)
+            with _tracing, _no_stack_traces():
+                graph = program.get_concrete_function(*arguments).graph
+                _drop_custom_gradients(graph)
             traced = True
         return program(*arguments)
 
@@ -45,17 +36,30 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @contextlib.contextmanager
-def _custom_gradients_dropped() -> Iterator[None]:
-    """Have TensorFlow forget the custom gradients of a function that is traced in this context: it would keep them, and with
-    them the function's graph. They are not needed again once the gradient is in the graph."""
-    registered: dict[str, Any] = {}
+def _no_stack_traces() -> Iterator[None]:
+    """Have TensorFlow keep no Python stack with the operations that are traced in this context. It is for the text of errors,
+    where it would say in which line of ours an operation was made."""
+    try:
+        from tensorflow.python.client import pywrap_tf_session
+
+        kept = pywrap_tf_session.TF_SetOpStackTrace
+    except (ImportError, AttributeError):
+        yield
+        return
+    pywrap_tf_session.TF_SetOpStackTrace = lambda operation, stack: None
+    try:
+        yield
+    finally:
+        pywrap_tf_session.TF_SetOpStackTrace = kept
+
+
+def _drop_custom_gradients(graph: Any) -> None:
+    """Have TensorFlow forget the custom gradients of this graph's own operations: it would keep them, and the graph with them.
+    They are not needed again once the graph has the gradient. Those of functions that it calls stay: others may call them."""
     with contextlib.suppress(ImportError, AttributeError):
         from tensorflow.python.framework import ops
 
         registered = ops.gradient_registry._registry
-    before = set(registered)
-    try:
-        yield
-    finally:
-        for name in [each for each in registered if each not in before and each.startswith("CustomGradient-")]:
-            del registered[name]
+        for operation in graph.get_operations():
+            if operation.type == "IdentityN":
+                registered.pop(operation.node_def.attr["_gradient_op_type"].s.decode(), None)
