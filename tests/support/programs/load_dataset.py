@@ -1,5 +1,6 @@
 """Print as JSON what `load_dataset` gives of demo-filter-activations in the working folder: whole|stream [CONFIG]."""
 
+import gc
 import hashlib
 import json
 import sys
@@ -21,3 +22,5 @@ for split, rows in loaded.items():
         for row in rows
     ]
 print(json.dumps(out))
+del loaded, rows
+gc.collect()  # Arrow's threads have to end before Python does (datasets issue 7566).
