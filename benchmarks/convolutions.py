@@ -9,7 +9,6 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -110,10 +109,9 @@ def main() -> None:
     print("# Convolutions\n\n`python benchmarks/convolutions.py`\n")
     convolutions()
     depthwise()
-    processor = next(
-        line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
-    )
-    print(f"{processor}; Python {sys.version.split()[0]}")
+    from amaxds.compute import environment
+
+    print(f"{environment.device()['model']}; Python {sys.version.split()[0]}")
 
 
 if __name__ == "__main__":

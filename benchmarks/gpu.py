@@ -1,11 +1,11 @@
-"""What a GPU is asked to do, and where there is one, how fast it does it.
+"""What a GPU is asked to do, and where there is one, whether it does the same twice.
 
     python benchmarks/gpu.py > benchmarks/gpu.md
 
 `bytes` needs no GPU: JAX compiles the ascent of every layer of VGG16 for an H100 without having one, and what its kernels read
 and write is added up. That takes two minutes, and `pip install jax-cuda12-plugin jax-cuda12-pjrt` in the version of JAX.
 `smoke`, with a GPU, makes a dataset twice, in two processes with nothing compiled before, compares the bits, and audits it.
-For times run `python benchmarks/speed.py layers builds` there. With one of the two names it does that alone.
+With one of the two names it does that alone. For times run `python benchmarks/speed.py layers builds` there.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ PATTERNS = (
     "metadata/*",
     "benchmarks/*.md",
     "benchmarks/vgg16/*.csv",
+    "benchmarks/vgg16/*.json",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "CITATION.cff",

@@ -12,8 +12,9 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-_tracing = threading.Lock()
-"""Held while a program is traced. Threads could not do that side by side anyway: it is Python."""
+_tracing = threading.RLock()
+"""Held while a program is traced. Threads could not do that side by side anyway: it is Python. A program may be
+used while another is traced."""
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
