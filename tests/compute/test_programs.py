@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -289,3 +290,16 @@ def test_steps_climb_the_leaky_mean_of_outputs_that_no_padding_reaches(programs:
     found = make_value(DEMO, programs._forward, CLEAR, layer)(params, keras.ops.convert_to_tensor(x))
     due = np.where(maps > 0, maps, 0.1 * maps)[:, 4:-4, 4:-4].mean(axis=(1, 2))
     np.testing.assert_allclose(np.asarray(found), due, rtol=1e-3)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the process's memory is read from /proc")
+def test_weights_that_are_kept_take_their_size_once() -> None:
+    def memory() -> int:
+        lines = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
+        return int(lines["RssAnon"].split()[0]) * 1024
+
+    before = memory()
+    kept = [backend.lasting_tensor(np.full((10, 1024, 1024), each, np.float32)) for each in range(4)]
+    taken, size = memory() - before, sum(each.numpy().nbytes for each in kept)
+    assert taken < 1.4 * size
+    assert [float(each[9, 0, 0]) for each in kept] == [0, 1, 2, 3]

@@ -22,6 +22,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from amaxds.compute import environment, tensorflow_programs
 from amaxds.compute.xla_flags import set_flags
 from amaxds.errors import UsageError, in_words
@@ -240,6 +243,16 @@ def value_and_gradient(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor
         return values, tape.gradient(values, x, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
     return with_tensorflow
+
+
+def lasting_tensor(array: NDArray[np.floating[Any]], dtype: str | None = None) -> Tensor:
+    """The array as a tensor of that type, its own by default, which takes its size in memory once.
+
+    TensorFlow holds the values twice for as long as a tensor lives that was made of an array, and once for a copy of that.
+    """
+    import keras
+
+    return keras.ops.copy(keras.ops.convert_to_tensor(array, dtype))
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amaxds.compute import environment
+from amaxds.compute.backend import lasting_tensor
 from amaxds.compute.depthwise import convolve, is_depthwise
 from amaxds.compute.forward import OwnFilters
 from amaxds.compute.keras_convolutions import find_convolutions
@@ -39,7 +40,7 @@ class KerasForward:
         self._network, self._usable = network.name, [layer.name for layer in network.usable]
         self._tensors, self._on_cpu = weights.tensors, not environment.on_gpu()
         self._names = {id(each): name for name, each in variables_of(model).items()}
-        self._on_device = {name: keras.ops.convert_to_tensor(value) for name, value in weights.tensors.items()}
+        self._on_device = {name: lasting_tensor(value) for name, value in weights.tensors.items()}
         self._cut = functools.lru_cache(maxsize=None)(self._cut_at)
 
     @staticmethod

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amaxds.compute import environment, winograd
+from amaxds.compute.backend import lasting_tensor
 from amaxds.compute.convolution import DIRECT, WINOGRAD, Form, choose, convolve_one_filter, turned
 from amaxds.compute.forward import OwnFilters
 from amaxds.compute.pooling import pool_2x2
@@ -47,8 +48,6 @@ class VggForward:
     def params(self, layer: Layer | None = None) -> Params:
         """The weights of all layers up to this one, prepared when they are first needed, as they take up to eight times the
         memory of the network's own."""
-        import keras
-
         wanted = self._layers if layer is None else self._layers[: layer.index + 1]
         with self._lock:
             for each in wanted:
@@ -56,7 +55,7 @@ class VggForward:
                     kernel, bias = (self._tensors[f"{each.name}/{part}"] for part in ("kernel", "bias"))
                     there, back = self._forms[each.name]
                     prepared = there.prepare(kernel), back.prepare(turned(kernel)), bias
-                    self._params[each.name] = tuple(keras.ops.convert_to_tensor(part, self._dtype) for part in prepared)
+                    self._params[each.name] = tuple(lasting_tensor(part, self._dtype) for part in prepared)
             return {each.name: self._params[each.name] for each in wanted}
 
     def own_filters(self, layer: Layer, filters: list[int]) -> OwnFilters:
