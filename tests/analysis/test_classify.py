@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from amaxds.analysis.baselines import fit_index, fit_linear
 from amaxds.analysis.classify import ClassificationSettings, classify
 from amaxds.analysis.cnn import CnnSettings, train_cnn
-from amaxds.analysis.linear import fit_linear
 from amaxds.analysis.score import score
 from amaxds.errors import UsageError
 from support.commands import amaxds
@@ -60,7 +60,7 @@ def test_every_model_is_judged_on_the_images_of_the_test_split(small: Path, clas
     stored, rows = _stored(classification), sorted_rows(small, "original")
     assert stored["layers"] == LAYERS
     made = [(each["model"], each["trained_on"]) for each in stored["results"]]
-    assert made == [("cnn", "all"), ("cnn", "living"), ("linear", "all"), ("linear", "living")]
+    assert made == [(model, images) for model in ("cnn", "linear", "index") for images in ("all", "living")]
     counts = Counter((row["split"], row["status"]) for row in rows)
     test = [LAYERS.index(row["layer"]) for row in rows if row["split"] == "test"]
     alive = [LAYERS.index(row["layer"]) for row in rows if (row["split"], row["status"]) == ("test", "alive")]
@@ -135,6 +135,21 @@ def test_the_linear_model_learns_what_features_tell_and_chooses_by_the_validatio
     assert set(missing(features)) == {2, 3}, "layers that were not seen are not answered"
 
 
+def test_the_index_tells_what_ranges_of_it_tell_and_no_more() -> None:
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 3, 600).astype(np.int32)
+    index = (np.array([0.2, 0.5, 0.52])[labels] + random.normal(0, 0.05, 600))[:, None]
+    answer, chosen = fit_index(index[:400], labels[:400], (index[400:500], labels[400:500]))
+    right = answer(index[500:]) == labels[500:]
+    assert np.mean(right[labels[500:] == 0]) > 0.95
+    assert 0.4 < np.mean(right[labels[500:] != 0]) < 0.8, "two layers of nearly one index cannot be told apart"
+    shuffled = random.permutation(labels)
+    blind, coarse = fit_index(index[:400], shuffled[:400], (index[400:500], shuffled[400:500]))
+    assert np.mean(blind(index[500:]) == shuffled[500:]) < 0.5
+    assert chosen["images_in_a_range"] in range(4, 257)
+    assert coarse["images_in_a_range"] in range(4, 257)
+
+
 def test_scores_are_counted_right() -> None:
     labels, answers = np.array([0, 0, 1, 1, 2], np.int32), np.array([0, 1, 1, 1, 0], np.int32)
     found = score(labels, answers, np.array([1, 1, 0, 2], np.int32), 4)
@@ -148,7 +163,7 @@ def test_scores_are_counted_right() -> None:
 
 
 def test_what_cannot_be_classified_is_said(small: Path, tmp_path: Path, assert_error: Check) -> None:
-    assert_error(amaxds("classify", small, tmp_path / "out", "--model", "forest"), 2, "'forest'", "cnn, linear")
+    assert_error(amaxds("classify", small, tmp_path / "out", "--model", "forest"), 2, "'forest'", "cnn, linear, index")
     single = tmp_path / "single"
     build = ("--network", "demo", "--recipe", "original", "--steps", 1, "--layers", "block1_conv1", "--filters", "0-1")
     assert amaxds("build", single, *build).returncode == 0

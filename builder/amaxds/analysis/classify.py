@@ -1,8 +1,9 @@
 """Classification: can a model tell from an image which layer it was made for?
 
-There are two baselines. `cnn` is a small network trained from scratch on the pixels; `linear` is a logistic regression on the
-features that the dataset's own network computes from the image. Both are trained on the dataset's `train` split, tuned on
-`validation` and judged on `test`. Where a recipe has dead filters, each is trained twice: with their images and without.
+There are three baselines. `cnn` is a small network trained from scratch on the pixels; `linear` is a logistic regression on
+the features that the dataset's own network computes from the image; `index` is a decision tree on the uniformity index alone.
+All are trained on the dataset's `train` split, tuned on `validation` and judged on `test`. Where a recipe has dead filters,
+each is trained twice: with their images and without.
 
 classification/
   classification.json       settings, counts and scores
@@ -21,10 +22,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from amaxds.analysis.baselines import fit_index, fit_linear
 from amaxds.analysis.cnn import CnnSettings, Images, train_cnn
 from amaxds.analysis.confusion_figure import draw_confusion
 from amaxds.analysis.features import Features, network_features
-from amaxds.analysis.linear import fit_linear
 from amaxds.analysis.score import Labels, Result, score
 from amaxds.builds.own_weights import weights_or_reason
 from amaxds.builds.progress import counting
@@ -39,7 +40,7 @@ from amaxds.spec.splits import SPLITS
 from amaxds.storage.files import write_json, write_whole
 from amaxds.storage.staging import FORMAT, whole_folder
 
-MODELS = ("cnn", "linear")
+MODELS = ("cnn", "linear", "index")
 CLASSIFICATION_FILE = "classification.json"
 
 
@@ -64,9 +65,11 @@ class _Split:
     """(n,)"""
     features: Features
     """(n, filters), or (n, 0) where the network's weights are not there."""
+    index: NDArray[np.float64]
+    """(n, 1): the uniformity index."""
 
     def only(self, kept: NDArray[np.bool_]) -> _Split:
-        return _Split(self.images[kept], self.labels[kept], self.alive[kept], self.features[kept])
+        return _Split(*(getattr(self, each.name)[kept] for each in dataclasses.fields(self)))
 
 
 def classify(
@@ -138,7 +141,7 @@ def _of_recipe(
     living = {each: split.only(split.alive) for each, split in splits.items()}
     classes = len(dataset.info.scope)
     for model in models:
-        answer = _cnn_answers if model == "cnn" else _linear_answers
+        answer = {"cnn": _cnn_answers, "linear": _linear_answers, "index": _index_answers}[model]
         for trained_on, chosen in (("all", splits), ("living", living)):
             if trained_on == "living" and (splits["train"].alive.all() or not _enough(chosen)):
                 continue
@@ -164,12 +167,16 @@ def _read(dataset: DatasetReader, name: str, recipe: Recipe) -> dict[str, _Split
     rows = [(label, row) for label, layer in enumerate(layers) for row in dataset.rows(recipe, layer)]
     splits = {}
     for split in SPLITS:
-        found = [(label, row["status"] == "alive", decode_png(row["image"])) for label, row in rows if row["split"] == split]
+        found = [(label, row) for label, row in rows if row["split"] == split]
         if not found:
             raise UsageError(f"{name} has no image in its split {split!r}.", "Build more filters: each split is needed.")
-        labels, alive, images = zip(*found, strict=True)
-        features = np.zeros((len(found), 0), np.float32)
-        splits[split] = _Split(np.stack(images), np.array(labels, np.int32), np.array(alive), features)
+        splits[split] = _Split(
+            images=np.stack([decode_png(row["image"]) for _, row in found]),
+            labels=np.array([label for label, _ in found], np.int32),
+            alive=np.array([row["status"] == "alive" for _, row in found]),
+            features=np.zeros((len(found), 0), np.float32),
+            index=np.array([[row["uniformity_index"]] for _, row in found]),
+        )
     if len(np.unique(splits["train"].labels)) < 2:
         raise UsageError(f"{name} has images of one of {len(scope)} layers to learn from.", "Build more layers or filters.")
     return splits
@@ -210,3 +217,12 @@ def _linear_answers(
     train, validation = splits["train"], splits["validation"]
     answer, chosen = fit_linear(train.features, train.labels, (validation.features, validation.labels))
     return answer(splits["test"].features), chosen
+
+
+def _index_answers(
+    splits: Mapping[str, _Split], classes: int, what: str, settings: ClassificationSettings
+) -> tuple[Labels, dict[str, Any]]:
+    """What the index alone says of the test images' layers, and how finely it is divided."""
+    train, validation = splits["train"], splits["validation"]
+    answer, chosen = fit_index(train.index, train.labels, (validation.index, validation.labels))
+    return answer(splits["test"].index), chosen

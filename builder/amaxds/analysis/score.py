@@ -47,7 +47,8 @@ class Result:
     recipe: str
     """The recipe's name."""
     model: str
-    """`cnn`, the small CNN on pixels, or `linear`, the linear model on the network's features."""
+    """`cnn`, the small CNN on pixels, `linear`, the linear model on the network's features, or `index`, a decision tree on the
+    uniformity index alone."""
     trained_on: str
     """`all` images of the train split, or its `living` ones only."""
     images: int

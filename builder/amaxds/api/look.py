@@ -122,13 +122,13 @@ def classify(
     workers: int | None = None,
     progress: bool = True,
 ) -> Classification:
-    """Train and judge models that tell from an image which layer it is of: a small CNN on pixels, and a linear model on the
-    network's own features.
+    """Train and judge models that tell from an image which layer it is of: a small CNN on pixels, a linear model on the
+    network's own features, and a decision tree on the uniformity index alone.
 
     Args:
         path: As for `validate`.
         out: Folder to write. An earlier classification there is replaced.
-        models: `cnn`, `linear`, or both. By default both, `linear` where the network's weights can be had.
+        models: `cnn`, `linear`, `index`, or several of them. By default all, `linear` where the network's weights can be had.
         weights: The file, or the `keras.Model`, that the dataset was built with, where it was one.
         seed: Of the CNN's weights, and the order and flips of its training images.
         workers: Programs side by side. By default one for each core.

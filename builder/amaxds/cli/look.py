@@ -40,7 +40,7 @@ def classify(
     path: AnyPath = None,
     out: Annotated[str, typer.Argument(help="Folder to write; an earlier classification there is replaced")] = "classification",
     model: Annotated[
-        list[str] | None, typer.Option(help="cnn or linear; default: both, linear where the network's weights can be had")
+        list[str] | None, typer.Option(help="cnn, linear or index; default: all, linear where the network's weights can be had")
     ] = None,
     weights: WeightsFile = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the CNN's weights, order and flips")] = 0,
@@ -49,7 +49,7 @@ def classify(
 ) -> None:
     """Can a model tell which layer an image came from?
 
-    Two baselines are trained and judged on the dataset's splits.
+    Three baselines are trained and judged on the dataset's splits.
 
     Example: `amaxds classify demo-filter-activations`
     """
