@@ -28,14 +28,14 @@ def draw_confusion(results: Sequence[Result], layers: Collection[str]) -> Iterat
         for each in shown:
             row, column = recipes.index(each.recipe), models.index(each.model)
             panels.append(figure.add_subplot(grid[row, column]))
-            shades = _panel(panels[-1], each, layers, column == 0, row == len(recipes) - 1)
+            shades = _panel(panels[-1], each, layers, columns, column == 0, row == len(recipes) - 1)
         if shades is not None:
             bar = figure.colorbar(shades, ax=panels, label="share of the layer's test images, in %", aspect=35, pad=0.02)
             bar.outline.set_linewidth(0.5)
         yield from figure_files("confusion", figure)
 
 
-def _panel(panel: Axes, result: Result, layers: Collection[str], first: bool, last: bool) -> AxesImage:
+def _panel(panel: Axes, result: Result, layers: Collection[str], columns: int, first: bool, last: bool) -> AxesImage:
     judged = result.scores.get("all") or result.scores["living"]
     counts = np.array(judged.confusion)
     shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -49,7 +49,7 @@ def _panel(panel: Axes, result: Result, layers: Collection[str], first: bool, la
     )
     panel.grid(visible=False)
     names, axis = short_names(list(layers))
-    turned = 0 if names != list(layers) else 90
+    turned = 0 if names != list(layers) and columns * len(layers) <= 30 else 90
     panel.set_xticks(range(len(layers)), names if last else [], rotation=turned, fontsize=size)
     panel.set_yticks(range(len(layers)), names if first else [], fontsize=size)
     panel.set_xlabel(f"answered {axis}" if last else "")
