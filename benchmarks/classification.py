@@ -60,15 +60,15 @@ def _result(stored: dict[str, Any]) -> Result:
 
 def _table(results: list[Result]) -> str:
     lines = [
-        "| recipe | model | trained on | judged on | accuracy | 95% | by chance | macro F1 |",
-        "|---|---|--:|--:|--:|--:|--:|--:|",
+        "| recipe | model | trained on | judged on | accuracy | 95% | by chance |",
+        "|---|---|--:|--:|--:|--:|--:|",
     ]
     for each in results:
         for kind, found in each.scores.items():
             low, high = found.interval
             cells = (
                 *(each.recipe, each.model, f"{each.images} {each.trained_on}", f"{found.images} {kind}"),
-                *(f"{found.accuracy:.3f}", f"{low:.2f} to {high:.2f}", f"{found.chance:.3f}", f"{found.macro_f1:.3f}"),
+                *(f"{found.accuracy:.3f}", f"{low:.2f} to {high:.2f}", f"{found.chance:.3f}"),
             )
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
