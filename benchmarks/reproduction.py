@@ -148,13 +148,12 @@ def _clear(recipes: dict[str, list[LayerMeasures]]) -> list[str]:
 
 
 def _draw(recipes: dict[str, list[LayerMeasures]], study: dict[str, dict[str, float]]) -> list[str]:
-    """The figure of all recipes over the layers that all of them have."""
-    have = [{each.layer for each in layers} for layers in recipes.values()]
-    shared = [layer for layer in LAYERS if have and all(layer in each for each in have)]
-    if not shared:
+    """The figure of the recipes that have the most layers: one that is not whole yet would leave the others' layers out."""
+    most = max(map(len, recipes.values()), default=0)
+    drawn = {recipe: layers for recipe, layers in recipes.items() if len(layers) == most}
+    if not drawn:
         return []
-    drawn = {recipe: [each for each in layers if each.layer in shared] for recipe, layers in recipes.items()}
-    values = StudyValues("", {layer: study["mean_index"][layer] for layer in shared}, {})
+    values = StudyValues("", {each.layer: study["mean_index"][each.layer] for each in next(iter(drawn.values()))}, {})
     with styled():
         for name, data in figure_files(FIGURE, draw_index(drawn, values)):
             if name.endswith(".png"):
