@@ -139,15 +139,24 @@ def test_the_index_tells_what_ranges_of_it_tell_and_no_more() -> None:
     random = np.random.default_rng(0)
     labels = random.integers(0, 3, 600).astype(np.int32)
     index = (np.array([0.2, 0.5, 0.52])[labels] + random.normal(0, 0.05, 600))[:, None]
-    answer, chosen = fit_index(index[:400], labels[:400], (index[400:500], labels[400:500]))
+    answer, _ = fit_index(index[:400], labels[:400], (index[400:500], labels[400:500]))
     right = answer(index[500:]) == labels[500:]
     assert np.mean(right[labels[500:] == 0]) > 0.95
     assert 0.4 < np.mean(right[labels[500:] != 0]) < 0.8, "two layers of nearly one index cannot be told apart"
-    shuffled = random.permutation(labels)
-    blind, coarse = fit_index(index[:400], shuffled[:400], (index[400:500], shuffled[400:500]))
-    assert np.mean(blind(index[500:]) == shuffled[500:]) < 0.5
-    assert chosen["images_in_a_range"] in range(4, 257)
-    assert coarse["images_in_a_range"] in range(4, 257)
+
+
+def test_the_index_is_divided_as_finely_as_the_validation_images_bear() -> None:
+    random = np.random.default_rng(0)
+    index = random.uniform(0, 1, (900, 1))
+    bands = (index[:, 0] * 40).astype(np.int32) % 3
+    nothing = random.choice(3, 900, p=[0.7, 0.2, 0.1]).astype(np.int32)
+    chosen = {}
+    for name, labels, least in (("bands", bands, 0.9), ("nothing", nothing, 0.65)):
+        answer, setting = fit_index(index[:600], labels[:600], (index[600:750], labels[600:750]))
+        assert np.mean(answer(index[750:]) == labels[750:]) > least
+        chosen[name] = setting["images_in_a_range"]
+    assert chosen["bands"] <= 8
+    assert chosen["nothing"] >= 64
 
 
 def test_scores_are_counted_right() -> None:

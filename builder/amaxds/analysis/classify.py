@@ -13,7 +13,8 @@ classification/
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -141,7 +142,7 @@ def _of_recipe(
     living = {each: split.only(split.alive) for each, split in splits.items()}
     classes = len(dataset.info.scope)
     for model in models:
-        answer = {"cnn": _cnn_answers, "linear": _linear_answers, "index": _index_answers}[model]
+        answer = _cnn_answers if model == "cnn" else functools.partial(_fitted_answers, model)
         for trained_on, chosen in (("all", splits), ("living", living)):
             if trained_on == "living" and (splits["train"].alive.all() or not _enough(chosen)):
                 continue
@@ -210,19 +211,18 @@ def _cnn_answers(
         return answer(splits["test"].images), settings.cnn.as_json()
 
 
-def _linear_answers(
-    splits: Mapping[str, _Split], classes: int, what: str, settings: ClassificationSettings
+def _fitted_answers(
+    model: str, splits: Mapping[str, _Split], classes: int, what: str, settings: ClassificationSettings
 ) -> tuple[Labels, dict[str, Any]]:
-    """The linear model's answers for the test images, and the regularisation that was chosen."""
+    """The answers of a model of `_FITTED` for the test images, and the setting of it that was chosen."""
+    fit, seen = _FITTED[model]
     train, validation = splits["train"], splits["validation"]
-    answer, chosen = fit_linear(train.features, train.labels, (validation.features, validation.labels))
-    return answer(splits["test"].features), chosen
+    answer, chosen = fit(seen(train), train.labels, (seen(validation), validation.labels))
+    return answer(seen(splits["test"])), chosen
 
 
-def _index_answers(
-    splits: Mapping[str, _Split], classes: int, what: str, settings: ClassificationSettings
-) -> tuple[Labels, dict[str, Any]]:
-    """What the index alone says of the test images' layers, and how finely it is divided."""
-    train, validation = splits["train"], splits["validation"]
-    answer, chosen = fit_index(train.index, train.labels, (validation.index, validation.labels))
-    return answer(splits["test"].index), chosen
+_FITTED: dict[str, tuple[Callable[..., Any], Callable[[_Split], NDArray[Any]]]] = {
+    "linear": (fit_linear, lambda split: split.features),
+    "index": (fit_index, lambda split: split.index),
+}
+"""How each of these models is fitted, and what it sees of the images."""

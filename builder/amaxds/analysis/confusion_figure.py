@@ -49,6 +49,7 @@ def _panel(panel: Axes, result: Result, layers: Collection[str], columns: int, f
     )
     panel.grid(visible=False)
     names, axis = short_names(list(layers))
+    # Side by side in narrow panels they would run into each other.
     turned = 0 if names != list(layers) and columns * len(layers) <= 30 else 90
     panel.set_xticks(range(len(layers)), names if last else [], rotation=turned, fontsize=size)
     panel.set_yticks(range(len(layers)), names if first else [], fontsize=size)
