@@ -24,7 +24,8 @@ def convolutions() -> None:
     from amaxds.compute.convolution import FORMS, choose
     from amaxds.spec.network import DEMO, VGG16
 
-    print("## Forms of convolution\n\nMilliseconds per image on one core, median of 7; in bold what is chosen.\n")
+    print("## Forms of convolution\n\nMilliseconds per image on one core, median of 7; in bold what is chosen")
+    print("by the number of channels, with a simple rule that is not the fastest in every row.\n")
     print("| side | channels | " + " | ".join(FORMS) + " |\n|---|---|" + "---|" * len(FORMS))
     random, done = np.random.default_rng(0), set()
     for network, batch in ((DEMO, 8), (VGG16, 4)):

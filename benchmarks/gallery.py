@@ -2,7 +2,7 @@
 
 The images are textures made here, 128x128, in every place that an image of a build would have: 4224 under each of two recipes.
 Run as `python benchmarks/gallery.py > benchmarks/gallery.md`: some three minutes on 2 cores. With a report's folder and a
-file, it takes the picture of that report for the README: `python benchmarks/gallery.py report docs/gallery.jpg`.
+file, it takes the picture of that report for docs/guides/analysis.md: `python benchmarks/gallery.py report docs/gallery.jpg`.
 """
 
 from __future__ import annotations

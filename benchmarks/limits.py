@@ -210,7 +210,7 @@ def main() -> None:
         serve(sys.argv[2])
         return
     chosen = sys.argv[1:] or list(FIGURES)
-    print("| what | measured (median) | limit |\n|---|---|---|")
+    print("# What the tool costs\n\n`python benchmarks/limits.py`\n\n| what | measured (median) | limit |\n|---|---|---|")
     for name in chosen:
         print(f"| {FIGURES[name]()} |", flush=True)
     print(f"\n{len(os.sched_getaffinity(0))} cores; Python {sys.version.split()[0]}")

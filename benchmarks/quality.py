@@ -197,6 +197,8 @@ def main() -> None:
             slopes[name].append(power_slopes(images))
         print(layer.name, file=sys.stderr, flush=True)
     reference = np.concatenate(activations[next(iter(tools))])
+    other = "" if NETWORK.name == "demo" else f" --network {NETWORK.name} --weights FILE"
+    print(f"# How well images excite their filter\n\n`python benchmarks/quality.py{other}`\n")
     print(f"{len(reference)} filters of {NETWORK.name}, {PER_LAYER} of each layer. Medians over filters.\n")
     print(
         "| | silent | activation | relative to the first | own image first of 8 | high frequencies | power slope | clipped "

@@ -27,6 +27,7 @@ def main() -> None:
         subprocess.run(command, cwd=folder, check=True, capture_output=True)
         built = Path(folder, "demo-filter-activations")
         outranked = json.loads((built / "build.json").read_text())["outranked"]
+        print("# The recipes on the demo network\n\n`python benchmarks/recipes.py`\n")
         print("| recipe | dead | ranked first | high frequencies (median) |\n|---|---|---|---|")
         for recipe in ("clear", "original"):
             rows = [row for file in (built / recipe).glob("*.parquet") for row in pq.read_table(file).to_pylist()]

@@ -133,6 +133,7 @@ def layers() -> None:
             found[name] |= measured(name, chosen) if chosen else {}
     top = ceiling()
     print("## Milliseconds per image and step\n")
+    print("VGG16 with random weights, images of 224x224, recipe `original`.")
     print(f"Median of {ROUNDS} (and spread): our whole ascents, {STEPS} steps of the others.")
     print(f"Ceiling: a matrix product runs at {top:.0f} GFLOP/s.\n")
     print("| layer | GFLOP | " + " | ".join(names) + " | of which scores | share of the ceiling | first call, s |")

@@ -154,7 +154,7 @@ def build(
         filters: Filters by number: `5`, `[5, 6]`, `range(8)` or `"0-15,40"`. By default all of each layer.
         seed: Seed of all randomness.
         steps: Steps of the ascent instead of the recipe's own.
-        batch_size: Images in one program. By default 8 for demo, 4 for others, more on a GPU.
+        batch_size: Images in one program. By default 8 for demo, 4 for others, up to 64 with JAX on a GPU.
         weights: `pretrained`, `random`, or a .safetensors, .keras or .h5 file.
         canvas: Side in pixels of the images that are optimised, for networks with no canvas of their own.
         preprocessing: How the model of a file or in memory is fed: `none` (the model does it), `tf`, `torch` or `caffe`.

@@ -47,7 +47,9 @@ def build(
     ] = None,
     batch_size: Annotated[
         int | None,
-        typer.Option(help="Images in one program. Default: 8 for demo, 4 for vgg16, more on a GPU", rich_help_panel=RARER),
+        typer.Option(
+            help="Images in one program. Default: 8 for demo, 4 for others, up to 64 with JAX on a GPU", rich_help_panel=RARER
+        ),
     ] = None,
     workers: Workers = None,
     engine: Engine = "local",

@@ -13,8 +13,10 @@ PIXEL_SOFTWARE = ("backend", "amaxds", "keras", "tensorflow", "jax", "jaxlib", "
 """The entries of `software` that the bits of images depend on. The other libraries only write files."""
 
 _ROUNDING_VARIABLES = (
-    *("XLA_FLAGS", "TF_XLA_FLAGS", "TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"),
-    *("ONEDNN_DEFAULT_FPMATH_MODE", "NVIDIA_TF32_OVERRIDE", "JAX_ENABLE_X64"),
+    *("XLA_FLAGS", "TF_XLA_FLAGS", "TF_ENABLE_ONEDNN_OPTS", "NVIDIA_TF32_OVERRIDE", "JAX_ENABLE_X64"),
+    # oneDNN reads each of its variables under two names.
+    *("ONEDNN_MAX_CPU_ISA", "ONEDNN_CPU_ISA_HINTS", "ONEDNN_DEFAULT_FPMATH_MODE"),
+    *("DNNL_MAX_CPU_ISA", "DNNL_CPU_ISA_HINTS", "DNNL_DEFAULT_FPMATH_MODE"),
 )
 
 
