@@ -80,8 +80,12 @@ def test_shares_over_depth_are_drawn_where_they_are_known_and_no_panel_is_empty(
         figure.draw_without_rendering()  # type: ignore[no-untyped-call]  # the library has no types
         living = replace(_measures("clear"), alive=np.array([True, True]), rank=np.array([1, 1]))
         titles = [axes.get_title("left") for axes in draw_depth({"clear": [living]}, None).axes]
+        silent = replace(_measures("original"), alive=np.array([False, False]))
+        beside = draw_depth({"clear": [living], "original": [silent]}, None).axes[1]
         described = replace(living, gain=None, rank=None)  # Made elsewhere, and none of it noise.
         alone = [axes.get_title("left") for axes in draw_depth({"clear": [described]}, None).axes]
+    assert beside.get_title("left").startswith("b   Activation gained")
+    assert len(beside.patches) == 1, "a box of one recipe, as the other has no living filter"
     *_, first, dead = figure.axes
     assert [list(line.get_ydata()) for line in dead.lines] == [[50], [50], [50]], "two recipes and the study"
     assert [list(line.get_ydata()) for line in first.lines] == [[50], [50]]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import amaxds
+from amaxds.builds import on_demand
 from amaxds.builds.synthesis import synthesise_objective
 from amaxds.compute.networks import load_weights
 from amaxds.compute.programs import Programs
@@ -107,6 +108,24 @@ def test_what_the_network_does_not_have_is_refused(objective: Objective, words: 
     with pytest.raises(amaxds.errors.UsageError) as raised:
         made(objective)
     assert words in str(raised.value)
+
+
+@pytest.mark.usefixtures("_backend")
+def test_weights_are_loaded_once_for_all_objectives_and_for_each_seed_that_they_are_drawn_from() -> None:
+    for weights, loads in (("pretrained", 1), ("random", 2)):
+        on_demand._programs.cache_clear()
+        of = on_demand.NetworkChoice("demo", weights, None, None, "float32")
+        wanted = on_demand.ImageChoice(("original",), None, None, (0, 1), 1, None)
+        rows = on_demand.make_objective_images(of, wanted, [channel("block1_conv1", filter) for filter in range(4)], 2)
+        assert [(row["seed"], row["layer"]) for row in rows] == [(s, f"block1_conv1/{f}") for s in (0, 1) for f in range(4)]
+        assert on_demand._programs.cache_info().misses == loads
+
+
+@pytest.mark.usefixtures("_backend")
+def test_diverse_images_can_be_computed_in_bfloat16() -> None:
+    programs = Programs(DEMO, load_weights(DEMO, "pretrained", 0), "bfloat16")
+    rows = synthesise_objective(DEMO, programs, get_recipe("clear", 2), diversity("block1_conv2", 5, images=2), 0)
+    assert [row["activation"] > row["activation_start"] for row in rows] == [True, True]
 
 
 @pytest.mark.usefixtures("_backend")

@@ -28,8 +28,17 @@ def _rows(unit: Unit) -> list[Row]:
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     write_shard(LocalPath(tmp_path), UNITS[0], "build", _rows(UNITS[0]))
-    assert read_shard(LocalPath(tmp_path), UNITS[0], "build") == _rows(UNITS[0])
+    assert read_shard(LocalPath(tmp_path), UNITS[0], 112, "build") == _rows(UNITS[0])
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["block2_conv1-0000.parquet"]
+
+
+def test_shards_of_large_images_are_read(tmp_path: Path) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (800, 800, 3)).astype(np.uint8)
+    rows = [row | {"image": encode_png(image)} for row in _rows(UNITS[0])]
+    write_shard(LocalPath(tmp_path), UNITS[0], "build", rows)
+    assert read_shard(LocalPath(tmp_path), UNITS[0], 800, "build") == rows
+    with pytest.raises(DamagedShard, match="cannot be read"):
+        read_shard(LocalPath(tmp_path), UNITS[0], 112, "build")
 
 
 def test_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
@@ -47,7 +56,7 @@ def test_truncated_flipped_and_exchanged_shards_are_found(tmp_path: Path) -> Non
     for kept in (0, 4, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:kept])
         with pytest.raises(DamagedShard):
-            read_shard(LocalPath(tmp_path), UNITS[0], "build")
+            read_shard(LocalPath(tmp_path), UNITS[0], 112, "build")
     rng = np.random.default_rng(4)
     unnoticed = 0
     for place in rng.integers(0, len(whole), 200):
@@ -55,14 +64,14 @@ def test_truncated_flipped_and_exchanged_shards_are_found(tmp_path: Path) -> Non
         flipped[place] ^= 1 << int(rng.integers(8))
         path.write_bytes(flipped)
         with contextlib.suppress(DamagedShard):
-            unnoticed += read_shard(LocalPath(tmp_path), UNITS[0], "build") != _rows(UNITS[0])
+            unnoticed += read_shard(LocalPath(tmp_path), UNITS[0], 112, "build") != _rows(UNITS[0])
     assert unnoticed == 0
     path.write_bytes(shard_path(LocalPath(tmp_path), UNITS[1]).path.read_bytes())
     with pytest.raises(DamagedShard, match="something else"):
-        read_shard(LocalPath(tmp_path), UNITS[0], "build")
+        read_shard(LocalPath(tmp_path), UNITS[0], 112, "build")
     path.write_bytes(whole)
     with pytest.raises(DamagedShard, match="something else"):
-        read_shard(LocalPath(tmp_path), UNITS[0], "another build")
+        read_shard(LocalPath(tmp_path), UNITS[0], 112, "another build")
     path.unlink()
     with pytest.raises(DamagedShard, match="cannot be read"):
-        read_shard(LocalPath(tmp_path), UNITS[0], "build")
+        read_shard(LocalPath(tmp_path), UNITS[0], 112, "build")

@@ -54,6 +54,13 @@ def test_flags_of_xla_may_be_in_a_file(tmp_path: Path) -> None:
     assert settings["XLA_FLAGS"].startswith("--xla_cpu_enable_fast_math=true ")
 
 
+def test_a_backend_is_set_up_once() -> None:
+    """Whatever is asked for later, as for a download of weights, the pool keeps the threads that programs with loops need, and
+    what was made meanwhile is left to the garbage collector."""
+    ended = run_program("started_again.py")
+    assert ended.stdout == "tensorflow, 3 threads, as many objects frozen\n", ended.stderr
+
+
 REFUSED = {
     "bfloat16": ('{"floatx": "bfloat16"}', {}, ("bfloat16", "keras.json")),
     "a list": ("[1]", {}, ("keras.json",)),

@@ -310,6 +310,75 @@ def test_random_layers_are_left_alone_as_they_do_nothing_at_inference(tmp_path: 
     _assert_computes(path, {"c1": first}, inputs, atol=1e-2)
 
 
+@pytest.mark.parametrize("axis", [-1, None])
+def test_statistics_that_a_layer_was_given_are_those_that_it_computes_with(axis: int | None, tmp_path: Path) -> None:
+    """`Normalization` makes constants of them, once when it is built, and again when they are loaded."""
+    inputs = keras.Input((24, 24, 3))
+    normal = layers.Normalization(axis=axis)
+    normal.adapt(np.random.default_rng(1).normal([90, 120, 150], [20, 40, 60], (8, 24, 24, 3)))
+    first = layers.Conv2D(4, 3, name="c1")(normal(inputs))
+    _, path = _saved(tmp_path / "normal.keras", first, inputs)
+    _assert_computes(path, {"c1": first}, inputs)
+
+
+@pytest.mark.parametrize("side", [40, 35, 51])
+def test_activations_of_images_of_another_size_are_those_of_the_model(side: int, tmp_path: Path) -> None:
+    """As of those that `original` saves; what replaces pooling, resizing and depthwise convolutions takes any size."""
+    inputs = keras.Input((None, None, 3))
+    x = layers.DepthwiseConv2D(3, padding="same", strides=2)(layers.Rescaling(1 / 255)(inputs))
+    x = layers.UpSampling2D(2, interpolation="bicubic")(layers.MaxPooling2D(3, 2, padding="same")(x))
+    last = layers.Conv2D(4, 3, name="last")(layers.MaxPooling2D(2)(x))
+    model, path = _saved(tmp_path / "any.keras", last, inputs)
+    network = find_network(str(path), 40)
+    images = np.random.default_rng(0).integers(0, 256, (2, side, side, 3)).astype(np.uint8)
+    ours = Programs(network, load_weights(network, "pretrained", 0, path)).score(RECIPE, network.layer("last"), images)
+    due = np.maximum(np.asarray(model(images.astype("float32")))[:, 2:-2, 2:-2], 0).mean((1, 2))
+    np.testing.assert_allclose(ours, due, rtol=1e-3, atol=1e-4)
+
+
+def _forked(inputs: Tensor) -> Tensor:
+    """A convolution that is joined by one of its own, pooled and made larger again, as in a U-Net."""
+    maps = layers.Conv2D(4, 3, padding="same", name="left")(inputs)
+    deep = layers.Conv2D(4, 3, padding="same", name="deep")(layers.MaxPooling2D()(layers.MaxPooling2D()(maps)))
+    joined = layers.Concatenate()([layers.MaxPooling2D()(maps), layers.UpSampling2D()(deep)])
+    return layers.Conv2D(3, 3, padding="same", name="joint")(joined)
+
+
+@pytest.mark.parametrize(
+    ("head", "words"),
+    [
+        (_forked, "net does not take images of 38x38: "),
+        (
+            layers.Conv2D(4, 3, strides=9, name="wide"),
+            "38x38 are too small for layer wide of net: they give 4 places a side, 5 are",
+        ),
+    ],
+    ids=["forked", "wide steps"],
+)
+def test_images_that_could_not_be_ranked_are_not_begun(
+    head: Callable[[Tensor], Tensor], words: str, tmp_path: Path, assert_error: Check
+) -> None:
+    """The canvas is large enough for the model, and what `original` saves of it is not."""
+    inputs = keras.Input((48, 48, 3))
+    _, path = _saved(tmp_path / "net.keras", head(inputs), inputs)
+    build = ("build", tmp_path / "out", "--network", path, "--steps", 1, "--recipe")
+    assert_error(amaxds(*build, "original"), 2, words, "another recipe (--recipe)")
+    assert not list(tmp_path.rglob("*.parquet"))
+    assert amaxds(*build, "clear").returncode == 0
+
+
+def test_numbers_that_are_not_finite_end_a_build_in_words(tmp_path: Path, assert_error: Check) -> None:
+    inputs = keras.Input((24, 24, 3))
+    first = layers.Conv2D(2, 3, kernel_initializer=keras.initializers.Constant(9.0), name="c1")(inputs)
+    last = layers.Conv2D(2, 3, name="c2")(layers.Activation("exponential")(first))
+    _, path = _saved(tmp_path / "overflowing.keras", last, inputs)
+    build = ("build", tmp_path / "out", "--network", path, "--steps", 1)
+    ended = amaxds(*build)
+    ended.stderr = "\n".join(ended.stderr.splitlines()[2:])  # The build had begun, and said so.
+    assert_error(ended, 3, "filter 0 of c2: ", "not finite", "leave that layer out (--layers)")
+    assert amaxds(*build[:1], tmp_path / "one", *build[2:], "--layers", "c1").returncode == 0
+
+
 def _augmentations() -> Sequence[keras.Layer]:
     return [layers.RandomFlip(), layers.RandomRotation(0.2), layers.RandomZoom(0.2), layers.RandomContrast(0.2)]
 

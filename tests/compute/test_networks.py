@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,13 +13,17 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from amaxds.compute.networks import describe_application, find_network, load_weights
 from amaxds.compute.programs import Programs
 from amaxds.compute.weights import Weights
+from amaxds.dataset.build_command import command_of
+from amaxds.dataset.build_info import BuildRequest
 from amaxds.errors import UsageError, WeightsError
 from amaxds.spec.applications import APPLICATIONS
 from amaxds.spec.network import DEMO, PREPROCESSING, VGG16, Network, description, network_of
+from amaxds.spec.plan import make_plan
 from amaxds.spec.recipes import get_recipe
 from amaxds.spec.selection import make_scope
 from amaxds.spec.splits import split_of
@@ -246,12 +251,38 @@ def test_a_model_file_becomes_a_dataset(tmp_path: Path, assert_error: Check) -> 
     assert stored["images"] == 4 + 8 + 6
     assert [layer["receptive_field"] for layer in stored["network"]["described"]["layers"]] == [3, 7, 15]
     assert stored["command"].startswith("amaxds build --network mine.keras --canvas 48 --weights mine.keras")
+    assert amaxds(*shlex.split(stored["command"])[1:], "--plan", cwd=tmp_path).returncode == 0, "it can be run again"
     assert amaxds("audit", folder, "--sample", 3, "--weights", file).returncode == 0
     other = _saved(tmp_path / "other.keras")
     changed = keras.models.load_model(other)
     changed.get_layer("last").bias.assign(np.ones(6))
     changed.save(other)
     assert_error(amaxds("audit", folder, "--weights", other), 2, "digest")
+
+
+def test_the_command_of_a_small_models_build_leaves_its_canvas_to_the_model(tmp_path: Path) -> None:
+    keras.Sequential([keras.Input((28, 28, 3)), keras.layers.Conv2D(2, 3, name="c1")]).save(tmp_path / "small.keras")
+    network = find_network(str(tmp_path / "small.keras"))
+    command = shlex.split(command_of(BuildRequest.of_plan(make_plan(network, ["clear"]), "small.keras", "0" * 64)))
+    assert command[:6] == ["amaxds", "build", "--network", "small.keras", "--weights", "small.keras"]
+    assert amaxds(*command[1:], "--plan", cwd=tmp_path).returncode == 0
+
+
+@pytest.mark.system
+def test_images_that_were_made_elsewhere_with_a_model_of_a_file_are_shown_with_those_most_alike(
+    tmp_path: Path, assert_error: Check
+) -> None:
+    keras.Sequential([keras.Input((48, 48, 3)), keras.layers.Conv2D(8, 3, name="c1")]).save(tmp_path / "mine.keras")
+    random = np.random.default_rng(0)
+    (tmp_path / "c1").mkdir()
+    for filter in range(8):
+        Image.fromarray(random.integers(0, 256, (40, 40, 3)).astype(np.uint8)).save(tmp_path / "c1" / f"filter-{filter}.png")
+    described = amaxds("describe", ".", "described", "--network", "mine.keras", cwd=tmp_path)
+    assert described.returncode == 0, described.stderr
+    assert_error(amaxds("report", "described", "--neighbours", cwd=tmp_path), 2, "is in a file, mine.keras", "--weights FILE")
+    ended = amaxds("report", "described", "--weights", "mine.keras", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert "without" not in ended.stdout, ended.stdout
 
 
 def test_what_is_no_model_of_images_is_refused(tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from amaxds.dataset.contact_sheet import Tile, contact_sheet, make_tile, shown_filters
+from amaxds.dataset.contact_sheet import Tile, contact_sheet, make_tile, most_pixels, shown_filters
 from amaxds.image import Pixels, decode_png
 from amaxds.spec.network import DEMO
 
@@ -67,9 +69,20 @@ def test_the_picture_says_layer_filters_dead_and_shown() -> None:
 
 
 def test_of_many_filters_20_are_shown_evenly_spaced_from_the_first_to_the_last() -> None:
-    assert shown_filters(tuple(range(20))) == set(range(20))
-    places = sorted(shown_filters(tuple(range(512))))
+    assert shown_filters(tuple(range(20)), 13) == set(range(20))
+    places = sorted(shown_filters(tuple(range(512)), 13))
     assert (len(places), places[0], places[-1]) == (20, 0, 511)
     assert set(np.diff(places)) == {26, 27}
-    assert shown_filters((3, 9)) == {3, 9}, "filters, not places"
-    assert len(shown_filters(tuple(range(21)))) == 20
+    assert shown_filters((3, 9), 13) == {3, 9}, "filters, not places"
+    assert len(shown_filters(tuple(range(21)), 13)) == 20
+    assert len(shown_filters(tuple(range(21)), 31)) == 10, "two rows for each of many layers would make a tower"
+
+
+def test_a_sheet_of_many_layers_is_no_larger_than_is_said_and_can_be_read() -> None:
+    tiles = [make_tile(filter, _noise(112, 112, 3), dead=False) for filter in range(10)]
+    many = replace(DEMO, layers=tuple(replace(DEMO.layers[0], name=f"conv{place}", index=place) for place in range(100)))
+    sheet = contact_sheet(many, {layer.name: tiles for layer in many.layers})
+    with pytest.raises(ValueError, match="pixels, more than"):
+        decode_png(sheet)
+    shown = decode_png(sheet, most_pixels(100))
+    assert 0.9 * most_pixels(100) < shown.shape[0] * shown.shape[1] <= most_pixels(100)

@@ -50,7 +50,9 @@ def test_chains_of_urls_lead_nowhere(tmp_path: Path, assert_error: Callable[...,
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("name", ["a::b", "~", "~x", "x[1]", "x*", "x?", "file:x", "local:x", "two\nlines", NOT_UTF_8])
+@pytest.mark.parametrize(
+    "name", ["a::b", "~", "~x", "x[1]", "x*", "x?", "file:x", "local:x", "two\nlines", " x", "x ", NOT_UTF_8]
+)
 def test_a_folder_whose_dataset_could_not_be_loaded_is_refused_before_anything_is_made(
     name: str, tmp_path: Path, assert_error: Callable[..., None]
 ) -> None:
@@ -58,7 +60,7 @@ def test_a_folder_whose_dataset_could_not_be_loaded_is_refused_before_anything_i
     for words in (("build", f"./{name}", *ONE), ("bundle", tmp_path, f"./{name}"), ("describe", ".", f"./{name}")):
         if words[0] != "bundle":
             assert_error(amaxds(*words, cwd=tmp_path), 2, "Choose another OUT")
-    if not name.startswith(("~", "file:", "local:", "two", NOT_UTF_8)):
+    if not name.startswith(("~", "file:", "local:", "two", NOT_UTF_8)) and name == name.strip():
         assert_error(amaxds("sweep", "sweep.toml", name, cwd=tmp_path), 2, "Choose another OUT")
     assert [each.name for each in tmp_path.iterdir()] == ["sweep.toml"]
     with pytest.raises(UsageError):

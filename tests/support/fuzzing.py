@@ -223,12 +223,12 @@ def _shard(row: Mapping[str, Any], scratch: Path) -> tuple[bytes, Run]:
     shards = LocalPath(scratch / "shards")
     write_shard(shards, unit, "digest", [named])
     path = shard_path(shards, unit).path
-    rows = read_shard(shards, unit, "digest")
+    rows = read_shard(shards, unit, 112, "digest")
 
     def run(data: bytes) -> bool:
         path.write_bytes(data)
         try:
-            assert read_shard(shards, unit, "digest") == rows, "read as whole, though it is another's"
+            assert read_shard(shards, unit, 112, "digest") == rows, "read as whole, though it is another's"
         except DamagedShard:
             return False
         return True

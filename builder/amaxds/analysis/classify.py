@@ -32,10 +32,12 @@ from amaxds.builds.own_weights import weights_or_reason
 from amaxds.builds.progress import counting
 from amaxds.compute import backend, environment
 from amaxds.compute.machine import cores
+from amaxds.compute.networks import has_loops
 from amaxds.compute.weights import Weights
 from amaxds.dataset.reader import DatasetReader, open_dataset
 from amaxds.errors import UsageError
 from amaxds.image import decode_png
+from amaxds.spec.network import Network
 from amaxds.spec.recipes import Recipe
 from amaxds.spec.splits import SPLITS
 from amaxds.storage.files import write_json, write_whole
@@ -93,10 +95,10 @@ def classify(
             raise UsageError(f"unknown model {each!r}.", f"Choose from {', '.join(MODELS)}.")
     with whole_folder(out, path, "classification", CLASSIFICATION_FILE) as part, open_dataset(path, name) as dataset:
         _require_classes(dataset, name)
+        settings = _started(dataset.info.network, not models or "cnn" in models, settings)
         wanted = not models or "linear" in models
         loaded, reason = weights_or_reason(dataset.info, weights, bool(models)) if wanted else (None, None)
         chosen = [each for each in models or MODELS if each != "linear" or loaded is not None]
-        backend.start(settings.workers or cores())
         results = [
             result
             for recipe in dataset.info.recipes.values()
@@ -106,6 +108,14 @@ def classify(
         for file, data in draw_confusion(results, dataset.info.scope):
             write_whole(part / file, data)
     return results, reason
+
+
+def _started(network: Network, with_cnn: bool, settings: ClassificationSettings) -> ClassificationSettings:
+    """Start the backend, with one thread for each operation if there is a CNN to train, as its bits depend on that; and the
+    settings with as many workers as then compute features: programs with loops of TensorFlow would wait for each other."""
+    workers, loops = settings.workers or cores(), has_loops(network)
+    name = backend.start(workers, loops and not with_cnn)
+    return dataclasses.replace(settings, workers=1 if loops and with_cnn and name == "tensorflow" else workers)
 
 
 def summarise_classification(dataset: DatasetReader, results: Iterable[Result], seed: int) -> dict[str, Any]:

@@ -71,8 +71,7 @@ def train_cnn(
         for first in range(0, len(order), settings.batch_size):
             rows = order[first : first + settings.batch_size]
             model.train_on_batch(images[rows], labels[rows])
-        model.reset_metrics()  # Otherwise the loss would be the mean over all batches so far.
-        loss = model.test_on_batch(*validation)
+        loss = _loss(model, validation, settings.batch_size)
         if loss < lowest:
             lowest, best = loss, model.get_weights()
         done(1)
@@ -85,6 +84,14 @@ def train_cnn(
         return found
 
     return answer
+
+
+def _loss(model: Any, images: tuple[Images, Labels], size: int) -> float:
+    """The mean loss on images with their labels, computed so many at a time."""
+    model.reset_metrics()  # Otherwise it would be the mean over all batches so far.
+    for first in range(0, len(images[0]), size):
+        loss = model.test_on_batch(*(each[first : first + size] for each in images))
+    return float(loss)
 
 
 def _model(classes: int, seed: int, settings: CnnSettings) -> Any:

@@ -151,6 +151,8 @@ def _boxes(axes: Axes, recipes: Recipes, values: Callable[[LayerMeasures], Any])
     for style, found, places, width in _places(recipes):
         shown = [(place, values(each)) for place, each in zip(places, found, strict=True)]
         shown = [(place, each) for place, each in shown if each is not None and len(each)]
+        if not shown:
+            continue
         axes.boxplot(
             [each for _, each in shown],
             positions=[place for place, _ in shown],

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from amaxds.compute.machine import cores
-from amaxds.dataset.contact_sheet import PER_LAYER, SIDE
+from amaxds.dataset.contact_sheet import SIDE, per_layer
 from amaxds.spec.network import Layer, Network
 from amaxds.spec.plan import Plan, Unit, operations_per_step
 
@@ -89,7 +89,7 @@ def estimate(plan: Plan, speed: Speed) -> Estimate:
         layers[unit.recipe.name, unit.layer.name] += len(unit.wanted)
     cost = sum(unit_cost(plan.network, unit) for unit in units)
     cost += sum(compilation_cost(plan.network, plan.network.layer(layer)) for _, layer in layers)
-    on_sheets = sum(min(PER_LAYER, images) * 3 * SIDE**2 for images in layers.values())
+    on_sheets = sum(min(per_layer(len(plan.scope)), images) * 3 * SIDE**2 for images in layers.values())
     name = plan.network.name
     return Estimate(
         images=plan.images,

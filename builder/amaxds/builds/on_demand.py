@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -85,7 +86,7 @@ def make_images(of: NetworkChoice, wanted: ImageChoice, workers: int | None) -> 
     rows = []
     with BuildProgress(network, (unit for plan in plans for unit in plan.units())) as progress:
         for plan in plans:
-            programs = _programs(of, network, plan.seed if of.weights == "random" else 0, _state_of_files(of))
+            programs = _programs(of, network, _weights_seed(of, plan), _state_of_files(of))
             rows += _rows(plan, programs, wanted.frames, threads, progress)
     return rows
 
@@ -103,17 +104,18 @@ def make_objective_images(
     backend.start(threads, has_loops(network))
     tasks = [(plan, recipe, objective) for plan in plans for recipe in plan.recipes for objective in objectives]
     made: dict[int, list[Row]] = {}
-
-    def make(place: int, check: Check) -> list[Row]:
-        plan, recipe, objective = tasks[place]
-        programs = _programs(of, network, plan.seed if of.weights == "random" else 0, _state_of_files(of))
-        with memory_errors(objective.images, threads):
-            return synthesise_objective(network, programs, recipe, objective, plan.seed, check, wanted.frames)
-
     with counting("objectives", len(tasks)) as done:
-        for place, rows in run_local(range(len(tasks)), make, threads):
-            made[place] = rows
-            done(1)
+        for seed, places in itertools.groupby(range(len(tasks)), lambda place: _weights_seed(of, tasks[place][0])):
+            programs = _programs(of, network, seed, _state_of_files(of))
+
+            def make(place: int, check: Check, programs: Programs = programs) -> list[Row]:
+                plan, recipe, objective = tasks[place]
+                with memory_errors(objective.images, threads):
+                    return synthesise_objective(network, programs, recipe, objective, plan.seed, check, wanted.frames)
+
+            for place, rows in run_local(list(places), make, threads):
+                made[place] = rows
+                done(1)
     return [row for place in range(len(tasks)) for row in made[place]]
 
 
@@ -138,6 +140,11 @@ def _rows(plan: Plan, programs: Programs, frames: int, threads: int, progress: B
         made[unit] = rows
         progress.unit_done(unit)
     return [row for unit in units for row in made[unit]]
+
+
+def _weights_seed(of: NetworkChoice, plan: Plan) -> int:
+    """The seed that the weights are drawn from, where they are random; 0 for others, which are the same for all plans."""
+    return plan.seed if of.weights == "random" else 0
 
 
 def _state_of_files(of: NetworkChoice) -> tuple[tuple[int, int], ...]:

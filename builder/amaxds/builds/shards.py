@@ -25,7 +25,8 @@ from amaxds.storage.location import Location
 
 WORK = ".amaxds"
 """The folder, in that of the dataset, in which a build has its shards until it has finished."""
-_MOST_PER_IMAGE = 1_000_000
+_BESIDES = 100_000
+"""More than an image's record takes, and the frame of a file."""
 _KEY = b"amaxds"
 _ARROW = {"image": pa.binary(), "layer": pa.string(), "status": pa.string(), "string": pa.string()}
 
@@ -53,10 +54,13 @@ def write_shard(folder: Location, unit: Unit, build_digest: str, rows: Sequence[
     shard_path(folder, unit).write(buffer.getvalue())
 
 
-def read_shard(folder: Location, unit: Unit, build_digest: str) -> list[Row]:
-    """The shard's rows; DamagedShard where the file is not, in full, what this unit of this build wrote."""
+def read_shard(folder: Location, unit: Unit, canvas: int, build_digest: str) -> list[Row]:
+    """The shard's rows; DamagedShard where the file is not, in full, what this unit of this build wrote.
+
+    canvas: side of the network's; no image is larger. No more is read than a shard can have.
+    """
     path = shard_path(folder, unit)
-    most = _MOST_PER_IMAGE * (1 + len(unit.wanted))
+    most = (4 * canvas**2 + _BESIDES) * (1 + len(unit.wanted))
     try:
         file = pq.ParquetFile(io.BytesIO(path.read(most)))
         if sum(file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups)) > most:
@@ -97,7 +101,7 @@ class BuildShards:
     def rows(self, key: LayerKey) -> Iterator[Row]:
         """The rows of a layer in the order of its filters. DamagedShard where one of its units is not there in full."""
         for unit in self.layers[key]:
-            yield from read_shard(self.folder, unit, self.build_digest)
+            yield from read_shard(self.folder, unit, self.plan.network.canvas, self.build_digest)
 
     def missing(self) -> tuple[list[Unit], list[DamagedShard]]:
         """The units that have no intact shard, in the order of the plan, and what is wrong with each damaged shard."""
@@ -105,7 +109,7 @@ class BuildShards:
         for unit in self.plan.units():
             if shard_path(self.folder, unit).exists():
                 try:
-                    read_shard(self.folder, unit, self.build_digest)
+                    read_shard(self.folder, unit, self.plan.network.canvas, self.build_digest)
                     continue
                 except DamagedShard as damage:
                     damaged.append(damage)

@@ -8,13 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amaxds.builds.executors.base import Check
-from amaxds.compute.programs import Programs
+from amaxds.compute.programs import Ascended, Programs
 from amaxds.dataset.record import Row
+from amaxds.errors import AmaxdsError
 from amaxds.image import Pixels, encode_png, pixels_sha256, uniformity_index
 from amaxds.spec.network import Layer, Network
 from amaxds.spec.objective import Objective
 from amaxds.spec.plan import Plan, Unit
 from amaxds.spec.recipes import AscentRecipe
+
+_NOT_FINITE = "The network overflows on such pictures: leave that layer out (--layers), or choose another recipe (--recipe)."
 
 
 def synthesise(plan: Plan, programs: Programs, unit: Unit, check: Check = lambda: None, frames: int = 0) -> list[Row]:
@@ -30,6 +33,7 @@ def synthesise(plan: Plan, programs: Programs, unit: Unit, check: Check = lambda
     rows = []
     for filter in unit.wanted:
         slot = unit.rows.index(filter)
+        _require_finite(ascent, slot, f"filter {filter} of {layer.name}")
         on_the_way = [encode_png(recipe.decode(network, images[slot])) for images in ascent.on_the_way]
         entries = {
             "network": network.name,
@@ -65,6 +69,8 @@ def synthesise_objective(
     start = np.stack([recipe.start(network, each, index, first.leading) for each in seeds])
     schedule = np.stack([recipe.schedule(network, each, index, first.leading) for each in seeds])
     ascent = programs.ascend_objective(recipe, objective, start, schedule, check, watched_steps(recipe.steps, frames))
+    for slot in range(objective.images):
+        _require_finite(ascent, slot, str(objective))
     return [
         of_pixels(recipe.decode(network, ascent.images[slot]))
         | {
@@ -80,6 +86,20 @@ def synthesise_objective(
         }
         for slot, each in enumerate(seeds)
     ]
+
+
+def _require_finite(ascent: Ascended, slot: int, what: str) -> None:
+    """AmaxdsError where the ascent of one image met numbers that are not finite."""
+    for name, numbers in (
+        ("the image", ascent.images[slot]),
+        ("its activation", ascent.activation[slot]),
+        ("its activation at the start", ascent.start_activation[slot]),
+    ):
+        if not np.isfinite(numbers).all():
+            raise AmaxdsError(
+                f"{what}: {name} has numbers that are not finite.",
+                _NOT_FINITE,
+            )
 
 
 def of_pixels(image: Pixels) -> Row:
@@ -114,7 +134,13 @@ def layer_scores(
         block = list(images[first : first + size])
         filled = block + [block[0]] * (size - len(block))
         scores.append(programs.score(recipe, layer, np.stack(filled))[: len(block)])
-    return np.concatenate(scores)[:, list(filters)]
+    found: NDArray[np.float32] = np.concatenate(scores)[:, list(filters)]
+    if not np.isfinite(found).all():
+        raise AmaxdsError(
+            f"the images of {layer.name} have activations that are not finite.",
+            _NOT_FINITE,
+        )
+    return found
 
 
 def activation_ranks(scores: NDArray[np.float32]) -> list[tuple[int, int]]:

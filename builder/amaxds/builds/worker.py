@@ -61,6 +61,16 @@ def process_entries(network: Network, threads: int) -> dict[str, Any]:
     return {"software": environment.software(), "device": environment.device()}
 
 
+def entries_to_begin_with(plan: Plan, weights: Weights, threads: int) -> dict[str, Any]:
+    """`process_entries` for a build that is to begin. UsageError where its images, as they are saved, could not be ranked."""
+    entries, network = process_entries(plan.network, threads), plan.network
+    if sides := {recipe.image_side(network) for recipe in plan.recipes} - {network.canvas}:
+        programs = Programs(network, weights, plan.precision)
+        for side in sorted(sides):
+            programs.require_side(side, [network.layer(name) for name in plan.scope])
+    return entries
+
+
 class Worker:
     """Makes the units and ranks the layers of one build. Its methods may be called from several threads.
 

@@ -23,7 +23,7 @@ from amaxds.checks.rules import ValidationReport
 from amaxds.dataset import record
 from amaxds.dataset.build_info import BUILD_FILE, BuildInfo
 from amaxds.dataset.card import card_data, render_card
-from amaxds.dataset.contact_sheet import Tile, contact_sheet
+from amaxds.dataset.contact_sheet import Tile, contact_sheet, most_pixels
 from amaxds.dataset.croissant import CROISSANT_FILE, render_croissant
 from amaxds.dataset.parquet import WRITERS, WrittenAgain, dataset_info, image_name, named, opened, row_batches, split_files
 from amaxds.dataset.record import Row
@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     import datasets
 
 _PARQUET = re.compile(rf"({'|'.join(SPLITS)})-\d{{5}}-of-\d{{5}}\.parquet")
-_SHEET_BYTES = 100_000_000
+_SHEET_BYTES, _SHEET_PIXELS = 200_000_000, 4096 * 4096
+"""A sheet may have more pixels than that where it shows many layers."""
 _FOOTER_KEYS = {b"huggingface", b"ARROW:schema", b"content_defined_chunking"}
 _RECEIPT = r"receipt-(huggingface|kaggle|gallery)\.json"
 _BESIDE_DATA = re.compile(
@@ -225,6 +226,7 @@ def _difference(found: datasets.Features, wanted: datasets.Features) -> str:
 def _check_sheets(path: Path, info: BuildInfo, rows: Sequence[Row], report: ValidationReport) -> None:
     """Check that the contact sheets are pictures, and under the same version and Pillow that they show the images."""
     same = info.by_this_version and info.software.version_of("pillow") == version("pillow")
+    most = max(most_pixels(len(info.scope)), _SHEET_PIXELS)
     for recipe in info.recipes:
         name, tiles = f"contact-sheet-{recipe}.png", dict[str, list[Tile]]()
         try:
@@ -232,7 +234,7 @@ def _check_sheets(path: Path, info: BuildInfo, rows: Sequence[Row], report: Vali
             if file.is_symlink() or not file.is_file():
                 continue  # Found already, under the files.
             data = read_bounded(file, _SHEET_BYTES)
-            shown = decode_png(data)
+            shown = decode_png(data, most)
         except (OSError, ValueError) as error:
             report.add("sheet", name, f"cannot be read: {in_words(error)}")
             continue
@@ -242,7 +244,7 @@ def _check_sheets(path: Path, info: BuildInfo, rows: Sequence[Row], report: Vali
         shown_rows = [row for row in rows if row["recipe"] == recipe and row["tile"] is not None and row["layer"] in names]
         for row in sorted(shown_rows, key=lambda row: (names.index(row["layer"]), row["filter"] or 0)):
             tiles.setdefault(row["layer"], []).append(row["tile"])
-        if same and tiles and not np.array_equal(shown, decode_png(contact_sheet(info.network, tiles))):
+        if same and tiles and not np.array_equal(shown, decode_png(contact_sheet(info.network, tiles), most)):
             report.add("sheet", name, "does not show these images")
 
 

@@ -24,7 +24,7 @@ Problems = list[tuple[str, str]]
 
 def check_rows(rows: Iterable[Row], info: BuildInfo, recipe: Recipe, report: ValidationReport) -> Iterator[Row]:
     """Check some rows of one recipe, several at a time. Yields each with its contact sheet `tile` instead of its image."""
-    shown = {layer: shown_filters(tuple(kept)) for layer, kept in info.scope.items()}
+    shown = {layer: shown_filters(tuple(kept), len(info.scope)) for layer, kept in info.scope.items()}
     with ThreadPoolExecutor(cores()) as pool:
         every = list(rows)
         checked = pool.map(_check_row, every, repeat(info), repeat(recipe), repeat(shown))

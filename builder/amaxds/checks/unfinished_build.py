@@ -41,7 +41,7 @@ def check_unfinished(path: Path, report: ValidationReport) -> None:
         if not os.path.lexists(shard):
             continue
         try:
-            read_shard(shards, unit, identity.digest)
+            read_shard(shards, unit, identity.plan.network.canvas, identity.digest)
             finished += 1
         except DamagedShard as damage:
             report.add("shards", shard.relative_to(path).as_posix(), damage.what)

@@ -39,7 +39,8 @@ _JAX_VARIABLES = re.compile(
 _NO_MEMORY = re.compile("ResourceExhausted|RESOURCE_EXHAUSTED|out of memory", re.IGNORECASE)
 
 BACKENDS = "tensorflow", "jax"
-_started_tensorflow = False
+_started: str | None = None
+"""The backend that `start` has set up in this process."""
 
 
 def start(workers: int, with_loops: bool = False) -> str:
@@ -54,10 +55,30 @@ def start(workers: int, with_loops: bool = False) -> str:
     UsageError where TensorFlow already runs in this process with other settings, Keras is set to another backend or to one that
     is not installed, or the settings of one of the libraries cannot be read.
     """
+    global _started
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     name = os.environ["KERAS_BACKEND"] = _chosen_backend()
     if name not in BACKENDS:
         raise UsageError(f"Keras is set to run on {name!r}.", "Set KERAS_BACKEND=tensorflow or KERAS_BACKEND=jax.")
+    if name != _started:
+        _load(name, workers, with_loops)
+    import keras
+
+    if keras.backend.backend() != name:
+        raise UsageError(
+            f"Keras already runs on {keras.backend.backend()!r} in this process, not on {name!r}.",
+            "Start the build in a fresh process.",
+        )
+    _started = name
+    keras.config.set_floatx("float32")
+    keras.config.set_epsilon(1e-7)
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_dtype_policy("float32")
+    return name
+
+
+def _load(name: str, workers: int, with_loops: bool) -> None:
+    """Load Keras and the backend of that name, set up as `start` says."""
     set_flags(name)
     for variable in ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"):
         os.environ.pop(variable, None)
@@ -72,8 +93,7 @@ def start(workers: int, with_loops: bool = False) -> str:
             with _uncollected():
                 _start_tensorflow(workers, pool=workers if with_loops else 1)
         with _held_back_stderr(), _uncollected():
-            import keras
-
+            importlib.import_module("keras")
             environment.device()
     except ImportError as error:
         raise UsageError(
@@ -87,16 +107,6 @@ def start(workers: int, with_loops: bool = False) -> str:
             f"Keras cannot be started on {name!r}{_settings_in_words()}: {in_words(error)}.",
             f"Correct {keras_home() / 'keras.json'} and the variables of {name}, or do without them.",
         ) from error
-    if keras.backend.backend() != name:
-        raise UsageError(
-            f"Keras already runs on {keras.backend.backend()!r} in this process, not on {name!r}.",
-            "Start the build in a fresh process.",
-        )
-    keras.config.set_floatx("float32")
-    keras.config.set_epsilon(1e-7)
-    keras.config.set_image_data_format("channels_last")
-    keras.config.set_dtype_policy("float32")
-    return name
 
 
 @contextlib.contextmanager
@@ -157,7 +167,6 @@ def keras_home() -> Path:
 
 
 def _start_tensorflow(workers: int, pool: int) -> None:
-    global _started_tensorflow
     with _held_back_stderr():
         import tensorflow as tf
 
@@ -168,12 +177,11 @@ def _start_tensorflow(workers: int, pool: int) -> None:
         tf.config.threading.set_inter_op_parallelism_threads(workers)
     except RuntimeError:
         threads = tf.config.threading.get_intra_op_parallelism_threads()
-        if threads != 1 and not _started_tensorflow:
+        if threads != 1:
             raise UsageError(
                 f"TensorFlow is already running in this process, with {threads or 'all'} threads per operation.",
                 "Start the build in a fresh process, so that its images do not depend on the number of cores.",
             ) from None
-    _started_tensorflow = True
     tf.config.experimental.enable_op_determinism()
     tf.config.experimental.enable_tensor_float_32_execution(False)
 

@@ -1,9 +1,11 @@
-"""Operations that are tried before anything is made: whether the compiler has a program for them, and for their gradient."""
+"""What is found out before anything is made: whether the compiler has a program for an operation and for its gradient, and what
+shapes a function returns."""
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +15,7 @@ from amaxds.compute import backend
 from amaxds.errors import UsageError, in_words
 
 Operation = Any
+Tensor = Any
 
 _known: dict[str, str] = {}
 """For each operation that was tried, with its settings and shapes, why it cannot be compiled; empty if it can."""
@@ -75,3 +78,34 @@ def _compile(call: Call) -> None:
         return sum(keras.ops.sum(keras.ops.cast(each, "float32")) for each in outputs)
 
     backend.compiled(backend.value_and_gradient(run))([keras.ops.convert_to_tensor(each) for each in values])
+
+
+@contextlib.contextmanager
+def eagerly() -> Iterator[None]:
+    """Compute at once what is computed in this context, also while a program is traced."""
+    import keras
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        with jax.ensure_compile_time_eval():
+            yield
+        return
+    import tensorflow as tf
+
+    with tf.init_scope():
+        yield
+
+
+def output_shapes(function: Callable[[Tensor], list[Tensor]], shape: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """The shapes of what a function returns for a float32 tensor of this shape. It is traced, and nothing is computed."""
+    import keras
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return [each.shape for each in jax.eval_shape(function, jax.ShapeDtypeStruct(shape, "float32"))]
+    import tensorflow as tf
+
+    traced = tf.function(function, autograph=False).get_concrete_function(tf.TensorSpec(shape, tf.float32))
+    return [tuple(each.shape) for each in traced.structured_outputs]

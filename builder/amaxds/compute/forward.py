@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from amaxds.compute.weights import Weights
-from amaxds.spec.network import Layer, Network
+from amaxds.errors import UsageError
+from amaxds.spec.network import LEAST_SIDE, Layer, Network
 
 Tensor = Any
 Params = Any
@@ -32,6 +33,10 @@ class ForwardPass(Protocol):
     @staticmethod
     def has_loops(network: Network) -> bool:
         """Whether the network's programs contain loops on a CPU; no backend is loaded to find out."""
+
+    def output_sides(self, layers: Sequence[Layer], side: int) -> list[int]:
+        """For each of these layers, the smaller of height and width of its output for images (side, side, 3). UsageError where
+        the network does not take them."""
 
     def params(self, layer: Layer | None = None) -> Params:
         """The weights for programs of this layer; without one, for `all_activated`."""
@@ -62,3 +67,17 @@ class DenseForward(Protocol):
 
     def dense_output(self, params: Params, own: OwnFilters, name: str, x: Tensor) -> Tensor:
         """The output before any activation of that unit, for network input x (n, h, w, 3): (n,)."""
+
+
+def require_side(forward: ForwardPass, network: Network, side: int, layers: Sequence[Layer]) -> None:
+    """UsageError where the network does not take images (side, side, 3), or gives one of these layers too small an output to be
+    averaged. Images are saved in another size than they are optimised in, or were made elsewhere."""
+    if side == network.canvas:
+        return
+    for layer, found in zip(layers, forward.output_sides(layers, side), strict=True):
+        if found < LEAST_SIDE:
+            raise UsageError(
+                f"images of {side}x{side} are too small for layer {layer.name} of {network.name}: they give {found} places a "
+                f"side, {LEAST_SIDE} are needed.",
+                "Choose another recipe (--recipe), a larger canvas (--canvas), or other layers (--layers).",
+            )

@@ -8,13 +8,13 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, cast
 
 from amaxds.compute import environment
 from amaxds.compute.compilation import Call, require_compiled
 from amaxds.compute.depthwise import by_taps, is_depthwise
 from amaxds.compute.keras_trace import Model, Operation, calls, is_graph, located_layers, names_of, run_graph
-from amaxds.compute.pooling import max_pool
+from amaxds.compute.pooling import pooled_by
 from amaxds.compute.resizing import is_resizing, resized_by
 from amaxds.errors import UsageError, in_words
 from amaxds.spec.network import KERAS_WEIGHTS_CHOICES, LAYER_NAME, LEAST_SIDE, Layer, Network, Preprocessing
@@ -172,9 +172,9 @@ def _replacement(operation: Operation, on_cpu: bool) -> Callable[..., Any]:
     import keras
 
     if is_resizing(operation):
-        return resized_by(operation)
+        return cast(Callable[..., Any], resized_by(operation))
     if type(operation) is keras.layers.MaxPooling2D:
-        return lambda x, **_: max_pool(x, operation.pool_size, operation.strides, operation.padding)
+        return cast(Callable[..., Any], pooled_by(operation))
     found: Callable[..., Any] = by_taps(operation) if on_cpu and is_depthwise(operation) else operation
     return found
 

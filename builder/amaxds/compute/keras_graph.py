@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,18 +11,30 @@ from numpy.typing import NDArray
 
 from amaxds.compute import environment
 from amaxds.compute.backend import lasting_tensor
+from amaxds.compute.compilation import output_shapes
 from amaxds.compute.depthwise import convolve, is_depthwise
 from amaxds.compute.forward import OwnFilters
 from amaxds.compute.keras_convolutions import find_convolutions
 from amaxds.compute.keras_models import variables_of
-from amaxds.compute.keras_trace import Model, make_names_unique
+from amaxds.compute.keras_trace import Model, located_layers, make_names_unique
 from amaxds.compute.weights import Weights
-from amaxds.errors import UsageError, nearest
+from amaxds.errors import UsageError, in_words, nearest
 from amaxds.spec.network import Layer, Network
 
 Tensor = Any
 Params = tuple[list[Tensor], list[Tensor], tuple[Tensor, ...]]
 """The trainable and the other variables of the model up to the layer's input, and the layer's kernel and bias."""
+
+
+def _settle_statistics(model: Model, weights: Weights) -> None:
+    """Give layers that make constants of their variables, as `Normalization` does of its mean and variance, the values of the
+    weights. Other layers read their variables in each call."""
+    names = {id(each): name for name, each in variables_of(model).items()}
+    for layer, _ in located_layers(model):
+        if hasattr(layer, "finalize_state"):
+            for each in layer.variables:
+                each.assign(weights.tensors[names[id(each)]].astype(str(each.dtype)))
+            layer.finalize_state()
 
 
 class KerasForward:
@@ -35,9 +47,10 @@ class KerasForward:
         if precision != "float32":
             raise UsageError(f"{network.name} cannot be computed in {precision}.", "Leave out the precision (--precision).")
         model = keras.models.model_from_json(weights.model or "")
+        _settle_statistics(model, weights)
         self._x, found, self._dense = find_convolutions(model, network.name, network.canvas)
         self._convolutions = {each.name: each for each in found}
-        self._network, self._usable = network.name, [layer.name for layer in network.usable]
+        self._network, self._usable = network.name, tuple(layer.name for layer in network.usable)
         self._tensors, self._on_cpu = weights.tensors, not environment.on_gpu()
         self._names = {id(each): name for name, each in variables_of(model).items()}
         self._on_device = {name: lasting_tensor(value) for name, value in weights.tensors.items()}
@@ -48,12 +61,22 @@ class KerasForward:
         """False: nothing in such a model is computed in a loop."""
         return False
 
+    def output_sides(self, layers: Sequence[Layer], side: int) -> list[int]:
+        """As a program for these images would have them."""
+        names = tuple(layer.name for layer in layers)
+        params = self._params_of(names)
+        try:
+            shapes = output_shapes(lambda x: list(self._outputs(names, params, x)), (1, side, side, 3))
+        except Exception as error:  # Layers raise anything for what they do not take.
+            raise UsageError(
+                f"{self._network} does not take images of {side}x{side}: {in_words(error)}.",
+                "Choose another recipe (--recipe), another canvas (--canvas), or other layers (--layers).",
+            ) from error
+        return [min(shape[1:3]) for shape in shapes]
+
     def params(self, layer: Layer | None = None) -> Params:
         """The weights for programs of this layer; without one, with kernel and bias of every usable layer in turn."""
-        cut = self._cut(layer.name if layer else None)
-        names = [layer.name] if layer else self._usable
-        own = tuple(self._on_device[each] for name in names for each in self._variables_of(name))
-        return self._values(cut.trainable_variables), self._values(cut.non_trainable_variables), own
+        return self._params_of((layer.name,) if layer else self._usable)
 
     def own_filters(self, layer: Layer, filters: list[int]) -> OwnFilters:
         """Kernels (h, w, c, n) and biases (n,). A filter of a grouped convolution is given all channels, with zeros for those
@@ -90,7 +113,7 @@ class KerasForward:
         if not 0 <= unit < layer.units:
             problem = f"unit {unit} is out of range for {name} of {self._network}."
             raise UsageError(problem, f"It has units 0 to {layer.units - 1}.")
-        cut = self._cut(name)
+        cut = self._cut((name,))
         tensors = [self._tensors[self._names[id(each)]] for each in (layer.kernel, layer.bias) if each is not None]
         bias = tensors[1][unit : unit + 1] if len(tensors) > 1 else np.zeros(1, np.float32)
         own = keras.ops.convert_to_tensor(tensors[0][:, unit : unit + 1]), keras.ops.convert_to_tensor(bias)
@@ -100,7 +123,7 @@ class KerasForward:
         """The unit's output before any activation, averaged over positions where the layer has several: (n,)."""
         import keras
 
-        outputs = keras.ops.matmul(self._run(self._cut(name), params, x), own[0]) + own[1]
+        outputs = keras.ops.matmul(self._run(self._cut((name,)), params, x)[0], own[0]) + own[1]
         return keras.ops.mean(keras.ops.reshape(outputs, (x.shape[0], -1)), axis=1)
 
     def response(self, params: Params, own: OwnFilters, layer: Layer, x: Tensor) -> Tensor:
@@ -110,22 +133,32 @@ class KerasForward:
         """
         import keras
 
-        maps = self._convolve(layer.name, self._run(self._cut(layer.name), params, x), *own)
+        maps = self._convolve(layer.name, self._run(self._cut((layer.name,)), params, x)[0], *own)
         return keras.ops.sum(maps * np.eye(maps.shape[-1], dtype=np.float32)[:, None, None], axis=-1)
 
     def activated(self, params: Params, layer: Layer, x: Tensor) -> Tensor:
         """The layer's output after ReLU, whatever its own activation: (n, height, width, filters)."""
         import keras
 
-        return keras.ops.relu(self._convolve(layer.name, self._run(self._cut(layer.name), params, x), *params[2]))
+        return keras.ops.relu(next(self._outputs((layer.name,), params, x)))
 
     def all_activated(self, params: Params, x: Tensor) -> Iterator[Tensor]:
         """The output after ReLU of every usable layer, in network order."""
         import keras
 
-        inputs, own = keras.tree.flatten(self._run(self._cut(None), params, x)), list(params[2])
-        for name, maps in zip(self._usable, inputs, strict=True):
-            yield keras.ops.relu(self._convolve(name, maps, *(own.pop(0) for _ in self._variables_of(name))))
+        yield from map(keras.ops.relu, self._outputs(self._usable, params, x))
+
+    def _params_of(self, names: tuple[str, ...]) -> Params:
+        """The weights for programs of these layers."""
+        cut = self._cut(names)
+        own = tuple(self._on_device[each] for name in names for each in self._variables_of(name))
+        return self._values(cut.trainable_variables), self._values(cut.non_trainable_variables), own
+
+    def _outputs(self, names: tuple[str, ...], params: Params, x: Tensor) -> Iterator[Tensor]:
+        """The outputs of these layers before any activation, with their params."""
+        own = list(params[2])
+        for name, maps in zip(names, self._run(self._cut(names), params, x), strict=True):
+            yield self._convolve(name, maps, *(own.pop(0) for _ in self._variables_of(name)))
 
     def _variables_of(self, name: str) -> list[str]:
         """The names of the layer's kernel and, where it has one, its bias."""
@@ -135,19 +168,19 @@ class KerasForward:
     def _values(self, variables: list[Any]) -> list[Tensor]:
         return [self._on_device[self._names[id(each)]] if id(each) in self._names else each.value for each in variables]
 
-    def _cut_at(self, name: str | None) -> Model:
-        """The model from its input to the input of that Conv2D or Dense layer, or to the inputs of all usable layers."""
+    def _cut_at(self, names: tuple[str, ...]) -> Model:
+        """The model from its input to the inputs of those Conv2D or Dense layers."""
         import keras
 
-        if name is None:
-            inputs = [self._convolutions[each].input for each in self._usable]
-        else:
-            inputs = [self._dense[name][1] if name in self._dense else self._convolutions[name].input]
+        inputs = [self._dense[name][1] if name in self._dense else self._convolutions[name].input for name in names]
         make_names_unique(inputs)
-        return keras.Model(self._x, inputs if name is None else inputs[0])
+        return keras.Model(self._x, inputs)
 
-    def _run(self, cut: Model, params: Params, x: Tensor) -> Any:
-        return cut.stateless_call(params[0], params[1], x, training=False)[0]
+    def _run(self, cut: Model, params: Params, x: Tensor) -> list[Any]:
+        """The inputs of the layers at which the model was cut."""
+        import keras
+
+        return list(keras.tree.flatten(cut.stateless_call(params[0], params[1], x, training=False)[0]))
 
     def _convolve(self, name: str, x: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
         """The convolution of the layer of that name, with this kernel and bias."""

@@ -117,8 +117,7 @@ def _in_float32(model: Model) -> Model:
         return model
     found = keras.models.model_from_json(due)
     for each, other in zip(found.variables, model.variables, strict=True):
-        if each.shape:
-            each.assign(np.asarray(other, np.float32) if "float" in str(other.dtype) else other)
+        each.assign(np.asarray(other, np.float32) if "float" in str(other.dtype) else other)
     return found
 
 

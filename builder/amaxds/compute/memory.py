@@ -34,8 +34,10 @@ def least_bytes(units: Sequence[Unit], workers: int) -> int:
 
 def batch_size_within(network: Network, limit: int) -> int:
     """BATCH_ON_GPU, or the largest power of two below for which the programs that run at the same time on a GPU fit into so
-    many bytes. A step takes up to 4.8 times as much as the outputs of all layers; five times as much is counted."""
-    fitting = limit // (PROGRAMS_ON_GPU * 5 * 4 * max(layer.values for layer in network.layers))
+    many bytes. A step takes up to 4.8 times as much as the outputs of all layers; five times as much is counted, at
+    least of the image."""
+    values = max(3 * network.canvas**2, *(layer.values for layer in network.layers))
+    fitting = limit // (PROGRAMS_ON_GPU * 5 * 4 * values)
     return 1 << (min(max(fitting, 1), BATCH_ON_GPU).bit_length() - 1)
 
 

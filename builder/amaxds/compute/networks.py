@@ -18,7 +18,15 @@ from amaxds.compute.vgg import VggForward
 from amaxds.compute.weights import Weights, fitted, random_tensors, read_tensors
 from amaxds.errors import UsageError, WeightsError, nearest
 from amaxds.spec.applications import APPLICATIONS
-from amaxds.spec.network import KERAS_WEIGHTS_CHOICES, NETWORKS, PREPROCESSING, Network, get_network
+from amaxds.spec.network import (
+    KERAS_WEIGHTS_CHOICES,
+    LARGEST_CANVAS,
+    LEAST_CANVAS,
+    NETWORKS,
+    PREPROCESSING,
+    Network,
+    get_network,
+)
 from amaxds.storage.location import local_path
 
 DEFAULT_CANVAS = 224
@@ -48,8 +56,8 @@ def find_network(choice: str, canvas: int | None = None, preprocessing: str | No
                 "Leave out canvas and preprocessing (--canvas, --preprocessing), or choose another network (--network).",
             )
         return get_network(choice)
-    if canvas is not None and not 32 <= canvas <= 4096:
-        raise UsageError(f"canvas {canvas} is out of range.", "Give a number from 32 to 4096.")
+    if canvas is not None and not LEAST_CANVAS <= canvas <= LARGEST_CANVAS:
+        raise UsageError(f"canvas {canvas} is out of range.", f"Give a number from {LEAST_CANVAS} to {LARGEST_CANVAS}.")
     if choice in APPLICATIONS:
         if preprocessing is not None:
             raise UsageError(f"{choice} has a preprocessing of its own.", "Leave out the preprocessing (--preprocessing).")
@@ -85,6 +93,8 @@ def describe_application(name: str, builder: str, canvas: int) -> Network:
 def _load_keras_weights(network: Network, choice: str, seed: int, file: Path | None) -> Weights:
     """`load_weights` for a network with a Keras model, which is made or read again for it."""
     source = choice
+    if file is not None and choice not in ("pretrained", "random") and _same_file(Path(choice), file):
+        choice = "pretrained"  # As build.json and the card write it.
     if not network.from_file:
         builder = str(network.model).rpartition(".")[2]
         model = application(builder, network.canvas, pretrained=choice == "pretrained")
@@ -109,6 +119,10 @@ def _load_keras_weights(network: Network, choice: str, seed: int, file: Path | N
                 f"Weights (--weights) are {KERAS_WEIGHTS_CHOICES}.",
             )
     return Weights(source, tensors, model.to_json())
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    return one.is_file() and other.is_file() and one.samefile(other)
 
 
 def load_weights(network: Network, choice: str, seed: int, file: Path | None = None) -> Weights:

@@ -55,6 +55,26 @@ def pool_2x2(x: Tensor, in_one_kernel: bool = False) -> Tensor:
     return found
 
 
+def pooled_by(layer: Any) -> Any:
+    """A Keras layer with the same output as a `MaxPooling2D` layer, computed by `max_pool` for maps of any size."""
+    return _layer_class()(layer)
+
+
+@functools.cache
+def _layer_class() -> Any:
+    import keras
+
+    class MaxPool(keras.layers.Layer):  # type: ignore[misc]  # the library has no types
+        def __init__(self, layer: Any) -> None:
+            super().__init__(name=f"{layer.name}_by_maxima")
+            self.layer = layer
+
+        def call(self, x: Tensor) -> Tensor:
+            return max_pool(x, self.layer.pool_size, self.layer.strides, self.layer.padding)
+
+    return MaxPool
+
+
 def max_pool(x: Tensor, size: Pair, strides: Pair, padding: str) -> Tensor:
     """Max pooling of windows of that size, as keras.layers.MaxPooling2D computes it with `valid` or `same` padding."""
     import keras

@@ -28,7 +28,7 @@ from amaxds.compute.ascent import (
     make_value,
     objective_wandering,
 )
-from amaxds.compute.forward import DenseForward, ForwardPass, Params
+from amaxds.compute.forward import DenseForward, ForwardPass, Params, require_side
 from amaxds.compute.networks import forward_pass
 from amaxds.compute.weights import Weights
 from amaxds.spec.network import Layer, Network
@@ -218,6 +218,10 @@ class Programs:
         the network's own preprocessing: (n, filters)."""
         x = self.network.preprocess(images)
         return self._run(self._score_program(recipe, layer, x.shape, x.dtype), self._forward.params(layer), x)
+
+    def require_side(self, side: int, layers: Sequence[Layer]) -> None:
+        """UsageError where activations of these layers cannot be computed for images (side, side, 3)."""
+        require_side(self._forward, self.network, side, layers)
 
     def embed(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The mean output after ReLU of every filter of every usable layer, in network order, for 8-bit images (n, h, w, 3)

@@ -6,11 +6,12 @@ A row of the output is a weighted sum of rows of the input, and a column one of 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from amaxds.compute.compilation import eagerly
 
 Tensor = Any
 Operation = Any
@@ -27,30 +28,40 @@ def is_resizing(operation: Operation) -> bool:
     return kind in ("Resizing", "Resize") and (how != "bilinear" or bool(getattr(operation, "antialias", False)))
 
 
-def resized_by(operation: Operation) -> Callable[..., Tensor]:
-    """The function that does to maps (n, h, w, channels) of known height and width what the operation does. Where that is more
+def resized_by(operation: Operation) -> Any:
+    """A Keras layer that does to maps (n, h, w, channels) of known height and width what the operation does. Where that is more
     than resizing, such as cutting off what does not fit, it calls the operation."""
+    return _layer_class()(operation)
+
+
+@functools.cache
+def _layer_class() -> Any:
     import keras
 
-    matrices = functools.lru_cache(maxsize=None)(functools.partial(_matrices, operation))
+    class Resized(keras.layers.Layer):  # type: ignore[misc]  # the library has no types
+        def __init__(self, operation: Operation) -> None:
+            super().__init__(name=f"{operation.name}_by_matrices")
+            self.operation = operation
+            self._matrices = functools.lru_cache(maxsize=None)(functools.partial(_matrices, operation))
 
-    def resize(x: Tensor, **options: Any) -> Tensor:
-        found = matrices(*x.shape[1:3])
-        if found is None:
-            return operation(x, **options)
-        rows = keras.ops.einsum("ab,nbwc->nawc", found[0], x)
-        return keras.ops.einsum("vw,nawc->navc", found[1], rows)
+        def call(self, x: Tensor) -> Tensor:
+            found = self._matrices(*x.shape[1:3])
+            if found is None:
+                return self.operation(x)
+            rows = keras.ops.einsum("ab,nbwc->nawc", found[0], x)
+            return keras.ops.einsum("vw,nawc->navc", found[1], rows)
 
-    return resize
+    return Resized
 
 
 def _matrices(operation: Operation, height: int, width: int) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
     """The weights of rows (out, in) and of columns, found by what becomes of single ones; None where that is not all."""
     try:
-        rows = _applied(operation, np.eye(height)[None, :, None, :])[0, :, 0]
-        columns = _applied(operation, np.eye(width)[None, None, :, :])[0, 0]
-        probe = np.random.default_rng(0).random((1, height, width, 1))
-        found, due = np.einsum("ab,nbwc,vw->navc", rows, probe, columns), _applied(operation, probe)
+        with eagerly():  # It is asked for while a program is traced.
+            rows = _applied(operation, np.eye(height)[None, :, None, :])[0, :, 0]
+            columns = _applied(operation, np.eye(width)[None, None, :, :])[0, 0]
+            probe = np.random.default_rng(0).random((1, height, width, 1))
+            found, due = np.einsum("ab,nbwc,vw->navc", rows, probe, columns), _applied(operation, probe)
     except Exception:  # Whatever the operation cannot do, it will say when it is called itself.
         return None
     return (rows, columns) if found.shape == due.shape and np.abs(found - due).max() < _CLOSE else None

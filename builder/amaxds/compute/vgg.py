@@ -6,7 +6,7 @@ Each convolution is computed in the form that is fastest for its size.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,10 @@ class VggForward:
         """Whether a layer is convolved in strips: that is a loop."""
         sizes = [(layer.side, layer.channels, layer.filters) for layer in network.layers]
         return any(choose(*size) is WINOGRAD and winograd.in_strips(size[0], *size) for size in sizes)
+
+    def output_sides(self, layers: Sequence[Layer], side: int) -> list[int]:
+        """Pooling halves the side, and drops the last row of an odd one."""
+        return [side // (layer.stride or 1) for layer in layers]
 
     def params(self, layer: Layer | None = None) -> Params:
         """The weights of all layers up to this one, prepared when they are first needed, as they take up to eight times the
@@ -83,7 +87,9 @@ class VggForward:
 
     def activated(self, params: Params, layer: Layer, x: Tensor) -> Tensor:
         """The layer's output after ReLU: (n, height, width, filters)."""
-        return self._convolve(params, layer, self._inputs_of(params, layer, x))
+        import keras
+
+        return self._convolve(params, layer, self._inputs_of(params, layer, keras.ops.cast(x, params[layer.name][0].dtype)))
 
     def all_activated(self, params: Params, x: Tensor) -> Iterator[Tensor]:
         """The output after ReLU of every layer, in network order."""

@@ -16,10 +16,9 @@ from PIL import Image, ImageDraw, ImageFont
 from amaxds.image import Pixels, encode_png
 from amaxds.spec.network import Layer, Network
 
-PER_LAYER = 20
 SIDE = 112
 """About the side of an image there, in pixels."""
-_PER_ROW = 10
+_PER_ROW, _LAYERS_OF_TWO_ROWS = 10, 30
 _EDGE, _GAP, _LABEL, _HEADING = 10, 8, 17, 34
 _LEAST_WIDTH = 560
 """Holds the longest usual heading, where there are few images."""
@@ -51,11 +50,26 @@ def make_tile(filter: int, image: Pixels | None, dead: bool) -> Tile:
 
 
 @functools.cache
-def shown_filters(filters: tuple[int, ...]) -> frozenset[int]:
-    """Which of a layer's filters the sheet shows: at most 20, evenly spaced from the first to the last."""
-    if len(filters) <= PER_LAYER:
+def shown_filters(filters: tuple[int, ...], layers: int) -> frozenset[int]:
+    """Which of a layer's filters the sheet of so many layers shows: as many as `per_layer` says, evenly spaced from the first
+    to the last."""
+    most = per_layer(layers)
+    if len(filters) <= most:
         return frozenset(filters)
-    return frozenset(filters[int(place)] for place in np.linspace(0, len(filters) - 1, PER_LAYER).round())
+    return frozenset(filters[int(place)] for place in np.linspace(0, len(filters) - 1, most).round())
+
+
+def per_layer(layers: int) -> int:
+    """How many images of a layer a sheet of so many layers shows at most: two rows, or one where the sheet would be too high to
+    look at."""
+    return 2 * _PER_ROW if layers <= _LAYERS_OF_TWO_ROWS else _PER_ROW
+
+
+def most_pixels(layers: int) -> int:
+    """No sheet of so many layers has more pixels."""
+    rows = per_layer(layers) // _PER_ROW
+    height = layers * (_HEADING + rows * (SIDE + _LABEL + _GAP)) + _EDGE
+    return height * (_PER_ROW * (SIDE + _GAP) + 2 * _EDGE)
 
 
 def contact_sheet(network: Network, layers: Mapping[str, Sequence[Tile]], per_row: int = _PER_ROW) -> bytes:

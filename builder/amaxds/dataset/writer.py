@@ -49,7 +49,7 @@ def write_dataset(
     in memory are the images of some hundred records, and the records without their images. DiskError where the disk refuses.
     """
     infos, records, outranked = {}, list[Row](), dict[str, list[dict[str, Any]]]()
-    shown = {layer: contact_sheet.shown_filters(tuple(kept)) for layer, kept in identity.scope.items()}
+    shown = {layer: contact_sheet.shown_filters(tuple(kept), len(identity.scope)) for layer, kept in identity.scope.items()}
     for recipe, pairs in rows.items():
         tiles: dict[str, list[contact_sheet.Tile]] = {}
         outranked[recipe] = []

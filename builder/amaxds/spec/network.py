@@ -21,6 +21,8 @@ LAYER_NAME = "^[A-Za-z0-9_][A-Za-z0-9_.-]*$"
 LEAST_SIDE = 5
 """The smallest side of a layer's output that images can be made for: recipes average it without two rows or columns at each
 edge."""
+LEAST_CANVAS, LARGEST_CANVAS = 32, 4096
+"""The sides of a canvas that can be chosen."""
 _SHOWN = 6
 Colour = tuple[float, float, float]
 """A number for each of a picture's three channels."""

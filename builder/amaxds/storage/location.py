@@ -198,6 +198,8 @@ def require_loadable(out: Location) -> None:
             path = str(out.path.resolve())
     if not out.name.isprintable():
         raise UsageError(f"the name of {str(out)!r} has characters that cannot be printed.", "Choose another OUT.")
+    if out.name != out.name.strip():
+        raise UsageError(f"the name of {str(out)!r} begins or ends with a blank.", "Choose another OUT.")
     found = next((part for part in ("::", *sorted(_WILD)) if part in path), None)
     found = found or next((start for start in ("~", "file:", "local:") if out.name.startswith(start)), None)
     if found:
