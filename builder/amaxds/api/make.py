@@ -111,7 +111,7 @@ def synthesise(
     with model_file(network) as model, model_file(weights, WEIGHTS) as file:
         chosen = network_choice(model, file, canvas, preprocessing, precision)
         # What a process has settled once it has started.
-        keep = workers, NETWORKS.get(model), os.getcwd(), tuple(environment.variables().items())
+        keep = workers, NETWORKS.get(model), os.getcwd(), environment.read_at_start()
         if objectives is None:
             rows = run_apart(make_images, progress, keep, chosen, wanted, workers)
         else:

@@ -26,6 +26,7 @@ from amaxds.errors import UsageError
 from amaxds.spec.network import Network
 from amaxds.spec.objective import Objective
 from amaxds.spec.plan import Plan, Unit, make_plan
+from amaxds.storage.location import local_path
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ def _weights_seed(of: NetworkChoice, plan: Plan) -> int:
 
 def _state_of_files(of: NetworkChoice) -> tuple[tuple[int, int], ...]:
     """Size and time of the files that the network is read from, which change when they are written anew."""
-    paths = [Path(os.path.expanduser(each)) for each in (of.network, of.weights)]
+    paths = [local_path(each) for each in (of.network, of.weights)]
     return tuple((path.stat().st_size, path.stat().st_mtime_ns) for path in paths if os.path.isfile(path))
 
 

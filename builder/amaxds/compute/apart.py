@@ -133,27 +133,34 @@ class Process:
         assert self._popen.stdout is not None
         self._busy = True
         try:
-            pickle.dump(request, self._popen.stdin)
-            self._popen.stdin.flush()
+            with self._ending():
+                pickle.dump(request, self._popen.stdin)
+                self._popen.stdin.flush()
             while True:
-                kind, value = pickle.load(self._popen.stdout)
-                if kind == "message":
-                    on_message(value)
-                    continue
-                self._busy = False
-                break
+                with self._ending():
+                    kind, value = pickle.load(self._popen.stdout)
+                if kind != "message":
+                    break
+                on_message(value)
+        except BaseException:
+            self.close()
+            raise
+        self._busy = False
+        if kind == "error":
+            raise value
+        return value
+
+    @contextlib.contextmanager
+    def _ending(self) -> Iterator[None]:
+        """AmaxdsError where the process ends while one speaks to it."""
+        try:
+            yield
         except (EOFError, OSError, pickle.UnpicklingError) as error:
             self.close()
             raise AmaxdsError(
                 f"the process that computes has ended ({self._popen.returncode}).",
                 "What is finished is kept. It may have needed more memory than there is.",
             ) from error
-        except BaseException:
-            self.close()
-            raise
-        if kind == "error":
-            raise value
-        return value
 
     def close(self) -> None:
         """End the process. A function that runs in it may clean up first; another exception here meanwhile ends that."""

@@ -18,12 +18,18 @@ _ROUNDING_VARIABLES = (
     *("ONEDNN_MAX_CPU_ISA", "ONEDNN_CPU_ISA_HINTS", "ONEDNN_DEFAULT_FPMATH_MODE"),
     *("DNNL_MAX_CPU_ISA", "DNNL_CPU_ISA_HINTS", "DNNL_DEFAULT_FPMATH_MODE"),
 )
+_READ_AT_START = re.compile(r"(CUDA|DNNL|JAX|KERAS|NVIDIA|OMP|ONEDNN|TF|XLA)_|(HOME|XDG_CACHE_HOME)$")
 
 
 def variables() -> dict[str, str]:
     """The environment variables that decide which array library runs and how it rounds, as another process can be given
     them."""
     return {name: os.environ[name] for name in ("KERAS_BACKEND", *_ROUNDING_VARIABLES) if name in os.environ}
+
+
+def read_at_start() -> tuple[tuple[str, str], ...]:
+    """All environment variables that the array libraries read as they are loaded, with their values."""
+    return tuple(sorted((name, value) for name, value in os.environ.items() if _READ_AT_START.match(name)))
 
 
 def software() -> dict[str, Any]:
