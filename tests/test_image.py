@@ -98,3 +98,11 @@ def _png(image: Image.Image, kind: str = "PNG") -> bytes:
 def test_what_is_no_8_bit_rgb_png_of_bearable_size_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"PNG|mode|pixels"):
         decode_png(data, max_pixels=10_000)
+
+
+def test_the_limit_of_pixels_is_the_callers_and_not_pillows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    png = encode_png(np.zeros((8, 8, 3), np.uint8))
+    assert decode_png(png, 64).shape == (8, 8, 3)
+    with pytest.raises(ValueError, match="8x8 pixels, more than 63"):
+        decode_png(png, 63)

@@ -12,6 +12,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from amaxds.errors import NoImage
 
@@ -117,7 +118,8 @@ def decode_png(data: bytes, max_pixels: int = 4096 * 4096) -> Pixels:
     before anything is decompressed.
     """
     try:
-        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+        # Pillow's `open` has a limit of its own, which contact sheets of very many layers exceed.
+        with PngImageFile(io.BytesIO(data)) as image:
             if image.size[0] * image.size[1] > max_pixels:
                 raise ValueError(f"{image.size[0]}x{image.size[1]} pixels, more than {max_pixels} in all")
             depth, colour = data[24], data[25]  # Pillow reads 16 bits a channel as if they were 8.

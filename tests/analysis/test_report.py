@@ -16,10 +16,12 @@ from PIL import Image
 
 from amaxds.analysis.measures import BINS, FREQUENCIES, histogram_shares, power, radial
 from amaxds.analysis.report import write_report
+from amaxds.builds.own_weights import weights_or_reason
 from amaxds.dataset.build_reader import require_build_info
 from amaxds.dataset.bundle import bundle
 from amaxds.errors import UsageError
 from amaxds.image import decode_png
+from amaxds.spec.recipes import Described
 from support.commands import amaxds
 from support.folders import files_of
 from support.forge import sorted_rows
@@ -41,6 +43,15 @@ def described(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ended = amaxds("describe", folder, folder / "dataset")
     assert ended.returncode == 0, ended.stderr
     return folder / "dataset"
+
+
+@pytest.mark.usefixtures("_backend")
+def test_small_images_can_be_compared_and_tiny_ones_are_said(described: Path) -> None:
+    info = require_build_info(described)  # Of images of 64x64, of which VGG16's last block makes 4x4.
+    assert weights_or_reason(info, "random", insist=True)[1] is None
+    tiny = type(info).model_validate(info.as_json() | {"recipes": [Described(side=8).settings() | {"image_side": 8}]})
+    with pytest.raises(UsageError, match="images of 8x8 are too small for layer block5_conv1"):
+        weights_or_reason(tiny, "random", insist=True)
 
 
 def _dead(random: np.random.Generator) -> Any:

@@ -47,6 +47,15 @@ def described(plain: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
     return made_once(tmp_path_factory, "described", make) / "described-filters"
 
 
+def test_images_from_elsewhere_may_be_equal(tmp_path: Path) -> None:
+    (tmp_path / "images" / "block1_conv1").mkdir(parents=True)
+    for filter in (0, 1):
+        black = encode_png(np.zeros((64, 64, 3), np.uint8))
+        (tmp_path / "images" / "block1_conv1" / f"filter-{filter}.png").write_bytes(black)
+    ended = amaxds("describe", "images", "described", "--network", "demo", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
 def test_status_is_judged_from_the_pixels_as_the_ascent_knew_it(plain: tuple[Path, Path], described: Path) -> None:
     made, found = read_rows(plain[0]), read_rows(described, "described")
     assert found.keys() == made.keys()

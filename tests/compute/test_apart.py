@@ -101,6 +101,14 @@ def test_a_process_that_dies_is_an_error_and_the_next_call_works() -> None:
     assert run(operator.add, 1, 2, keep="a") == 3
 
 
+def test_an_error_of_who_is_told_is_raised_as_it_is() -> None:
+    def closed(message: object) -> None:
+        raise OSError(f"nowhere to write {message}")
+
+    with pytest.raises(OSError, match="nowhere to write 5"):
+        apart.run(exec, closed, None, "from amaxds.compute import apart; apart.caller()(5)")
+
+
 def test_an_interrupt_is_raised_here_and_ends_the_other_process() -> None:
     other = run(os.getpid, keep="a")
     threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()

@@ -375,7 +375,7 @@ def test_numbers_that_are_not_finite_end_a_build_in_words(tmp_path: Path, assert
     build = ("build", tmp_path / "out", "--network", path, "--steps", 1)
     ended = amaxds(*build)
     ended.stderr = "\n".join(ended.stderr.splitlines()[-2:])  # After what the build had made.
-    assert_error(ended, 3, "filter 0 of c2: ", "not finite", "leave that layer out (--layers)")
+    assert_error(ended, 3, "filter 0 of c2: ", "not finite", "in a new OUT, leave that layer out")
     assert amaxds(*build[:1], tmp_path / "one", *build[2:], "--layers", "c1").returncode == 0
 
 

@@ -41,8 +41,10 @@ def test_the_dataset_here_goes_to_the_users_own_repository_of_its_name(
     kaggle: KaggleServer, home: Path, assert_error: Check
 ) -> None:
     ended = _publish(home, NAME, "--to", "kaggle")
-    words = "publish 24 images to owner/demo-filter-activations on Kaggle, private, for the first time"
-    assert_error(ended, 2, words, "--yes", "--dry-run")
+    words = (
+        "publish 24 images to owner/demo-filter-activations on Kaggle (private unless it is there already; other files there"
+    )
+    assert_error(ended, 2, f"{words} are deleted), for the first time", "--yes", "--dry-run")
     assert kaggle.requests == []
     ended = _publish(home, "--to", "kaggle", "--yes")
     assert ended.returncode == 0, ended.stderr
@@ -53,6 +55,23 @@ def test_the_dataset_here_goes_to_the_users_own_repository_of_its_name(
     assert ended.returncode == 0, ended.stderr
     assert f"Kaggle owner/{NAME}: is there" in ended.stdout
     assert len(kaggle.datasets) == 1
+
+
+def test_a_bundle_is_not_published_in_place_of_its_dataset(kaggle: KaggleServer, home: Path, assert_error: Check) -> None:
+    """It has no parquet files: an empty dataset would be sent, and replace a good one."""
+    assert amaxds("bundle", NAME, "bundle", cwd=home).returncode == 0
+    for hub in ("kaggle", "hf"):
+        assert_error(_publish(home, "bundle", "--to", hub, "--yes"), 2, "bundle is a bundle.", "the dataset folder")
+    assert_error(amaxds("bundle", "bundle", "again", cwd=home), 2, "bundle is a bundle.")
+    assert kaggle.requests == []
+
+
+def test_a_receipt_that_cannot_be_used_is_not_taken_for_none(kaggle: KaggleServer, home: Path, assert_error: Check) -> None:
+    """Without it, the dataset would go to another repository."""
+    for text in ("{", "[]", '{"repo": "owner/elsewhere"}'):
+        (home / NAME / "receipt-kaggle.json").write_text(text)
+        assert_error(_publish(home, NAME, "--to", "kaggle", "--yes"), 2, "receipt-kaggle.json is no receipt", "(--repo)")
+    assert kaggle.requests == []
 
 
 def test_a_name_without_owner_is_one_of_the_users_own(home: Path) -> None:
@@ -78,7 +97,7 @@ def test_a_program_is_asked_once_after_validation_and_before_anything_is_sent(
         options = {"allow_partial": True, "public": True, "confirm": refuse}
         with pytest.raises(UsageError, match="nothing was published"):
             library.publish(home / NAME, "hf", **options)
-        assert asked == [["24 images to owner/demo-filter-activations on Hugging Face, public"]]
+        assert asked == [["24 images to owner/demo-filter-activations on Hugging Face (public; other files there are deleted)"]]
         assert [path for _, path in hub.requests if path != "/api/agent-harnesses"] == ["/api/whoami-v2"]
         library.publish(home / NAME, "hf", dry_run=True, **options)
         (home / NAME / "load.py").touch()
@@ -114,7 +133,7 @@ def test_on_a_terminal_the_first_publication_is_asked_about(
     said = b""
     while b"[y/N]:" not in said:
         said += os.read(ours, 1000)
-    assert b"Publish 24 images to owner/demo-filter-activations on Kaggle, private?" in said
+    assert b"Publish 24 images to owner/demo-filter-activations on Kaggle (private unless" in said
     assert kaggle.requests == []
     os.write(ours, answer.encode() if answer == "\x04" else f"{answer}\n".encode())
     try:

@@ -73,6 +73,17 @@ def test_a_new_repository_is_private_and_holds_the_dataset(hub: HuggingFaceServe
     assert amaxds("validate", dataset).returncode == 0
 
 
+def test_a_second_publication_that_was_cut_off_is_finished(hub: HuggingFaceServer, publish: Publish, dataset: Path) -> None:
+    """What it sent has arrived, and the receipt is still that of the first, which sent other files."""
+    assert publish().returncode == 0
+    receipt = dataset / "receipt-huggingface.json"
+    first = json.loads(receipt.read_text()) | {"version": hub.repos[REPO].commits[0].id}
+    receipt.write_text(json.dumps(first | {"files": first["files"] | {"README.md": "0" * 64}}))
+    ended = publish()
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(receipt.read_text())["version"] == hub.repos[REPO].commits[-1].id
+
+
 def test_public_is_said_and_changed_only_when_asked(hub: HuggingFaceServer, publish: Publish) -> None:
     assert publish("--public").returncode == 0
     assert not hub.repos[REPO].private

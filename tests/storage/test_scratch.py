@@ -59,6 +59,22 @@ def test_other_work_deletes_what_killed_processes_have_left(temporary: Path) -> 
         assert list(temporary.iterdir()) == [folder]
 
 
+def test_a_folder_of_a_killed_process_with_a_name_of_chance_is_deleted_too(temporary: Path) -> None:
+    code = f"""
+import os, signal, tempfile
+from amaxds.storage.scratch import temporary_folder
+tempfile.tempdir = {str(temporary)!r}
+with temporary_folder() as folder:
+    (folder / "fetched").write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
+    assert len(list(temporary.iterdir())) == 1
+    with temporary_folder() as folder, temporary_folder() as other:
+        assert {*temporary.iterdir()} == {folder, other}
+    assert list(temporary.iterdir()) == []
+
+
 def test_two_processes_do_not_do_the_same_work_nor_delete_what_is_in_use(temporary: Path) -> None:
     with scratch_folder("a") as folder:
         with pytest.raises(TimeoutError), scratch_folder("a"):
@@ -88,5 +104,5 @@ def test_too_little_room_is_said_with_both_sizes(temporary: Path) -> None:
 
 def test_without_a_temporary_folder_the_place_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", "/proc/nowhere")
-    with pytest.raises(DiskError, match="cannot write /proc/nowhere: No such file"), temporary_folder():
+    with pytest.raises(DiskError, match=r"cannot write /proc/nowhere/amaxds-.*: No such file"), temporary_folder():
         pass

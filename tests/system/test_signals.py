@@ -1,4 +1,4 @@
-"""Builds that are stopped by SIGINT or SIGTERM say how to go on, in any phase."""
+"""Builds that are stopped by SIGINT, SIGTERM or SIGHUP say how to go on, in any phase."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PHASES = {
 }
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 @pytest.mark.parametrize("phase", PHASES)
 def test_a_build_stopped_in_any_phase_says_how_to_go_on(
     phase: str, number: signal.Signals, code: int, unfinished: Path, tmp_path: Path, small: Path

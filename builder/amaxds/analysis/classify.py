@@ -97,7 +97,7 @@ def classify(
         _require_classes(dataset, name)
         settings = _started(dataset.info.network, not models or "cnn" in models, settings)
         wanted = not models or "linear" in models
-        loaded, reason = weights_or_reason(dataset.info, weights, bool(models)) if wanted else (None, None)
+        loaded, reason = weights_or_reason(dataset.info, weights, bool(models), settings.workers) if wanted else (None, None)
         chosen = [each for each in models or MODELS if each != "linear" or loaded is not None]
         results = [
             result
@@ -115,7 +115,8 @@ def _started(network: Network, with_cnn: bool, settings: ClassificationSettings)
     settings with as many workers as then compute features: programs with loops of TensorFlow would wait for each other."""
     workers, loops = settings.workers or cores(), has_loops(network)
     name = backend.start(workers, loops and not with_cnn)
-    return dataclasses.replace(settings, workers=1 if loops and with_cnn and name == "tensorflow" else workers)
+    in_turn = loops and with_cnn and name == "tensorflow" and not environment.on_gpu()
+    return dataclasses.replace(settings, workers=1 if in_turn else workers)
 
 
 def summarise_classification(dataset: DatasetReader, results: Iterable[Result], seed: int) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def write_report(
 
     with whole_folder(out, path, "report", SUMMARY_FILE) as part, open_dataset(path, name) as dataset:
         info = dataset.info
-        loaded, reason = (None, None) if neighbours is False else weights_or_reason(info, weights, neighbours is True)
+        loaded, reason = (None, None) if neighbours is False else weights_or_reason(info, weights, neighbours is True, workers)
         layers, records = write_layers(dataset, part, loaded, workers, sheets)
         study = read_study_values(info)
         summary = summarise_report(info, layers, study)

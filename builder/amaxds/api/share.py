@@ -44,6 +44,7 @@ def bundle(path: DatasetLike, out: str | os.PathLike[str], *, recipe: str | None
     """
     from amaxds.dataset.build_reader import require_build_info
     from amaxds.dataset.bundle import bundle as write
+    from amaxds.dataset.bundle_files import require_no_bundle
     from amaxds.hubs.locate import dataset_at
     from amaxds.hubs.opened import Dataset
     from amaxds.storage.location import parse_location
@@ -53,6 +54,7 @@ def bundle(path: DatasetLike, out: str | os.PathLike[str], *, recipe: str | None
         recipe, path = recipe or path.recipes[0], path.name
     place = parse_location(dataset_name(path))
     with dataset_at(place) as folder:
+        require_no_bundle(folder, str(place))
         require_valid(folder, str(place))
         return write(folder, require_build_info(folder), target, recipe, repo)
 
@@ -100,6 +102,7 @@ def publish(
     """
     from amaxds.builds.progress import shown
     from amaxds.dataset.build_reader import require_build_info
+    from amaxds.dataset.bundle_files import require_no_bundle
     from amaxds.hubs.locate import dataset_at
     from amaxds.hubs.publish import destinations
     from amaxds.hubs.publish import publish as send
@@ -115,13 +118,14 @@ def publish(
     gallery, dry_run = flag(gallery, "gallery"), flag(dry_run, "dry_run")
     private, hubs = None if public is None else not public, _hubs(named, gallery, dry_run)
     with dataset_at(place) as folder:
+        require_no_bundle(folder, str(place))
         require_valid(folder, str(place))
         info = require_build_info(folder)
         found = destinations(place, info, hubs, repo, allow_partial, dry_run)
         first = [f"{info.images} images to {each.repo} on {each.hub.title}" for each in found if each.first]
         if confirm is not None and first and not dry_run:
-            seen_by = "private" if private is not False else "public"
-            if not confirm([f"{each}, {seen_by}" for each in first]):
+            seen_by = {None: "private unless it is there already", True: "private", False: "public"}[private]
+            if not confirm([f"{each} ({seen_by}; other files there are deleted)" for each in first]):
                 raise UsageError("nothing was published.", "A dry run (--dry-run) shows what would be sent.")
         if not gallery:
             send(folder, info, place, found, private, message, dry_run, show)

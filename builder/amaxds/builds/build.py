@@ -25,7 +25,7 @@ from amaxds.builds.executors.base import Executor, Load
 from amaxds.builds.progress import BuildProgress
 from amaxds.builds.shards import WORK, BuildShards, LayerKey, layer_key
 from amaxds.builds.workdir import local_working_folder, locked, require_usable
-from amaxds.builds.worker import BuildJob, Ranks, Worker, entries_to_begin_with
+from amaxds.builds.worker import BuildJob, Ranks, Worker, entries_to_begin_with, process_entries, sides_to_try
 from amaxds.compute import environment
 from amaxds.compute.weights import Weights
 from amaxds.dataset.build_info import BuildIdentity, BuildRequest, Software
@@ -63,7 +63,8 @@ def _run(out: Location, plan: Plan, weights: Weights, asked: BuildRequest, execu
     """Make the units that are missing, rank the images, and write the dataset."""
     work = out / WORK
     if not (work / "build.json").exists():
-        entries = executor.first(functools.partial(entries_to_begin_with, plan, weights))
+        begin = functools.partial(process_entries, plan.network)
+        entries = executor.first(functools.partial(entries_to_begin_with, plan, weights) if sides_to_try(plan) else begin)
         with contextlib.suppress(FileExistsError):  # In a store, another build may begin at the same moment.
             (work / "build.json").write(json_bytes(asked.on(entries).as_json()), new=True)
     identity = _read_identity(work / "build.json", out, asked)

@@ -23,7 +23,7 @@ from amaxds.dataset.parquet import WRITERS
 from amaxds.dataset.writer import Begun, RankedRow, write_dataset
 from amaxds.errors import UsageError, in_words
 from amaxds.image import decode_png, is_stretched_noise, pixels_sha256, uniformity_index
-from amaxds.spec.network import Network
+from amaxds.spec.network import LEAST_SIDE, Network
 from amaxds.spec.recipes import DESCRIBED, Described
 from amaxds.storage.location import LocalPath, require_loadable
 from amaxds.storage.staging import require_absent, staged
@@ -88,6 +88,12 @@ def _find(folder: Path, network: Network) -> list[_Image]:
         if named is None:
             raise UsageError(f"{path} is named for no filter.", "Images are named filter-<n>.png.")
         layer = network.layer(path.parent.name)
+        if not layer.usable:
+            raise UsageError(
+                f"{path}: {layer.name} of {network.name} has {layer.side} places a side on its canvas of {network.canvas}, "
+                f"{LEAST_SIDE} are needed.",
+                "Leave out the images of that layer.",
+            )
         if int(named[1]) >= layer.filters:
             raise UsageError(
                 f"{path}: {layer.name} has filters 0 to {layer.filters - 1}.", "Choose another network (--network)."

@@ -150,7 +150,7 @@ def _weights_seed(of: NetworkChoice, plan: Plan) -> int:
 
 def _state_of_files(of: NetworkChoice) -> tuple[tuple[int, int], ...]:
     """Size and time of the files that the network is read from, which change when they are written anew."""
-    paths = [local_path(each) for each in (of.network, of.weights)]
+    paths = local_path(of.network, "network"), local_path(of.weights, "file of weights")
     return tuple((path.stat().st_size, path.stat().st_mtime_ns) for path in paths if os.path.isfile(path))
 
 

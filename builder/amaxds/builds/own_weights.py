@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from amaxds.compute import backend
-from amaxds.compute.machine import cores
+from amaxds.compute.machine import available_bytes, cores
 from amaxds.compute.networks import has_loops, load_weights
 from amaxds.compute.programs import Programs
 from amaxds.compute.weights import Weights
 from amaxds.dataset.build_info import BuildInfo
 from amaxds.errors import NotFoundOnline, UsageError
+
+_COPIES = 4
+"""How often the outputs are in memory, with what is computed from them."""
 
 
 def own_weights(info: BuildInfo, choice: str | None = None) -> Weights:
@@ -45,17 +48,33 @@ def own_weights(info: BuildInfo, choice: str | None = None) -> Weights:
     return weights
 
 
-def weights_or_reason(info: BuildInfo, choice: str | None, insist: bool) -> tuple[Weights | None, str | None]:
-    """The weights of `own_weights`, or why they cannot be had, or tell nothing of images of this size. The reason is raised if
-    somebody insists or chose a file."""
+def weights_or_reason(
+    info: BuildInfo, choice: str | None, insist: bool, workers: int | None = None
+) -> tuple[Weights | None, str | None]:
+    """The weights of `own_weights`, or why the network's outputs for the dataset's images cannot be had: there are no weights,
+    it does not take images of their size, or they need too much memory. The reason is raised if somebody insists or chose a
+    file."""
+    backend.start(workers or cores(), has_loops(info.network))
     try:
         weights = own_weights(info, choice)
-        backend.start(cores(), has_loops(info.network))
-        sides = {recipe.image_side(info.network) for recipe in info.recipes.values()} - {info.network.canvas}
-        for side in sorted(sides):
-            Programs(info.network, weights).require_side(side, info.network.usable)
+        _require_features(info, weights)
         return weights, None
     except (NotFoundOnline, UsageError) as error:
         if insist or choice is not None:
             raise
         return None, error.problem
+
+
+def _require_features(info: BuildInfo, weights: Weights) -> None:
+    """UsageError where the outputs of all the network's filters for all images of a recipe cannot be computed or held."""
+    network, remedy = info.network, "Leave out what takes them: --no-neighbours of `report`, --model linear of `classify`."
+    needed, available = _COPIES * 4 * info.filters * network.filters, available_bytes()
+    if available is not None and needed > available:
+        problem = f"the outputs of {network.filters} filters for {info.filters} images take {needed / 1e9:.1f} GB"
+        raise UsageError(f"{problem}, and {available / 1e9:.1f} GB of memory are left.", remedy)
+    programs = Programs(network, weights)
+    for side in sorted({recipe.image_side(network) for recipe in info.recipes.values()}):
+        try:
+            programs.require_side(side, network.usable, least=1)
+        except UsageError as error:
+            raise UsageError(error.problem, remedy) from error

@@ -17,7 +17,7 @@ from amaxds.spec.objective import Objective
 from amaxds.spec.plan import Plan, Unit
 from amaxds.spec.recipes import AscentRecipe
 
-_NOT_FINITE = "The network overflows on such pictures: leave that layer out (--layers), or choose another recipe (--recipe)."
+_NOT_FINITE = "The network overflows there: in a new OUT, leave that layer out (--layers), or choose another recipe (--recipe)."
 
 
 def synthesise(plan: Plan, programs: Programs, unit: Unit, check: Check = lambda: None, frames: int = 0) -> list[Row]:

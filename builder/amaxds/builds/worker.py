@@ -7,6 +7,7 @@ computes what the build was begun with, and that it sees the folder of the build
 from __future__ import annotations
 
 import functools
+import gc
 import json
 import threading
 from collections import Counter
@@ -64,11 +65,20 @@ def process_entries(network: Network, threads: int) -> dict[str, Any]:
 def entries_to_begin_with(plan: Plan, weights: Weights, threads: int) -> dict[str, Any]:
     """`process_entries` for a build that is to begin. UsageError where its images, as they are saved, could not be ranked."""
     entries, network = process_entries(plan.network, threads), plan.network
-    if sides := {recipe.image_side(network) for recipe in plan.recipes} - {network.canvas}:
-        programs = Programs(network, weights, plan.precision)
-        for side in sorted(sides):
+    with memory_errors(plan.batch_size, threads):
+        programs = Programs(network, weights)
+        for side in sides_to_try(plan):
             programs.require_side(side, [network.layer(name) for name in plan.scope])
+    del programs
+    gc.collect()  # Traced programs refer to themselves.
     return entries
+
+
+def sides_to_try(plan: Plan) -> list[int]:
+    """The sides of images, as they are saved, of which only the network's model can say whether it takes them: those that are
+    not its canvas."""
+    network = plan.network
+    return sorted({recipe.image_side(network) for recipe in plan.recipes} - {network.canvas}) if network.has_keras_model else []
 
 
 class Worker:

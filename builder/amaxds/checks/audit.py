@@ -145,10 +145,10 @@ def audit(dataset: DatasetReader, count: int, seed: int, weights: str | None = N
         )
     if count < 1:
         raise UsageError(f"sample {count} is out of range.", "Give the number of images to make again, from 1.")
-    loaded = own_weights(info, weights)
     _prefer(info.software.backend)
     workers = workers or cores()
     backend.start(workers, has_loops(info.network))
+    loaded = own_weights(info, weights)
     differs = tuple(_other_software(info))
     programs = Programs(info.network, loaded, info.plan.precision)
     sample = draw_sample(info, count, seed)

@@ -12,7 +12,7 @@ from amaxds.checks.rules import ValidationReport
 from amaxds.dataset.build_info import BUILD_FILE, BuildInfo
 from amaxds.dataset.bundle import require_repo
 from amaxds.dataset.bundle_files import KAGGLE_FILE, TABLE, image_file, kaggle_metadata, render_bundle_croissant
-from amaxds.dataset.bundle_reader import _MOST_TEXT, _text, read_image, read_table
+from amaxds.dataset.bundle_reader import _text, most_in_table, read_image, read_table
 from amaxds.dataset.croissant import CROISSANT_FILE
 from amaxds.dataset.record import Row
 from amaxds.errors import UsageError, in_words
@@ -52,7 +52,7 @@ def check_bundle_descriptions(archive: Archive, info: BuildInfo, rows: Sequence[
     Kaggle takes dataset-metadata.json as settings and does not hand it out again, so a bundle from there has none.
     """
     try:
-        table = archive.read(TABLE, _MOST_TEXT)
+        table = archive.read(TABLE, most_in_table(info))
     except (KeyError, OSError, ValueError):
         return  # Found already.
     due = json.loads(render_bundle_croissant(info, rows, table))

@@ -19,9 +19,12 @@ from amaxds.compute import apart
 from amaxds.errors import AmaxdsError, InvalidDataset
 from amaxds.secrets import without_secrets
 
+_SIGNALS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+"""From the user, the system, and a terminal that is closed."""
+
 
 class Signalled(BaseException):
-    """SIGINT or SIGTERM arrived. (KeyboardInterrupt would not do: Typer handles it, and exits without a message.)"""
+    """One of these signals arrived. (KeyboardInterrupt would not do: Typer handles it, and exits without a message.)"""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -56,8 +59,9 @@ def _on_unraisable(lost: sys.UnraisableHookArgs) -> None:
 
 def run(app: typer.Typer) -> NoReturn:
     """Run the command and exit. Errors are printed as two lines on stderr, and give the exit code of their class."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, on_signal)
+    for number in _SIGNALS:
+        if number in _SIGNALS[:2] or signal.getsignal(number) != signal.SIG_IGN:  # `nohup` has SIGHUP ignored.
+            signal.signal(number, on_signal)
     sys.unraisablehook = _on_unraisable
     apart.claim()
     logging.setLogRecordFactory(_log_record)
@@ -71,7 +75,7 @@ def run(app: typer.Typer) -> NoReturn:
     except AmaxdsError as error:
         code = _print_error(error, str(error), error.exit_code)
     except Signalled as stopped:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _SIGNALS:
             signal.signal(number, signal.SIG_DFL)  # A second signal ends the process at once.
         name = "interrupted" if stopped.number == signal.SIGINT else "terminated"
         message = f"{name}.\nWhat is finished is kept: run the same command again to go on."

@@ -143,8 +143,9 @@ def sweep(
             failed[build.folder] = code
     print(f"{len(builds) - len(failed)} of {len(builds)} datasets are finished and valid")
     for folder, code in failed.items():
-        print(f"amaxds: {folder} failed with exit code {code}; run the same command again to go on.", file=sys.stderr)
-    raise typer.Exit(max(failed.values(), default=0))
+        how = f"failed with exit code {code}" if code > 0 else f"was ended by signal {-code}"
+        print(f"amaxds: {folder} {how}; run the same command again to go on.", file=sys.stderr)
+    raise typer.Exit(max((code if code > 0 else AmaxdsError.exit_code for code in failed.values()), default=0))
 
 
 def _run_build(arguments: list[str]) -> int:

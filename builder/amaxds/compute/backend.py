@@ -35,8 +35,6 @@ Tensor = Any
 _JAX_VARIABLES = re.compile(
     r"JAX_(PLATFORM|COMPILATION_CACHE|PERSISTENT_CACHE|ENABLE_COMPILATION_CACHE|ENABLE_X64|CUDA|LOG|TRACE)"
 )
-# TensorFlow has an exception class for it. JAX has one for everything, and says it in the text.
-_NO_MEMORY = re.compile("ResourceExhausted|RESOURCE_EXHAUSTED|out of memory", re.IGNORECASE)
 
 BACKENDS = "tensorflow", "jax"
 _started: str | None = None
@@ -44,7 +42,8 @@ _started: str | None = None
 
 
 def start(workers: int, with_loops: bool = False) -> str:
-    """Load Keras's backend for deterministic work on that many threads, and return its name. Later calls change nothing.
+    """Load Keras's backend for deterministic work on that many threads, and return its name. Later calls change nothing but
+    the size of the pool below, which grows if more is asked for before the first program runs.
 
     with_loops: whether the compiled programs contain loops, see `networks.has_loops`. XLA runs loops on TensorFlow's pool of
     threads for single operations. With one thread in the pool, programs with loops that run side by side would wait for each
@@ -62,6 +61,8 @@ def start(workers: int, with_loops: bool = False) -> str:
         raise UsageError(f"Keras is set to run on {name!r}.", "Set KERAS_BACKEND=tensorflow or KERAS_BACKEND=jax.")
     if name != _started:
         _load(name, workers, with_loops)
+    elif name == "tensorflow" and with_loops:
+        _widen_pool(workers)
     import keras
 
     if keras.backend.backend() != name:
@@ -186,6 +187,16 @@ def _start_tensorflow(workers: int, pool: int) -> None:
     tf.config.experimental.enable_tensor_float_32_execution(False)
 
 
+def _widen_pool(workers: int) -> None:
+    """Have TensorFlow's pools so many threads at least. Once programs run they keep their size."""
+    import tensorflow as tf
+
+    of = tf.config.threading
+    with contextlib.suppress(RuntimeError):
+        of.set_intra_op_parallelism_threads(max(workers, of.get_intra_op_parallelism_threads()))
+        of.set_inter_op_parallelism_threads(max(workers, of.get_inter_op_parallelism_threads()))
+
+
 @contextlib.contextmanager
 def _held_back_stderr() -> Iterator[None]:
     """Hold back what is printed on stderr, also by native code; with `--debug` print it if an exception is raised.
@@ -214,17 +225,6 @@ def _scratch_file() -> IO[bytes]:
         return tempfile.TemporaryFile()
     except OSError:
         return open(os.devnull, "w+b")
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether this error, or one that caused it, says that memory has run out: Python's own, or the array library's."""
-    cause: BaseException | None = error
-    while cause is not None:
-        library = type(cause).__module__.partition(".")[0] in ("tensorflow", "jax", "jaxlib")
-        if isinstance(cause, MemoryError) or (library and _NO_MEMORY.search(f"{type(cause).__name__} {cause}")):
-            return True
-        cause = cause.__cause__ or cause.__context__
-    return False
 
 
 def value_and_gradient(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], tuple[Tensor, Tensor]]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from amaxds.compute.weights import Weights
 from amaxds.errors import UsageError
-from amaxds.spec.network import LEAST_SIDE, Layer, Network
+from amaxds.spec.network import Layer, Network
 
 Tensor = Any
 Params = Any
@@ -69,15 +69,15 @@ class DenseForward(Protocol):
         """The output before any activation of that unit, for network input x (n, h, w, 3): (n,)."""
 
 
-def require_side(forward: ForwardPass, network: Network, side: int, layers: Sequence[Layer]) -> None:
-    """UsageError where the network does not take images (side, side, 3), or gives one of these layers too small an output to be
-    averaged. Images are saved in another size than they are optimised in, or were made elsewhere."""
+def require_side(forward: ForwardPass, network: Network, side: int, layers: Sequence[Layer], least: int) -> None:
+    """UsageError where the network does not take images (side, side, 3), or gives one of these layers an output with a side
+    below `least`. Images are saved in another size than they are optimised in, or were made elsewhere."""
     if side == network.canvas:
         return
     for layer, found in zip(layers, forward.output_sides(layers, side), strict=True):
-        if found < LEAST_SIDE:
+        if found < least:
             raise UsageError(
                 f"images of {side}x{side} are too small for layer {layer.name} of {network.name}: they give {found} places a "
-                f"side, {LEAST_SIDE} are needed.",
+                f"side, {least} are needed.",
                 "Choose another recipe (--recipe), a larger canvas (--canvas), or other layers (--layers).",
             )

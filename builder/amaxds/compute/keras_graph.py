@@ -27,11 +27,13 @@ Params = tuple[list[Tensor], list[Tensor], tuple[Tensor, ...]]
 
 
 def _settle_statistics(model: Model, weights: Weights) -> None:
-    """Give layers that make constants of their variables, as `Normalization` does of its mean and variance, the values of the
-    weights. Other layers read their variables in each call."""
+    """Give `Normalization` layers, which make constants of their mean and variance, those of the weights. Other layers read
+    their variables in each call."""
+    import keras
+
     names = {id(each): name for name, each in variables_of(model).items()}
     for layer, _ in located_layers(model):
-        if hasattr(layer, "finalize_state"):
+        if isinstance(layer, keras.layers.Normalization):
             for each in layer.variables:
                 each.assign(weights.tensors[names[id(each)]].astype(str(each.dtype)))
             layer.finalize_state()

@@ -6,10 +6,10 @@ It is checked before a build begins, because many systems kill a process that ne
 from __future__ import annotations
 
 import contextlib
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from amaxds.compute import backend
 from amaxds.compute.machine import available_bytes
 from amaxds.compute.programs import PROGRAMS_ON_GPU
 from amaxds.errors import OutOfMemory
@@ -18,6 +18,9 @@ from amaxds.spec.plan import Unit
 
 BATCH_ON_GPU = 64
 """Images in a batch on every GPU that has room for them: the bits of an image on a GPU depend on the size of its batch."""
+
+# TensorFlow has an exception class for it. JAX has one for everything, and says it in the text.
+_NO_MEMORY = re.compile("ResourceExhausted|RESOURCE_EXHAUSTED|out of memory", re.IGNORECASE)
 
 
 def least_bytes(units: Sequence[Unit], workers: int) -> int:
@@ -56,7 +59,7 @@ def memory_errors(batch_size: int, workers: int) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not backend.is_out_of_memory(error):
+        if not _is_out_of_memory(error):
             raise
         raise out_of_memory("needs more than there is", batch_size, workers) from error
 
@@ -68,3 +71,14 @@ def out_of_memory(what: str, batch_size: int, workers: int) -> OutOfMemory:
         f"out of memory: a batch size of {batch_size} on {workers} {'workers' if workers > 1 else 'worker'} {what}.",
         f"Run the same {fewer}with a smaller batch size (--batch-size) in a new OUT.",
     )
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Whether this error, or one that caused it, says that memory has run out: Python's own, or the array library's."""
+    cause: BaseException | None = error
+    while cause is not None:
+        library = type(cause).__module__.partition(".")[0] in ("tensorflow", "jax", "jaxlib")
+        if isinstance(cause, MemoryError) or (library and _NO_MEMORY.search(f"{type(cause).__name__} {cause}")):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False

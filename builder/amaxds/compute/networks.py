@@ -93,7 +93,7 @@ def describe_application(name: str, builder: str, canvas: int) -> Network:
 def _load_keras_weights(network: Network, choice: str, seed: int, file: Path | None) -> Weights:
     """`load_weights` for a network with a Keras model, which is made or read again for it."""
     source = choice
-    if file is not None and choice not in ("pretrained", "random") and _same_file(Path(choice), file):
+    if file is not None and choice not in ("pretrained", "random") and _same_file(local_path(choice, "file of weights"), file):
         choice = "pretrained"  # As build.json and the card write it.
     if not network.from_file:
         builder = str(network.model).rpartition(".")[2]

@@ -17,7 +17,6 @@ from typing import Any
 from numpy.typing import NDArray
 
 from amaxds.compute import backend
-from amaxds.compute.machine import cores
 from amaxds.compute.weights import read_tensors
 from amaxds.errors import NotFoundOnline, WeightsError
 from amaxds.spec.network import DEMO, VGG16, Network
@@ -61,7 +60,7 @@ def _imagenet_file() -> Path:
 def _download(path: Path) -> None:
     """Download the file under another name, and rename it once its hash is right, so that an interrupted download is never
     taken for the file."""
-    backend.start(cores(), with_loops=True)  # As programs of VGG16 need it, which are made next.
+    backend.start(1)
     import keras
 
     if not reachable(VGG16_URL):

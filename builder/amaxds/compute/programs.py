@@ -31,7 +31,7 @@ from amaxds.compute.ascent import (
 from amaxds.compute.forward import DenseForward, ForwardPass, Params, require_side
 from amaxds.compute.networks import forward_pass
 from amaxds.compute.weights import Weights
-from amaxds.spec.network import Layer, Network
+from amaxds.spec.network import LEAST_SIDE, Layer, Network
 from amaxds.spec.objective import Objective
 from amaxds.spec.recipes import AscentRecipe
 from amaxds.spec.recipes.base import State, Wandering
@@ -219,9 +219,9 @@ class Programs:
         x = self.network.preprocess(images)
         return self._run(self._score_program(recipe, layer, x.shape, x.dtype), self._forward.params(layer), x)
 
-    def require_side(self, side: int, layers: Sequence[Layer]) -> None:
-        """UsageError where activations of these layers cannot be computed for images (side, side, 3)."""
-        require_side(self._forward, self.network, side, layers)
+    def require_side(self, side: int, layers: Sequence[Layer], least: int = LEAST_SIDE) -> None:
+        """UsageError where outputs of these layers for images (side, side, 3) cannot be had, or are smaller than `least`."""
+        require_side(self._forward, self.network, side, layers, least)
 
     def embed(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The mean output after ReLU of every filter of every usable layer, in network order, for 8-bit images (n, h, w, 3)

@@ -6,7 +6,7 @@ import shlex
 
 from amaxds.dataset.build_info import BuildRequest
 from amaxds.spec.applications import APPLICATIONS
-from amaxds.spec.network import LEAST_CANVAS, PREPROCESSING, Network
+from amaxds.spec.network import LARGEST_CANVAS, LEAST_CANVAS, PREPROCESSING, Network
 from amaxds.spec.recipes import RECIPES
 
 DESCRIBE_COMMAND = "amaxds describe FOLDER OUT"
@@ -37,8 +37,9 @@ def _network_options(network: Network) -> list[str]:
     if network.from_file:
         mode = next((name for name, each in PREPROCESSING.items() if each == network.preprocessing), "none")
         options = ["--preprocessing", mode] if mode != "none" else []
-        # A smaller canvas is the model's own, and cannot be chosen.
-        options = [*(["--canvas", str(network.canvas)] if network.canvas >= LEAST_CANVAS else []), *options]
+        # Any other canvas is the model's own, and cannot be chosen.
+        chosen = LEAST_CANVAS <= network.canvas <= LARGEST_CANVAS
+        options = [*(["--canvas", str(network.canvas)] if chosen else []), *options]
         return ["--network", str(network.model), *options]
     usual = APPLICATIONS[network.name].canvas if network.name in APPLICATIONS else network.canvas
     return ["--network", network.name, *(["--canvas", str(network.canvas)] if network.canvas != usual else [])]

@@ -15,6 +15,7 @@ from amaxds.dataset.croissant import CROISSANT_FILE, column_types, document, fil
 from amaxds.dataset.licence import licence_of
 from amaxds.dataset.parquet import image_name
 from amaxds.dataset.record import descriptions
+from amaxds.errors import UsageError
 
 IMAGES, TABLE, KAGGLE_FILE = "filterActivations", "metadata.csv", "dataset-metadata.json"
 _KAGGLE_TYPES = {"sc:Text": "string", "sc:Integer": "integer", "sc:Float": "number"}
@@ -29,6 +30,12 @@ def is_bundle(path: Path) -> bool:
     """Whether a folder is laid out as a bundle, however much of it is missing."""
     has = [os.path.lexists(path / name) for name in (TABLE, IMAGES, "README.md")]
     return any(has[:2]) and not has[2]
+
+
+def require_no_bundle(path: Path, name: str) -> None:
+    """UsageError for a bundle, where the dataset is needed that it was made of. name: what the message calls it."""
+    if path.is_file() or is_bundle(path):
+        raise UsageError(f"{name} is a bundle.", "Give the dataset folder that it was made of, or build or fetch that again.")
 
 
 def image_file(layer: str, filter: int) -> str:
@@ -79,7 +86,7 @@ def kaggle_metadata(info: BuildInfo, repo: str | None = None) -> dict[str, Any]:
         {"name": name, "description": _meanings()[name], "type": _KAGGLE_TYPES[kind]} for name, kind in column_types().items()
     ]
     return {
-        "id": repo or f"owner/{network.name.replace('_', '-')}-filter-activations",
+        "id": repo or f"owner/{network.name.replace('_', '-')[:70]}-filter-activations",
         "title": _title(network.name, recipe, repo),
         "subtitle": f"An image for each filter of {network.name.upper()[:17]}, by gradient ascent, with evidence",
         "description": _description(info, recipe),

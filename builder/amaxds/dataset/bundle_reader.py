@@ -39,25 +39,30 @@ def bundle_info(archive: Archive, add: AddProblem) -> BuildInfo | None:
     if info is None:
         return None
     known = info.recipes
-    recipe = next((name for name in _recipes_of_table(archive) if name in known), next(iter(known)))
+    recipe = next((name for name in _recipes_of_table(archive, info) if name in known), next(iter(known)))
     # What build.json counts is the images of all its recipes.
     if len(known) > 1 and info.images != len(known) * info.filters:
         add("counts", BUILD_FILE, f"images is {info.images}, expected {len(known)} times {info.filters}")
     return info.of_recipe(recipe)
 
 
-def _recipes_of_table(archive: Archive) -> Iterator[str]:
+def _recipes_of_table(archive: Archive, info: BuildInfo) -> Iterator[str]:
     """The recipes that the lines of metadata.csv name, as far as they can be read."""
     try:
-        for line in csv.DictReader(archive.read(TABLE, _MOST_TEXT).decode().splitlines()):
+        for line in csv.DictReader(archive.read(TABLE, most_in_table(info)).decode().splitlines()):
             yield str(line.get("recipe"))
     except (KeyError, OSError, ValueError, csv.Error):
         return
 
 
+def most_in_table(info: BuildInfo) -> int:
+    """More bytes than the metadata.csv of a bundle has."""
+    return _MOST_IN_ROW * (info.filters + 1)
+
+
 def read_table(archive: Archive, info: BuildInfo, add: AddProblem) -> Iterator[Row]:
     """The records of metadata.csv, each with its place. Whatever a bundle would have written in another way is a problem."""
-    text = _text(archive, TABLE, "files", add, _MOST_IN_ROW * (info.filters + 1))
+    text = _text(archive, TABLE, "files", add, most_in_table(info))
     if text is None:
         return
     header, *lines = text.split("\n")

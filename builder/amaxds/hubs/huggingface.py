@@ -15,7 +15,7 @@ from amaxds.errors import HubError, UsageError, in_words
 from amaxds.hubs.base import Changes, checked_token
 from amaxds.hubs.huggingface_client import AGAIN, hub_errors, patiently, without_bars
 
-_MOST_FILES, _MOST_BYTES = 1000, 20e9
+_MOST_FILES, _MOST_BYTES = 1000, 200e9
 _MOST_IN_COMMIT = 250
 """Files in one commit, for which the hub takes a minute at most. A dataset has fewer, a gallery many more."""
 

@@ -20,7 +20,7 @@ from amaxds.dataset.build_info import BUILD_FILE, BuildInfo
 from amaxds.dataset.bundle import require_repo
 from amaxds.dataset.croissant import CROISSANT_FILE
 from amaxds.dataset.licence import licence_of
-from amaxds.errors import HubError, StoreError, UsageError, printable
+from amaxds.errors import HubError, UsageError, in_words, printable
 from amaxds.hubs.base import Hub, compare, hashes
 from amaxds.secrets import without_secrets
 from amaxds.storage.files import disk_errors, json_bytes, read_text
@@ -138,7 +138,7 @@ def _publish_on(
             show(line)
         if dry_run:
             return
-        if changes.nothing and private is None and last.get("repo") == repo:
+        if changes.nothing and private is None and last.get("repo") == repo and last.get("files") == ours:
             version = str(last["version"])
         else:
             if not changes.nothing:
@@ -196,12 +196,26 @@ def _require_equal(sent: Mapping[str, str], back: Mapping[str, str], hub: Hub, r
 
 
 def _receipt(origin: Location, hub: Hub) -> dict[str, Any]:
-    """A hub's receipt as it was written; empty where there is none that can be read."""
+    """A hub's receipt as it was written; empty where there is none. UsageError for a file that is none; DiskError and
+    StoreError where it cannot be read, as without it the dataset would be published elsewhere."""
+    file = origin / receipt_name(hub.name)
     try:
-        found = json.loads((origin / receipt_name(hub.name)).read(_MOST_OF_RECEIPT))
-        return found if isinstance(found, dict) else {}
-    except (OSError, StoreError, ValueError, RecursionError):
+        text = file.read(_MOST_OF_RECEIPT)
+    except FileNotFoundError:
         return {}
+    except OSError:
+        with disk_errors(Path(str(file))):
+            raise
+    try:
+        found = json.loads(text)
+        if not {"repo", "version", "files"} <= found.keys():
+            raise ValueError("no repository, version or files")
+    except (AttributeError, ValueError, RecursionError) as error:
+        raise UsageError(
+            f"{file} is no receipt of a publication ({in_words(error)}).",
+            "Delete it, and say where the dataset was published (--repo), if it was.",
+        ) from error
+    return dict(found)
 
 
 def _last_published(last: Mapping[str, Any], repo: str) -> dict[str, str] | None:

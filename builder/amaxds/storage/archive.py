@@ -40,13 +40,20 @@ def require_contents(folder: Path, name: str) -> None:
                 f"{name} is a snapshot in the cache of the Hugging Face Hub: its files are links.",
                 "Give the dataset's name on the Hub, owner/name, or a copy: cp -rL SNAPSHOT FOLDER.",
             )
-        if not path.is_symlink() and path.is_file():
-            with path.open("rb") as file:
-                if file.read(len(_LFS)) == _LFS:
-                    raise UsageError(
-                        f"{name} was cloned without its large files: {path.relative_to(folder)} is a pointer of Git LFS.",
-                        "Fetch them there: git lfs pull.",
-                    )
+        if not path.is_symlink() and path.is_file() and _begins_with(path, _LFS):
+            raise UsageError(
+                f"{name} was cloned without its large files: {path.relative_to(folder)} is a pointer of Git LFS.",
+                "Fetch them there: git lfs pull.",
+            )
+
+
+def _begins_with(path: Path, start: bytes) -> bool:
+    """Whether the file does; not if it cannot be read, which is found where it is needed."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(start)) == start
+    except OSError:
+        return False
 
 
 class Archive(Protocol):
@@ -169,8 +176,8 @@ def _is_folder_name(name: str) -> bool:
 def _problem(entry: zipfile.ZipInfo, times: int) -> str | None:
     """Why an entry may not be read, or None. times: how many entries of the zip have its name."""
     name, mode = entry.orig_filename, entry.external_attr >> 16
-    parts = PurePosixPath(name).parts
-    if not name or name.startswith("/") or ".." in parts or any(each in name for each in ("\0", "\\", "//", "./", ":")):
+    parts = name.removesuffix("/").split("/")
+    if any(each in ("", ".", "..") for each in parts) or any(each in name for each in ("\0", "\\", ":")):
         return "is no name of a file inside the zip"
     if times > 1:
         return "is there twice"

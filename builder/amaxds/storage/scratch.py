@@ -7,6 +7,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -24,9 +25,13 @@ def temporary_folder() -> Iterator[Path]:
     """A folder of a name that nobody can guess, in the temporary folder, deleted at the end. DiskError where none can be
     made."""
     with disk_errors(Path(tempfile.tempdir or os.environ.get("TMPDIR") or "/tmp")):
-        made = tempfile.TemporaryDirectory(prefix="amaxds-")
-    with made as folder:
-        yield Path(folder)
+        folder = Path(tempfile.gettempdir()) / f"{_prefix()}{secrets.token_hex(8)}"
+    with contextlib.ExitStack() as held:
+        with disk_errors(folder):
+            _sweep(folder)
+            held.enter_context(_locked(folder))
+        held.callback(shutil.rmtree, folder, ignore_errors=True)
+        yield folder
 
 
 @contextlib.contextmanager
@@ -37,14 +42,10 @@ def scratch_folder(key: str) -> Iterator[Path]:
     in KEPT is still there, at the same path. TimeoutError where another process is at the same work; DiskError where the folder
     cannot be made.
     """
-    root, digest = Path(tempfile.gettempdir()), hashlib.sha256(key.encode()).hexdigest()[:16]
-    folder = root / f"{_prefix()}{digest}"
+    folder = Path(tempfile.gettempdir()) / f"{_prefix()}{hashlib.sha256(key.encode()).hexdigest()[:16]}"
     with contextlib.ExitStack() as held:
         with disk_errors(folder):
-            for left in root.glob(f"{_prefix()}*"):
-                if left != folder:
-                    with contextlib.suppress(OSError, DiskError), _locked(left):
-                        shutil.rmtree(left)
+            _sweep(folder)
         try:
             held.enter_context(_locked(folder))
         except BlockingIOError:
@@ -59,6 +60,14 @@ def scratch_folder(key: str) -> Iterator[Path]:
                     shutil.rmtree(each) if each.is_dir() else each.unlink()
             (folder / KEPT).mkdir(exist_ok=True)
         yield folder
+
+
+def _sweep(kept: Path) -> None:
+    """Delete the scratch folders beside this one that no process is using."""
+    for left in kept.parent.glob(f"{_prefix()}*"):
+        if left != kept:
+            with contextlib.suppress(OSError, DiskError), _locked(left):
+                shutil.rmtree(left)
 
 
 def _prefix() -> str:

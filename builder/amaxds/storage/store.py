@@ -22,7 +22,7 @@ from amaxds.storage.scratch import temporary_folder
 
 OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss", "oci", "hf", "memory"}
 """Protocols of stores of objects: they take a file whole in one request, and need no folders to be made first."""
-_MOST_FILES, _MOST_BYTES = 20_000, 50e9
+_MOST_FILES, _MOST_BYTES = 200_000, 200e9
 """More than any dataset has."""
 _DELETED_AT_ONCE = 16
 
