@@ -54,9 +54,9 @@ def weights_or_reason(
     """The weights of `own_weights`, or why the network's outputs for the dataset's images cannot be had: there are no weights,
     it does not take images of their size, or they need too much memory. The reason is raised if somebody insists or chose a
     file."""
-    backend.start(workers or cores(), has_loops(info.network))
     try:
         weights = own_weights(info, choice)
+        backend.start(workers or cores(), has_loops(info.network))
         _require_features(info, weights)
         return weights, None
     except (NotFoundOnline, UsageError) as error:
