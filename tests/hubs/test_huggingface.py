@@ -172,7 +172,8 @@ def test_a_program_is_asked_about_both_before_another_process_publishes_them(
 
     library.publish(dataset, "hf", REPO, allow_partial=True, gallery=True, show=said.append, confirm=confirm)
     kinds = ("Hugging Face", "Hugging Face Space")
-    assert asked == [[f"24 images to {REPO} on {kind}, private" for kind in kinds]]
+    then = "(private unless it is there already; other files there are deleted)"
+    assert asked == [[f"24 images to {REPO} on {kind} {then}" for kind in kinds]]
     assert hub.repos.keys() == hub.spaces.keys() == {REPO}
     assert sum("published and verified" in line for line in said) == 2
 

@@ -7,9 +7,10 @@ Tensors are channels last: (n, h, w, channels). A kernel is (h, w, channels).
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
+
+from amaxds.compute.keras_trace import layer_of
 
 Tensor = Any
 Pair = tuple[int, int]
@@ -74,29 +75,19 @@ def is_depthwise(layer: Any) -> bool:
 
 def by_taps(layer: Any) -> Any:
     """A Keras layer with the same output and the same variables as a layer for which `is_depthwise` is true."""
-    return _layer_class()(layer)
-
-
-@functools.cache
-def _layer_class() -> Any:
     import keras
 
-    class ByTaps(keras.layers.Layer):  # type: ignore[misc]  # the library has no types
-        def __init__(self, layer: Any) -> None:
-            super().__init__(name=f"{layer.name}_by_taps")
-            self.layer = layer
+    ops, separable = keras.ops, type(layer).__name__ == "SeparableConv2D"
+    strides = layer.strides if isinstance(layer.strides, tuple) else (layer.strides,) * 2
 
-        def call(self, x: Tensor) -> Tensor:
-            layer = self.layer
-            separable = type(layer).__name__ == "SeparableConv2D"
-            kernel = keras.ops.convert_to_tensor(layer.depthwise_kernel if separable else layer.kernel)
-            kernel = keras.ops.reshape(kernel, (*kernel.shape[:2], x.shape[-1]))
-            strides = layer.strides if isinstance(layer.strides, tuple) else (layer.strides,) * 2
-            x = convolve(x, kernel, strides, layer.padding, tuple(layer.dilation_rate))
-            if separable:
-                x = keras.ops.conv(x, keras.ops.convert_to_tensor(layer.pointwise_kernel), data_format="channels_last")
-            if layer.use_bias:
-                x = x + keras.ops.convert_to_tensor(layer.bias)
-            return layer.activation(x)
+    def compute(x: Tensor) -> Tensor:
+        kernel = ops.convert_to_tensor(layer.depthwise_kernel if separable else layer.kernel)
+        kernel = ops.reshape(kernel, (*kernel.shape[:2], x.shape[-1]))
+        x = convolve(x, kernel, strides, layer.padding, tuple(layer.dilation_rate))
+        if separable:
+            x = ops.conv(x, ops.convert_to_tensor(layer.pointwise_kernel), data_format="channels_last")
+        if layer.use_bias:
+            x = x + ops.convert_to_tensor(layer.bias)
+        return layer.activation(x)
 
-    return ByTaps
+    return layer_of(layer, compute)

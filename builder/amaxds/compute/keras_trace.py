@@ -5,6 +5,7 @@ Keras has no public functions for this. Everything that uses private parts of Ke
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -53,6 +54,27 @@ def run_graph(model: Model, x: Any, replace: Callable[[Operation], Callable[...,
         return replace(operation) if inner is None else lambda inputs, **_: inner._run_through_graph(inputs, called)
 
     return called(model)(x)
+
+
+def layer_of(operation: Operation, function: Callable[[Any], Any]) -> Any:
+    """A Keras layer that computes a function of its one input in place of an operation, with the operation's variables. In a
+    model, the function is called with maps of whatever size the model is given, as the operation would be."""
+    return _layer_class()(operation, function)
+
+
+@functools.cache
+def _layer_class() -> Any:
+    import keras
+
+    class InPlaceOf(keras.layers.Layer):  # type: ignore[misc]  # the library has no types
+        def __init__(self, operation: Operation, function: Callable[[Any], Any]) -> None:
+            super().__init__(name=f"in_place_of_{operation.name}")
+            self.operation, self.function = operation, function
+
+        def call(self, x: Any) -> Any:
+            return self.function(x)
+
+    return InPlaceOf
 
 
 def calls(model: Model) -> Iterator[Operation]:

@@ -12,6 +12,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from amaxds.compute.keras_trace import layer_of
+
 Tensor = Any
 Pair = tuple[int, int]
 
@@ -57,22 +59,7 @@ def pool_2x2(x: Tensor, in_one_kernel: bool = False) -> Tensor:
 
 def pooled_by(layer: Any) -> Any:
     """A Keras layer with the same output as a `MaxPooling2D` layer, computed by `max_pool` for maps of any size."""
-    return _layer_class()(layer)
-
-
-@functools.cache
-def _layer_class() -> Any:
-    import keras
-
-    class MaxPool(keras.layers.Layer):  # type: ignore[misc]  # the library has no types
-        def __init__(self, layer: Any) -> None:
-            super().__init__(name=f"{layer.name}_by_maxima")
-            self.layer = layer
-
-        def call(self, x: Tensor) -> Tensor:
-            return max_pool(x, self.layer.pool_size, self.layer.strides, self.layer.padding)
-
-    return MaxPool
+    return layer_of(layer, lambda x: max_pool(x, layer.pool_size, layer.strides, layer.padding))
 
 
 def max_pool(x: Tensor, size: Pair, strides: Pair, padding: str) -> Tensor:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amaxds.compute.compilation import eagerly
+from amaxds.compute.keras_trace import layer_of
 
 Tensor = Any
 Operation = Any
@@ -31,27 +32,18 @@ def is_resizing(operation: Operation) -> bool:
 def resized_by(operation: Operation) -> Any:
     """A Keras layer that does to maps (n, h, w, channels) of known height and width what the operation does. Where that is more
     than resizing, such as cutting off what does not fit, it calls the operation."""
-    return _layer_class()(operation)
-
-
-@functools.cache
-def _layer_class() -> Any:
     import keras
 
-    class Resized(keras.layers.Layer):  # type: ignore[misc]  # the library has no types
-        def __init__(self, operation: Operation) -> None:
-            super().__init__(name=f"{operation.name}_by_matrices")
-            self.operation = operation
-            self._matrices = functools.lru_cache(maxsize=None)(functools.partial(_matrices, operation))
+    matrices = functools.lru_cache(maxsize=None)(functools.partial(_matrices, operation))
 
-        def call(self, x: Tensor) -> Tensor:
-            found = self._matrices(*x.shape[1:3])
-            if found is None:
-                return self.operation(x)
-            rows = keras.ops.einsum("ab,nbwc->nawc", found[0], x)
-            return keras.ops.einsum("vw,nawc->navc", found[1], rows)
+    def resize(x: Tensor) -> Tensor:
+        found = matrices(*x.shape[1:3])
+        if found is None:
+            return operation(x)
+        rows = keras.ops.einsum("ab,nbwc->nawc", found[0], x)
+        return keras.ops.einsum("vw,nawc->navc", found[1], rows)
 
-    return Resized
+    return layer_of(operation, resize)
 
 
 def _matrices(operation: Operation, height: int, width: int) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
