@@ -108,7 +108,11 @@ def _original(layers: list[LayerMeasures], study: dict[str, dict[str, float]]) -
         "\n".join(lines),
         f"Of {filters} filters {gone} are dead ({gone / filters:.1%}). The largest difference to a published mean, which has "
         f"two digits, is {furthest:.3f}, in {largest.layer}. "
-        + (f"Further off than {within}: {', '.join(missed)}." if missed else f"No layer is further off than {within}."),
+        + (
+            f"Further off than {within}: {', '.join(missed)}."
+            if missed
+            else f"All layers are within what was set beforehand: {within}."
+        ),
         *_more_dead(layers, study["dead_share_estimated"], agree=not missed),
     ]
 
@@ -143,7 +147,11 @@ def _clear(recipes: dict[str, list[LayerMeasures]]) -> list[str]:
             lines.append(
                 f"| {each.layer} | {len(each.filters)} | {each.dead} | {first:.1%} | {each.mean_index:.3f} | {gain:.3g} |"
             )
-        found.append("\n".join(lines))
+        filters, dead = sum(len(each.filters) for each in layers), sum(each.dead for each in layers)
+        first = sum(int((each.rank == 1).sum()) for each in layers if each.rank is not None)
+        share = f"{first} ({first / filters:.1%})"
+        whole = f"Of {filters} filters {dead} are dead under `{recipe}`; {share} rank their own image first."
+        found += ["\n".join(lines), whole]
     return found
 
 
