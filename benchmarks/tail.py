@@ -66,9 +66,9 @@ def child(network: str, folder: str) -> None:
         Path(folder, "ended").write_text(str(time.time()))
         return ended
 
-    Programs.ascend = watched  # type: ignore[method-assign]
+    Programs.ascend = watched  # type: ignore[method-assign]  # what is timed is what comes after it
     if network == "vgg16":
-        Programs.score = score  # type: ignore[method-assign]
+        Programs.score = score  # type: ignore[method-assign]  # as above
     from amaxds.cli.main import main
 
     sys.argv = ["amaxds", "build", f"{folder}/dataset", *BUILDS[network]]

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import amaxds
+from amaxds.compute import apart
 from support.commands import PROGRAMS, run_program
 
 SETTINGS = {"recipe": "original", "steps": 3, "progress": False}
@@ -45,6 +46,23 @@ def test_frames_lead_from_the_noise_to_the_same_image(small: Path, here: None) -
     assert np.array_equal(frames[-1], made.pixels)
     assert not np.array_equal(frames[0], frames[1])
     assert len(amaxds.synthesise("demo", "block1_conv2", 5, frames=99, **SETTINGS)[0].frames) == 4
+
+
+@pytest.mark.system
+def test_a_process_is_kept_for_calls_with_the_same_settings_of_libraries_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def process() -> int:
+        amaxds.synthesise("demo", "block1_conv1", 0, steps=1, progress=False)
+        assert apart._kept is not None
+        return apart._kept[1]._popen.pid
+
+    first = process()
+    monkeypatch.setenv("COLUMNS", "50")
+    assert process() == first
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    assert process() != first
+    amaxds.release()
 
 
 def test_several_recipes_and_seeds_make_an_image_each(here: None) -> None:

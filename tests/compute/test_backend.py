@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from amaxds.compute import environment, machine
+from amaxds.compute import machine
 from support.commands import amaxds, run_program
 
 OURS = "float32 channels_last 1e-07 None float32 float32 1 3 3 2"
@@ -59,15 +59,6 @@ def test_a_backend_is_set_up_once() -> None:
     what was made meanwhile is left to the garbage collector."""
     ended = run_program("started_again.py")
     assert ended.stdout == "tensorflow, [3, 3, 3, 3, 4] threads, as many objects frozen\n", ended.stderr
-
-
-@pytest.mark.parametrize(("name", "counts"), [("CUDA_VISIBLE_DEVICES", True), ("KERAS_HOME", True), ("COLUMNS", False)])
-def test_a_process_is_not_kept_for_calls_with_other_settings_of_libraries(
-    name: str, counts: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = environment.read_at_start()
-    monkeypatch.setenv(name, "another value")
-    assert (environment.read_at_start() != before) == counts
 
 
 REFUSED = {

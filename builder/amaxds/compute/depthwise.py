@@ -73,7 +73,7 @@ def is_depthwise(layer: Any) -> bool:
     return kind == "Conv2D" and 1 < layer.groups == layer.filters == layer.kernel.shape[2] * layer.groups
 
 
-def by_taps(layer: Any) -> Any:
+def by_taps(layer: Any) -> Callable[..., Tensor]:
     """A Keras layer with the same output and the same variables as a layer for which `is_depthwise` is true."""
     import keras
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, cast
+from typing import Any
 
 from amaxds.compute import environment
 from amaxds.compute.compilation import Call, require_compiled
@@ -172,9 +172,9 @@ def _replacement(operation: Operation, on_cpu: bool) -> Callable[..., Any]:
     import keras
 
     if is_resizing(operation):
-        return cast(Callable[..., Any], resized_by(operation))
+        return resized_by(operation)
     if type(operation) is keras.layers.MaxPooling2D:
-        return cast(Callable[..., Any], pooled_by(operation))
+        return pooled_by(operation)
     found: Callable[..., Any] = by_taps(operation) if on_cpu and is_depthwise(operation) else operation
     return found
 

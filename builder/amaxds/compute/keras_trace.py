@@ -56,10 +56,11 @@ def run_graph(model: Model, x: Any, replace: Callable[[Operation], Callable[...,
     return called(model)(x)
 
 
-def layer_of(operation: Operation, function: Callable[[Any], Any]) -> Any:
+def layer_of(operation: Operation, function: Callable[[Any], Any]) -> Callable[..., Any]:
     """A Keras layer that computes a function of its one input in place of an operation, with the operation's variables. In a
     model, the function is called with maps of whatever size the model is given, as the operation would be."""
-    return _layer_class()(operation, function)
+    layer: Callable[..., Any] = _layer_class()(operation, function)
+    return layer
 
 
 @functools.cache

@@ -57,7 +57,7 @@ def pool_2x2(x: Tensor, in_one_kernel: bool = False) -> Tensor:
     return found
 
 
-def pooled_by(layer: Any) -> Any:
+def pooled_by(layer: Any) -> Callable[..., Tensor]:
     """A Keras layer with the same output as a `MaxPooling2D` layer, computed by `max_pool` for maps of any size."""
     return layer_of(layer, lambda x: max_pool(x, layer.pool_size, layer.strides, layer.padding))
 

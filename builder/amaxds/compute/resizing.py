@@ -6,6 +6,7 @@ A row of the output is a weighted sum of rows of the input, and a column one of 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ def is_resizing(operation: Operation) -> bool:
     return kind in ("Resizing", "Resize") and (how != "bilinear" or bool(getattr(operation, "antialias", False)))
 
 
-def resized_by(operation: Operation) -> Any:
+def resized_by(operation: Operation) -> Callable[..., Tensor]:
     """A Keras layer that does to maps (n, h, w, channels) of known height and width what the operation does. Where that is more
     than resizing, such as cutting off what does not fit, it calls the operation."""
     import keras

@@ -1,0 +1,118 @@
+"""Model files that cannot be used as they are: refused in words, before anything is made, and nothing in them is run."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import pytest
+from keras import layers
+
+from amaxds.compute.networks import find_network
+from amaxds.errors import WeightsError
+from support.commands import amaxds
+
+pytestmark = pytest.mark.usefixtures("_backend")
+
+Tensor = Any
+Check = Callable[..., None]
+
+
+def _saved(path: Path, outputs: Tensor, inputs: Tensor) -> Path:
+    keras.Model(inputs, outputs).save(path)
+    return path
+
+
+def _forked(inputs: Tensor) -> Tensor:
+    """A convolution that is joined by one of its own, pooled and made larger again, as in a U-Net."""
+    maps = layers.Conv2D(4, 3, padding="same", name="left")(inputs)
+    deep = layers.Conv2D(4, 3, padding="same", name="deep")(layers.MaxPooling2D()(layers.MaxPooling2D()(maps)))
+    joined = layers.Concatenate()([layers.MaxPooling2D()(maps), layers.UpSampling2D()(deep)])
+    return layers.Conv2D(3, 3, padding="same", name="joint")(joined)
+
+
+@pytest.mark.parametrize(
+    ("head", "words"),
+    [
+        (_forked, "net does not take images of 38x38: "),
+        (
+            layers.Conv2D(4, 3, strides=9, name="wide"),
+            "38x38 are too small for layer wide of net: they give 4 places a side, 5 are",
+        ),
+    ],
+    ids=["forked", "wide steps"],
+)
+def test_images_that_could_not_be_ranked_are_not_begun(
+    head: Callable[[Tensor], Tensor], words: str, tmp_path: Path, assert_error: Check
+) -> None:
+    """The canvas is large enough for the model, and what `original` saves of it is not."""
+    inputs = keras.Input((48, 48, 3))
+    path = _saved(tmp_path / "net.keras", head(inputs), inputs)
+    build = ("build", tmp_path / "out", "--network", path, "--steps", 1, "--recipe")
+    assert_error(amaxds(*build, "original"), 2, words, "another recipe (--recipe)")
+    assert not list(tmp_path.rglob("*.parquet"))
+    assert amaxds(*build, "clear").returncode == 0
+
+
+def test_numbers_that_are_not_finite_end_a_build_in_words(tmp_path: Path, assert_error: Check) -> None:
+    inputs = keras.Input((24, 24, 3))
+    first = layers.Conv2D(2, 3, kernel_initializer=keras.initializers.Constant(9.0), name="c1")(inputs)
+    last = layers.Conv2D(2, 3, name="c2")(layers.Activation("exponential")(first))
+    path = _saved(tmp_path / "overflowing.keras", last, inputs)
+    build = ("build", tmp_path / "out", "--network", path, "--steps", 1)
+    ended = amaxds(*build)
+    ended.stderr = "\n".join(ended.stderr.splitlines()[-2:])  # After what the build had made.
+    assert_error(ended, 3, "filter 0 of c2: ", "not finite", "in a new OUT, leave that layer out")
+    assert amaxds(*build[:1], tmp_path / "one", *build[2:], "--layers", "c1").returncode == 0
+
+
+_CODE = {
+    "a program": {"module": "os", "class_name": "system", "config": {"command": "touch ran"}},
+    "a class of the library": {"module": "subprocess", "class_name": "Popen", "config": {"args": ["touch", "ran"]}},
+    "a builtin": {"module": "builtins", "class_name": "eval", "config": {"source": "open('ran', 'w')"}},
+    "a function of Keras": {
+        "module": "keras.src.utils.file_utils",
+        "class_name": "get_file",
+        "config": {"fname": "ran", "origin": "file:///etc/passwd"},
+    },
+    "a builtin as activation": {
+        "module": "keras.layers",
+        "class_name": "Activation",
+        "config": {"activation": {"module": "builtins", "class_name": "function", "config": "exec"}},
+    },
+    "a file of words": {"module": "keras.layers", "class_name": "StringLookup", "config": {"vocabulary": "/etc/passwd"}},
+}
+
+
+@pytest.mark.parametrize("case", _CODE)
+def test_a_model_file_runs_nothing_that_its_configuration_names(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    keras.Sequential([keras.Input((32, 32, 3)), layers.Conv2D(4, 3)]).save("plain.keras")
+    with zipfile.ZipFile("plain.keras") as plain, zipfile.ZipFile("mine.keras", "w") as changed:
+        for name in plain.namelist():
+            data = plain.read(name)
+            if name == "config.json":
+                stored = json.loads(data)
+                stored["config"]["layers"].insert(1, _CODE[case] | {"registered_name": None})
+                data = json.dumps(stored).encode()
+            changed.writestr(name, data)
+    with pytest.raises(WeightsError, match=r"mine\.keras cannot be read as a Keras model"):
+        find_network("mine.keras")
+    assert {path.name for path in tmp_path.iterdir()} == {"plain.keras", "mine.keras"}
+
+
+@pytest.mark.parametrize("name", ["mine.keras", "mine.h5"])
+def test_a_model_file_with_python_in_it_runs_none_of_it(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    function = eval("lambda x: [__import__('os').mkdir('ran'), x][1]")
+    keras.Sequential([keras.Input((32, 32, 3)), layers.Lambda(function), layers.Conv2D(4, 3)]).save(name)
+    (tmp_path / "ran").rmdir()  # It was run when the layer was made.
+    with pytest.raises(WeightsError, match="cannot be read as a Keras model"):
+        find_network(name)
+    assert not (tmp_path / "ran").exists()
