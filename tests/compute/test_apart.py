@@ -109,6 +109,15 @@ def test_an_error_of_who_is_told_is_raised_as_it_is() -> None:
         apart.run(exec, closed, None, "from amaxds.compute import apart; apart.caller()(5)")
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """As in a terminal: a shell has SIGINT ignored by what it runs in the background, such as the tests."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_is_raised_here_and_ends_the_other_process() -> None:
     other = run(os.getpid, keep="a")
     threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
