@@ -3,13 +3,15 @@
     python -m pip install '.[bench]'
     python -m pip install --no-deps torch-lucent==0.1.8 kornia==0.5.11
     python benchmarks/quality.py > benchmarks/quality.md
-    python benchmarks/quality.py --network vgg16 --weights FILE [--tools clear,lucent]
+    python benchmarks/quality.py --network vgg16 --weights FILE --filters 2 --kept FOLDER
 
-The network is demo, or VGG16 with the tensors of a file; the filters are 8 of each of its 13 layers, evenly spaced. Every tool
-runs with its own defaults, on images of the network's size, and is given the network's own preprocessing and the same tensors.
-All images are judged as saved, 8 bit, fed back to the network: activation is the mean output after ReLU of the image's own
-filter over the window without 2 rows and columns at each side. About 20 minutes on 2 cores for demo.
+The network is demo, or VGG16 with the tensors of a file; the filters are 8 of each of its 13 layers, evenly spaced, or the 2 or
+4 of these that --filters asks for. Every tool runs with its own defaults, on images of the network's size, and is given the
+network's own preprocessing and the same tensors. All images are judged as saved, 8 bit, fed back to the network: activation is
+the mean output after ReLU of the image's own filter over the window without 2 rows and columns at each side.
 
+The other tools' images are kept in FOLDER, two at a time, and found there again: a run that was cut off goes on, and 8 filters
+after 2 take 6. About 20 minutes on 2 cores for demo, and some hours for each 2 filters a layer of VGG16.
 On a busy machine set OMP_NUM_THREADS=1, or PyTorch's threads wait for each other.
 
 lucent needs torchvision for one class (`transforms.Normalize`), which the demo network's preprocessing replaces anyway; a
@@ -20,8 +22,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
+import tempfile
 import types
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +41,7 @@ from amaxds.analysis.measures import FREQUENCIES, power, radial
 from amaxds.builds.synthesis import synthesise
 from amaxds.compute.networks import load_weights
 from amaxds.compute.programs import Programs
-from amaxds.image import decode_png
+from amaxds.image import decode_png, encode_png
 from amaxds.spec.network import NETWORKS, Layer
 from amaxds.spec.plan import Unit, make_plan
 from amaxds.spec.recipes import ORIGINAL, RECIPES, Recipe
@@ -47,21 +50,26 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from support import naive
 
 Images = NDArray[np.uint8]
-PER_LAYER = 8
+Make = Callable[[Layer, list[int]], Images]
+AT_A_TIME = 2
+PLACES = [0, 4, 2, 6, 1, 5, 3, 7]
+"""Of the 8 filters of a layer, which comes first, second and so on: the first 2 and 4 are spread over the layer, too."""
 
 OPTIONS = argparse.ArgumentParser(add_help=False)
 OPTIONS.add_argument("--network", choices=NETWORKS, default="demo")
 OPTIONS.add_argument("--weights", default="pretrained")
 _parser = argparse.ArgumentParser(parents=[OPTIONS])
 _parser.add_argument("--tools", default="", help="only those whose names have one of these words in them")
+_parser.add_argument("--filters", type=int, choices=(2, 4, 8), default=8, help="how many of each layer")
+_parser.add_argument("--kept", type=Path, help="folder for the other tools' images; one for each weights file")
 CHOSEN = _parser.parse_args() if __name__ == "__main__" else OPTIONS.parse_known_args()[0]
 NETWORK = NETWORKS[CHOSEN.network]
 WEIGHTS = load_weights(NETWORK, CHOSEN.weights, 0)
 PROGRAMS = Programs(NETWORK, WEIGHTS)
 
 
-def sample(layer: Layer) -> list[int]:
-    return [int(place) for place in np.linspace(0, layer.filters - 1, PER_LAYER).round()]
+def sample(layer: Layer, count: int) -> list[int]:
+    return [round(place * (layer.filters - 1) / 7) for place in PLACES[:count]]
 
 
 def ours(recipe: Recipe, layer: Layer, filters: list[int]) -> Images:
@@ -169,8 +177,20 @@ def photographs(side: int) -> Images:
     return np.stack([np.asarray(ImageOps.fit(each, (side, side), Image.Resampling.BOX)) for each in found])
 
 
+def kept(folder: Path, make: Make, layer: Layer, filters: list[int]) -> Images:
+    """The images that the folder has of these filters; those that it has not are made, a few at a time, and put there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {filter: folder / f"{layer.name}-{filter}.png" for filter in filters}
+    for place in range(0, len(filters), AT_A_TIME):
+        few = filters[place : place + AT_A_TIME]
+        if not all(files[filter].exists() for filter in few):
+            for filter, image in zip(few, make(layer, few), strict=True):
+                files[filter].write_bytes(encode_png(image))
+    return np.stack([decode_png(file.read_bytes()) for file in files.values()])
+
+
 # Name -> (images of a layer's filters, evaluations of the network per image).
-TOOLS = {
+TOOLS: dict[str, tuple[Make, int]] = {
     "amaxds `clear`": (lambda layer, filters: ours(RECIPES["clear"], layer, filters), RECIPES["clear"].steps + 2),
     "amaxds `original`": (lambda layer, filters: ours(RECIPES["original"], layer, filters), ORIGINAL.steps + 2),
     "the study's loop": (loop, ORIGINAL.steps),
@@ -181,13 +201,13 @@ TOOLS = {
 
 def main() -> None:
     tools = {name: tool for name, tool in TOOLS.items() if any(word in name for word in CHOSEN.tools.split(","))}
-    activations, firsts, shares, clipped, slopes, seconds = ({name: [] for name in tools} for _ in range(6))
+    activations, firsts, shares, clipped, slopes = ({name: [] for name in tools} for _ in range(5))
+    folder = CHOSEN.kept or Path(tempfile.mkdtemp(prefix="quality-"))
     for layer in NETWORK.layers:
-        filters = sample(layer)
+        filters = sample(layer, CHOSEN.filters)
         for name, (make, _) in tools.items():
-            began = time.perf_counter()
-            images = make(layer, filters)
-            seconds[name].append((time.perf_counter() - began) / len(filters))
+            own_tool = name.startswith("amaxds")
+            images = make(layer, filters) if own_tool else kept(folder / name.replace(" ", "-"), make, layer, filters)
             scores = PROGRAMS.score(ORIGINAL, layer, images)[:, filters]
             own = np.diagonal(scores)
             activations[name].append(own)
@@ -195,14 +215,14 @@ def main() -> None:
             shares[name].append(high_frequency_share(images))
             clipped[name].append(clipped_share(images))
             slopes[name].append(power_slopes(images))
-        print(layer.name, file=sys.stderr, flush=True)
+            print(layer.name, name, file=sys.stderr, flush=True)
     reference = np.concatenate(activations[next(iter(tools))])
-    other = "" if NETWORK.name == "demo" else f" --network {NETWORK.name} --weights FILE"
+    other = "" if NETWORK.name == "demo" else f" --network {NETWORK.name} --weights FILE --filters {CHOSEN.filters}"
     print(f"# How well images excite their filter\n\n`python benchmarks/quality.py{other}`\n")
-    print(f"{len(reference)} filters of {NETWORK.name}, {PER_LAYER} of each layer. Medians over filters.\n")
+    print(f"{len(reference)} filters of {NETWORK.name}, {CHOSEN.filters} of each layer. Medians over filters.\n")
     print(
-        "| | silent | activation | relative to the first | own image first of 8 | high frequencies | power slope | clipped "
-        "| evaluations |\n|---|---|---|---|---|---|---|---|---|"
+        f"| | silent | activation | relative to the first | own image first of {CHOSEN.filters} | high frequencies "
+        "| power slope | clipped | evaluations |\n|---|---|---|---|---|---|---|---|---|"
     )
     for name, (_, evaluations) in tools.items():
         own = np.concatenate(activations[name])

@@ -171,6 +171,11 @@ def test_scores_are_counted_right() -> None:
         assert abs(0.6 - bound) == pytest.approx(1.959964 * np.sqrt(bound * (1 - bound) / 5), rel=1e-5)
 
 
+def test_a_model_that_is_named_twice_is_trained_once(small: Path, tmp_path: Path) -> None:
+    results, _ = classify(small, "small", tmp_path / "out", ["index", "index"])
+    assert [(each.model, each.trained_on) for each in results] == [("index", "all"), ("index", "living")]
+
+
 def test_what_cannot_be_classified_is_said(small: Path, tmp_path: Path, assert_error: Check) -> None:
     assert_error(amaxds("classify", small, tmp_path / "out", "--model", "forest"), 2, "'forest'", "cnn, linear, index")
     single = tmp_path / "single"

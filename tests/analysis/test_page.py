@@ -116,6 +116,16 @@ def test_pictures_are_shown_beside_each_other_and_fetched_only_when_near(page: P
     expect(page.locator("output")).to_have_text("104 of 104 filters")
 
 
+def test_recipes_are_named_over_their_pictures_whatever_was_chosen_before(page: Page) -> None:
+    page.get_by_role("checkbox", name="clear").uncheck()
+    expect(page.locator(".names").first.locator("span").first).to_have_text("original")
+    page.get_by_role("checkbox", name="clear").check()
+    named, pictures = page.locator(".names").first.locator("span").first.locator("i"), page.locator("main .tile").first
+    expect(named).to_have_text(["clear", "original"])
+    for place, recipe in enumerate(("clear", "original")):
+        expect(pictures.locator(".thumb").nth(place)).to_have_css("background-image", re.compile(f"sprites/{recipe}-"))
+
+
 def test_one_filter_is_shown_first_that_one_recipe_wakes_and_another_does_not(page: Page, folder: Path) -> None:
     clear, original = (_records(folder, recipe, "block4_conv1") for recipe in ("clear", "original"))
     woken = [place for place in range(64) if (clear["status"][place], original["status"][place]) == ("alive", "dead")]

@@ -45,6 +45,17 @@ def described(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "dataset"
 
 
+@pytest.mark.parametrize("side", [1, 16])
+def test_images_of_one_colour_have_a_report_without_a_spectrum(side: int, tmp_path: Path) -> None:
+    for filter in (0, 1):
+        (tmp_path / "in/block1_conv1").mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (side, side), (filter, 99, 0)).save(tmp_path / f"in/block1_conv1/filter-{filter}.png")
+    for command in (("describe", tmp_path / "in", tmp_path / "grey"), ("report", tmp_path / "grey", tmp_path / "report")):
+        ended = amaxds(*command, *(("--network", "demo") if command[0] == "describe" else ()))
+        assert ended.returncode == 0, ended.stderr
+    assert (tmp_path / "report/spectrum.png").exists()
+
+
 @pytest.mark.usefixtures("_backend")
 def test_small_images_can_be_compared_and_tiny_ones_are_said(described: Path) -> None:
     info = require_build_info(described)  # Of images of 64x64, of which VGG16's last block makes 4x4.
@@ -200,7 +211,9 @@ def test_what_was_described_has_no_activations_and_published_values_beside_it(
     assert not any("activation" in quantity or "rank" in quantity for _, quantity in drawn)
 
 
-def test_a_report_is_put_in_the_place_of_nothing_else(small: Path, report: Path, tmp_path: Path, assert_error: Check) -> None:
+def test_a_report_is_put_in_the_place_of_nothing_else(
+    small: Path, report: Path, tmp_path: Path, assert_error: Check, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = files_of(report)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/summary.json").write_text('{"format": 2}')
@@ -213,6 +226,10 @@ def test_a_report_is_put_in_the_place_of_nothing_else(small: Path, report: Path,
             write_report(small, "small", taken)
     with pytest.raises(UsageError, match="is inside the dataset"):
         write_report(small, "small", small / "report")
+    monkeypatch.chdir(report)
+    for here in (".", report.parent):
+        with pytest.raises(UsageError, match="is the folder that you are in, or holds it"):
+            write_report(small, "small", Path(here))
     assert (tmp_path / "mine/summary.json").read_text() == '{"format": 2}'
     assert files_of(report) == before
 

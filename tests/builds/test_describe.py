@@ -139,6 +139,8 @@ def test_folders_that_cannot_be_described_are_refused(tmp_path: Path, assert_err
     attempt({"conv9/filter-0.png": image}, "has no layer 'conv9'", "block1_conv1")
     attempt({"block1_conv1/filter-8.png": image}, "has filters 0 to 7")
     attempt({"block1_conv1/filter-x.png": image}, "is named for no filter")
+    for other in ("filter-1.PNG", "filter-1.jpg"):
+        attempt({"block1_conv1/filter-0.png": image, f"block1_conv1/{other}": image}, f"{other} is named for no filter")
     attempt({"block1_conv1/filter-1.png": image, "block1_conv1/filter-01.png": image}, "are of the same filter")
     attempt({"block1_conv1/filter-1.png": image[:40]}, "cannot be described")
     small = encode_png(np.zeros((9, 9, 3), np.uint8))

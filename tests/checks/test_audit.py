@@ -276,6 +276,10 @@ def test_what_validation_finds_ends_the_audit(both: Path, tmp_path: Path) -> Non
     ended = amaxds("audit", folder)
     assert ended.returncode == 1
     assert "croissant croissant.json: is missing" in ended.stdout
+    for command in (("audit", folder), ("classify", folder, tmp_path / "out")):
+        ended = amaxds(*command, "--json")
+        assert (ended.returncode, ended.stderr) == (1, "")
+        assert json.loads(ended.stdout) == json.loads(amaxds("validate", folder, "--json").stdout)
 
 
 def test_a_dataset_of_a_weights_file_is_audited_with_that_file_only(tmp_path: Path, assert_error: Check) -> None:

@@ -9,13 +9,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
+from amaxds.builds.describe import describe
 from amaxds.checks.diff import diff
+from amaxds.compute.networks import find_network
 from amaxds.dataset.build_reader import require_build_info
 from amaxds.dataset.bundle import bundle
 from amaxds.dataset.reader import DatasetReader, open_dataset
+from amaxds.errors import UsageError
 from amaxds.image import decode_png, encode_png, psnr
 from amaxds.spec.network import Layer
 from amaxds.spec.recipes import Recipe
@@ -107,6 +111,44 @@ def test_what_cannot_be_compared_is_refused(small: Path, tmp_path: Path, assert_
     parquet = next(broken.rglob("train-*.parquet"))
     parquet.write_bytes(parquet.read_bytes()[:-40])
     assert_error(amaxds("diff", small, broken), 2, "broken cannot be read", "amaxds validate")
+
+
+def test_a_filter_that_is_there_twice_is_no_equality(small: Path, tmp_path: Path) -> None:
+    twice = forge(small, tmp_path / "twice", lambda rows: rows.append(dict(rows[0])))
+    words = pytest.raises(UsageError, match="a dataset has filter 0 of block1_conv1 under original twice")
+    with open_dataset(small, "small") as one, open_dataset(twice, "twice") as other, words:
+        diff(one, other)
+
+
+def test_an_index_that_is_not_stored_is_no_number(small: Path) -> None:
+    with open_dataset(small, "small") as one:
+
+        def without(recipe: Recipe, layer: Layer, images: bool = True) -> list[Row]:
+            rows = one.rows(recipe, layer, images)
+            if layer.name == "block1_conv1":
+                set_image(rows[3], encode_png(255 - decode_png(rows[3]["image"])))
+                rows[3]["uniformity_index"] = None
+            return rows
+
+        found = diff(one, DatasetReader(one.info, without))
+    assert [each.image and each.image.index for each in found.changes] == [None]
+    assert found.changes[0].image is not None
+    assert "index unknown" in found.lines()[-2]
+
+
+@pytest.mark.usefixtures("_backend")
+def test_what_differs_between_networks_of_one_name_is_said(tmp_path: Path) -> None:
+    inputs = keras.Input((None, None, 3))
+    keras.Model(inputs, keras.layers.Conv2D(2, 3, name="c1")(inputs)).save(tmp_path / "mine.keras")
+    (tmp_path / "in/c1").mkdir(parents=True)
+    for filter in (0, 1):
+        noise = np.random.default_rng(filter).integers(0, 256, (8, 8, 3), np.uint8)
+        (tmp_path / f"in/c1/filter-{filter}.png").write_bytes(encode_png(noise))
+    for canvas in (40, 48):
+        describe(tmp_path / "in", tmp_path / str(canvas), find_network(str(tmp_path / "mine.keras"), canvas))
+    words = pytest.raises(UsageError, match="of different networks: canvas 40 and 48")
+    with open_dataset(tmp_path / "40") as one, open_dataset(tmp_path / "48") as other, words:
+        diff(one, other)
 
 
 def test_psnr_is_ten_times_the_logarithm_of_the_peaks_square_over_the_mean_square_error() -> None:

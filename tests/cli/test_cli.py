@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from support.commands import amaxds
+from support.commands import SMALL, amaxds
 
 OPTIONS = {
     "build": "--address --batch-size --canvas --engine --filters --layers --network --plan --precision --preprocessing "
@@ -85,6 +85,12 @@ def test_a_plan_is_refused_for_a_folder_that_the_build_could_not_write(
 ) -> None:
     (tmp_path / "notes.txt").touch()
     assert_error(amaxds("build", tmp_path, "--network", "demo", "--plan"), 2, "holds no build (it has 'notes.txt')")
+
+
+def test_a_plan_is_refused_for_a_folder_that_holds_another_build(small: Path, assert_error: Callable[..., None]) -> None:
+    same = ("build", small, *SMALL, "--plan")
+    assert amaxds(*same).returncode == 0
+    assert_error(amaxds(*same, "--seed", 1), 2, "holds a build with seed 0, not 1 (--seed)")
 
 
 @pytest.mark.parametrize("case", BAD_INPUT)

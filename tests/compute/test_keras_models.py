@@ -320,6 +320,56 @@ def test_statistics_that_a_layer_was_given_are_those_that_it_computes_with(axis:
     _assert_computes(path, {"c1": first}, inputs)
 
 
+def test_untrained_weights_keep_nothing_that_was_learnt_but_what_is_known_of_images(tmp_path: Path) -> None:
+    """Biases and batch normalisation are as a new model has them, also where that draws them; adapted means stay."""
+    inputs = keras.Input((24, 24, 3))
+    normal = layers.Normalization()
+    normal.adapt(np.random.default_rng(1).normal([90, 120, 150], [20, 40, 60], (8, 24, 24, 3)))
+    first = layers.Conv2D(4, 3, bias_initializer="random_normal", name="c1")(normal(inputs))
+    last = layers.Conv2D(4, 3, name="c2")(layers.BatchNormalization(name="bn")(first))
+    model, path = _saved(tmp_path / "trained.keras", last, inputs)
+    for each in model.get_layer("bn").weights + model.get_layer("c1").weights + model.get_layer("c2").weights:
+        each.assign(np.random.default_rng(2).normal(7.0, 1.0, each.shape))
+    model.save(path)
+    found, again = (_loaded(path, "random")[1].tensors for _ in range(2))
+    assert all(np.array_equal(found[name], again[name]) for name in found)
+    assert [float(found[f"bn/{name}"].mean()) for name in ("gamma", "beta", "moving_mean", "moving_variance")] == [1, 0, 0, 1]
+    assert all(abs(found[name].mean()) < 1 for name in ("c1/kernel", "c1/bias", "c2/kernel", "c2/bias"))
+    assert found["c1/bias"].any()
+    np.testing.assert_allclose(found["normalization/mean"].ravel(), [90, 120, 150], rtol=0.05)
+
+
+def test_layers_that_draw_have_no_weights_in_older_files(tmp_path: Path) -> None:
+    inputs = keras.Input((24, 24, 3))
+    drawn = layers.Dropout(0.5)(layers.RandomFlip()(layers.Rescaling(1 / 255)(inputs)))
+    first = layers.Conv2D(4, 3, name="c1")(drawn)
+    _, path = _saved(tmp_path / "old.h5", layers.Conv2D(3, 3, name="c2")(first), inputs)
+    assert [layer.name for layer in _loaded(path)[0].layers] == ["c1", "c2"]
+
+
+def test_kernels_have_the_products_of_lora_in_them(tmp_path: Path) -> None:
+    inputs = keras.Input((24, 24, 3))
+    first = layers.Conv2D(4, 3, lora_rank=2, name="c1")(layers.Rescaling(1 / 255)(inputs))
+    outputs = layers.Dense(2, lora_rank=1, name="head")(layers.GlobalAveragePooling2D()(first))
+    model, path = _saved(tmp_path / "tuned.keras", outputs, inputs)
+    tuned = model.get_layer("c1")
+    tuned.lora_kernel_b.assign(np.random.default_rng(0).normal(size=tuned.lora_kernel_b.shape))
+    model.save(path)
+    np.testing.assert_allclose(_loaded(path)[1].tensors["c1/kernel"], np.asarray(tuned.kernel), rtol=1e-5, atol=1e-6)
+    _assert_computes(path, {"c1": first}, inputs)
+
+
+@pytest.mark.parametrize(("size", "strides", "padding"), [(2, None, "valid"), ((3, 2), (2, 1), "same")])
+def test_pooling_without_a_layer_is_computed(size: Any, strides: Any, padding: str, tmp_path: Path) -> None:
+    inputs = keras.Input((24, 24, 3))
+    first = layers.Conv2D(4, 3, name="c1")(layers.Rescaling(1 / 255)(inputs))
+    pooled = keras.ops.max_pool(first, size, strides, padding)
+    last = layers.Conv2D(3, 3, name="c2")(pooled)
+    _, path = _saved(tmp_path / "pooled.keras", last, inputs)
+    _assert_computes(path, {"c1": first, "c2": last}, inputs)
+    assert find_network(str(path)).layer("c2").stride == 2
+
+
 @pytest.mark.parametrize("side", [40, 35, 51])
 def test_activations_of_images_of_another_size_are_those_of_the_model(side: int, tmp_path: Path) -> None:
     """As of those that `original` saves; what replaces pooling, resizing and depthwise convolutions takes any size."""

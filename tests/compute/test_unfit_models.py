@@ -13,7 +13,7 @@ import pytest
 from keras import layers
 
 from amaxds.compute.networks import find_network
-from amaxds.errors import WeightsError
+from amaxds.errors import UsageError, WeightsError
 from support.commands import amaxds
 
 pytestmark = pytest.mark.usefixtures("_backend")
@@ -56,6 +56,31 @@ def test_images_that_could_not_be_ranked_are_not_begun(
     assert_error(amaxds(*build, "original"), 2, words, "another recipe (--recipe)")
     assert not list(tmp_path.rglob("*.parquet"))
     assert amaxds(*build, "clear").returncode == 0
+
+
+def test_layers_that_take_channels_first_are_refused_by_name(tmp_path: Path) -> None:
+    inputs, pooling = keras.Input((24, 24, 3)), layers.MaxPooling2D(data_format="channels_first", name="turned")
+    turned = layers.Permute((2, 3, 1))(pooling(layers.Permute((3, 1, 2))(inputs)))
+    path = _saved(tmp_path / "first.keras", layers.Conv2D(4, 3)(turned), inputs)
+    with pytest.raises(UsageError, match="turned takes channels first"):
+        find_network(str(path))
+
+
+def test_a_sequential_model_without_an_input_is_refused_in_words(tmp_path: Path, assert_error: Check) -> None:
+    with pytest.warns(UserWarning, match="not yet been built"):
+        keras.Sequential([layers.Conv2D(4, 3)]).save(tmp_path / "unbuilt.keras")
+    assert_error(amaxds("networks", tmp_path / "unbuilt.keras"), 2, "unbuilt is no graph of layers from one colour image")
+
+
+def test_a_precision_that_a_model_cannot_be_computed_in_is_refused_before_anything_is_written(
+    tmp_path: Path, assert_error: Check
+) -> None:
+    inputs = keras.Input((24, 24, 3))
+    path = _saved(tmp_path / "net.keras", layers.Conv2D(4, 3)(inputs), inputs)
+    for plan in ((), ("--plan",)):
+        ended = amaxds("build", tmp_path / "out", "--network", path, "--precision", "bfloat16", *plan)
+        assert_error(ended, 2, "net cannot be computed in bfloat16.", "Leave out the precision")
+    assert not (tmp_path / "out").exists()
 
 
 def test_numbers_that_are_not_finite_end_a_build_in_words(tmp_path: Path, assert_error: Check) -> None:

@@ -106,6 +106,17 @@ def test_a_program_is_asked_once_after_validation_and_before_anything_is_sent(
         assert len(asked) == 1, "no dry run is asked about, and nothing that is not valid"
 
 
+def test_a_hub_that_takes_one_recipe_is_said_to_get_no_other(tmp_path: Path) -> None:
+    build = ("--network", "demo", "--recipe", "clear", "--recipe", "original", "--layers", "block1_conv1", "--filters", "0-1")
+    assert amaxds("build", tmp_path / NAME, *build, "--steps", 1).returncode == 0
+    ended = _publish(tmp_path, "--to", "kaggle", "--to", "hf", "--repo", "owner/two-recipes", "--dry-run")
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("only the images of clear: Kaggle takes one recipe, original is left out") == 1
+    ended = _publish(tmp_path, "--to", "kaggle", "--to", "hf", "--repo", "owner/two-recipes", HF_TOKEN="hf_none")
+    assert "publish 2 images to owner/two-recipes on Kaggle" in ended.stderr
+    assert "4 images to owner/two-recipes on Hugging Face" in ended.stderr
+
+
 def test_a_dry_run_needs_no_token_and_says_what_it_cannot_know(home: Path) -> None:
     nobody = {"KAGGLE_USERNAME": "", "KAGGLE_KEY": "", "HF_TOKEN": ""}
     ended = _publish(home, "--to", "kaggle", "--to", "hf", "--dry-run", **nobody)

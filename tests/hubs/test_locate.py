@@ -82,7 +82,7 @@ def test_what_is_not_there_is_said_so(hub: HuggingFaceServer, validate: Validate
     assert_error(validate(REPO), 3, f"no dataset {REPO} that you may read", "HF_TOKEN")
     hub.server.shutdown()
     hub.server.server_close()
-    assert_error(validate(REPO), 3, f"Hugging Face could not be reached for {REPO}")
+    assert_error(validate(REPO), 3, f"Hugging Face could not be reached for {REPO}", "Check the connection")
 
 
 def test_a_repository_that_can_be_no_dataset_is_not_fetched(

@@ -10,6 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import amaxds as amaxds_library
+from amaxds.dataset.build_reader import require_build_info
+from amaxds.dataset.bundle import bundle
 from amaxds.errors import UsageError
 from amaxds.hubs.opened import Dataset
 from support.commands import amaxds
@@ -41,6 +43,30 @@ def test_records_come_in_order_with_everything_that_is_stored(small: Path) -> No
             assert each.split in ("train", "validation", "test")
         assert (dataset.network, dataset.recipes) == ("demo", ("original",))
         assert repr(dataset) == f"<Dataset {small}: 24 images of demo, original>"
+
+
+def test_it_is_the_same_dataset_from_another_folder(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where one of its name is there."""
+    monkeypatch.chdir(small.parent)
+    dataset = pickle.loads(pickle.dumps(Dataset(small.name)))
+    assert dataset.place == small.name
+    (tmp_path / small.name).mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert dataset.place == str(small)
+    assert amaxds_library.validate(dataset).valid
+    assert amaxds_library.diff(dataset, small).nothing
+    assert Dataset("owner/name").place == "owner/name"
+
+
+def test_an_image_that_is_missing_is_not_another(small: Path, tmp_path: Path) -> None:
+    bundle(small, require_build_info(small), tmp_path / "bundle")
+    table = tmp_path / "bundle" / "metadata.csv"
+    lines = table.read_text("utf-8").splitlines(keepends=True)
+    table.write_text("".join([lines[0], *lines[2:]]), "utf-8")
+    dataset = Dataset(tmp_path / "bundle")
+    assert dataset["block1_conv1", 1].filter == 1
+    with pytest.raises(UsageError, match="lacks the image of filter 0 of block1_conv1"):
+        dataset["block1_conv1", 0]
 
 
 def test_as_a_table_it_has_the_columns_of_the_dataset(small: Path) -> None:

@@ -98,7 +98,7 @@ def classify(
         settings = _started(dataset.info.network, not models or "cnn" in models, settings)
         wanted = not models or "linear" in models
         loaded, reason = weights_or_reason(dataset.info, weights, bool(models), settings.workers) if wanted else (None, None)
-        chosen = [each for each in models or MODELS if each != "linear" or loaded is not None]
+        chosen = [each for each in dict.fromkeys(models or MODELS) if each != "linear" or loaded is not None]
         results = [
             result
             for recipe in dataset.info.recipes.values()

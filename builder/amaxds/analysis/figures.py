@@ -134,7 +134,9 @@ def _spectrum(recipes: Mapping[str, Sequence[LayerMeasures]]) -> Figure:
             known = np.isfinite(each.spectrum) & (each.spectrum > 0)
             panel.plot(FREQUENCIES[known], each.spectrum[known], color=shades.to_rgba(np.asarray(place)), linewidth=0.8)
         panel.set_title(f"recipe {recipe}", color=style.colour)
-        panel.set(xlim=(0, 0.5), yscale="log")
+        panel.set_xlim(0, 0.5)
+    if any((each.spectrum > 0).any() for layers in recipes.values() for each in layers):  # Images of one colour have no power.
+        panels[0].set_yscale("log")
     panels[-1].set_xlabel("spatial frequency in cycles per pixel")
     figure.supylabel(_POWER, fontsize=7)
     shown = sorted({round(share * (len(names) - 1)) for share in (0, 0.25, 0.5, 0.75, 1)})

@@ -80,7 +80,7 @@ def dataset_name(dataset: DatasetLike) -> str:
             f"this is the part of {dataset.name} under {dataset.recipes[0]} alone.",
             "Give the whole dataset, which has the files.",
         )
-    return dataset.name
+    return dataset.place
 
 
 def network_choice(model: str, weights: str, canvas: int | None, preprocessing: str | None, precision: str) -> NetworkChoice:

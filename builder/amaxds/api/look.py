@@ -29,7 +29,7 @@ class WrittenReport:
     """
 
     folder: Path
-    """The folder with the page, the figures as PNG and SVG, and their numbers in `summary.csv` and `summary.json`."""
+    """The folder with the page, the figures as PNG, SVG and PDF, and their numbers in `summary.csv` and `summary.json`."""
     no_neighbours: str | None
     """Why the page does not show which images are most alike; None where it does."""
 

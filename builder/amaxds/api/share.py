@@ -122,7 +122,11 @@ def publish(
         require_valid(folder, str(place))
         info = require_build_info(folder)
         found = destinations(place, info, hubs, repo, allow_partial, dry_run)
-        first = [f"{info.images} images to {each.repo} on {each.hub.title}" for each in found if each.first]
+        first = [
+            f"{info.filters if each.hub.one_recipe else info.images} images to {each.repo} on {each.hub.title}"
+            for each in found
+            if each.first
+        ]
         if confirm is not None and first and not dry_run:
             seen_by = {None: "private unless it is there already", True: "private", False: "public"}[private]
             if not confirm([f"{each} ({seen_by}; other files there are deleted)" for each in first]):

@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,17 @@ def build(out: Location, plan: Plan, weights: Weights, executor: Executor) -> No
                         raise
     work.remove()  # Of a finished build nobody needs it, whoever else is looking.
     require_same(out, _read_json(finished), asked)
+
+
+def require_same_build(out: Location, plan: Plan) -> None:
+    """UsageError where `out` has a build, begun or finished, of other images than the plan. Weights are not compared."""
+    for path in (out / "build.json", out / WORK / "build.json"):
+        if path.exists():
+            stored = _read_json(path)
+            network = stored.get("network")
+            digest = str(network.get("weights_sha256")) if isinstance(network, dict) else ""
+            found = digest if re.fullmatch("[0-9a-f]{64}", digest) else "0" * 64
+            require_same(out, stored, BuildRequest.of_plan(plan, "pretrained", found, None))
 
 
 def _run(out: Location, plan: Plan, weights: Weights, asked: BuildRequest, executor: Executor, begun: Begun) -> None:

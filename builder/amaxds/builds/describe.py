@@ -29,6 +29,8 @@ from amaxds.storage.location import LocalPath, require_loadable
 from amaxds.storage.staging import require_absent, staged
 
 _NAME = re.compile(r"filter-(\d{1,6})\.png")
+_PICTURES = {".png", ".jpg", ".jpeg", ".jfif", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
+"""How the names of pictures end. Those that are no PNG are named, not passed over."""
 
 
 @dataclass(frozen=True)
@@ -83,10 +85,10 @@ def _find(folder: Path, network: Network) -> list[_Image]:
     if not os.path.isdir(folder):
         raise UsageError(f"{folder} is not a folder.", "Give one with <layer>/filter-<n>.png in it.")
     found = []
-    for path in sorted(folder.glob("*/filter-*.png")):
+    for path in sorted(each for each in folder.glob("*/filter-*") if each.suffix.lower() in _PICTURES):
         named = _NAME.fullmatch(path.name)
         if named is None:
-            raise UsageError(f"{path} is named for no filter.", "Images are named filter-<n>.png.")
+            raise UsageError(f"{path} is named for no filter.", "Images are PNG files, named filter-<n>.png.")
         layer = network.layer(path.parent.name)
         if not layer.usable:
             raise UsageError(

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from amaxds.builds.batch_size import with_batch_size_for
+from amaxds.builds.build import require_same_build
 from amaxds.builds.executors.base import Check
 from amaxds.builds.executors.local import LocalExecutor, run_local
 from amaxds.builds.executors.open import open_executor
@@ -62,14 +63,17 @@ def plan_as_built(
     of: NetworkChoice, wanted: ImageChoice, out: str | None, workers: int | None, engine: str, address: str | None
 ) -> Plan:
     """The plan of a build with these options, as this machine would run it: on a GPU, where no batch size is given, with as
-    many images in one program as its memory has room for. What the build would refuse is refused; nothing is downloaded, and
-    no cluster is started."""
+    many images in one program as its memory has room for. What the build would refuse is refused, but for what depends on
+    weights that it would have to download or draw; nothing is downloaded, and no cluster is started."""
     plan = plan_of(of, wanted, workers)
-    require_usable(place_of(out, plan.network))
+    place = place_of(out, plan.network)
+    require_usable(place)
     with open_executor(engine, workers, address):  # It begins when it is given work.
         if of.weights not in ("pretrained", "random"):
             load_weights(plan.network, of.weights, plan.seed, Path(of.network))
-    return plan if wanted.batch_size else with_batch_size_for(LocalExecutor(workers or cores()), plan)
+    plan = plan if wanted.batch_size else with_batch_size_for(LocalExecutor(workers or cores()), plan)
+    require_same_build(place, plan)
+    return plan
 
 
 def make_images(of: NetworkChoice, wanted: ImageChoice, workers: int | None) -> list[Row]:

@@ -12,7 +12,7 @@ from amaxds.dataset.reader import DatasetReader
 from amaxds.dataset.record import Row
 from amaxds.errors import UsageError
 from amaxds.image import Pixels, decode_png, psnr
-from amaxds.spec.network import Layer
+from amaxds.spec.network import Layer, description
 from amaxds.storage.values import abbreviate, differences
 
 _NOT_SETTINGS = ("dataset", "times", "outranked", "command", "images", "dead")
@@ -25,8 +25,8 @@ class ImageChange:
 
     psnr: float | None
     """Peak signal-to-noise ratio in dB; None where the pixels are the same or the sizes differ."""
-    index: float
-    """Uniformity index of the second image minus that of the first, as stored."""
+    index: float | None
+    """Uniformity index of the second image minus that of the first, as stored; None where one is not stored."""
     note: str
     """Why there is no PSNR; empty where there is one."""
 
@@ -102,7 +102,8 @@ def _details(change: Change) -> str:
     found = []
     if change.image is not None:
         decibel = f"PSNR {change.image.psnr:.1f} dB" if change.image.psnr is not None else change.image.note
-        found.append(f"image ({decibel}, index {change.image.index:+.4f})")
+        index = "unknown" if change.image.index is None else f"{change.image.index:+.4f}"
+        found.append(f"image ({decibel}, index {index})")
     found += [f"{column} {_value(before)} -> {_value(after)}" for column, (before, after) in change.columns.items()]
     return f": {', '.join(found)}" * bool(found)
 
@@ -118,8 +119,11 @@ def diff(before: DatasetReader, after: DatasetReader) -> Difference:
     """
     networks = [each.info.network for each in (before, after)]
     if networks[0] != networks[1]:
+        told = [{"name": each.name, "canvas": each.canvas} | description(each).get("described", {}) for each in networks]
+        place, one, other = next(differences(told[0], told[1]))
         raise UsageError(
-            f"the datasets are of different networks: {networks[0].name} and {networks[1].name}.", "Compare two of one network."
+            f"the datasets are of different networks: {place} {abbreviate(one)} and {abbreviate(other)}.",
+            "Compare two of one network.",
         )
     settings = {at: (old, new) for at, old, new in differences(_settings(before), _settings(after))}
     changes: list[Change] = []
@@ -145,14 +149,22 @@ def _settings(dataset: DatasetReader) -> dict[str, Any]:
 
 
 def _records(dataset: DatasetReader, recipe: str, layer: Layer) -> dict[int, Row]:
-    known = dataset.info.recipes.get(recipe)
-    return {row["filter"]: row for row in (dataset.rows(known, layer) if known else [])}
+    known, found = dataset.info.recipes.get(recipe), dict[int, Row]()
+    for row in dataset.rows(known, layer) if known else []:
+        if row["filter"] in found:
+            raise UsageError(
+                f"a dataset has filter {row['filter']} of {layer.name} under {recipe} twice.",
+                "`amaxds validate` says which, and what else is wrong with it.",
+            )
+        found[row["filter"]] = row
+    return found
 
 
 def _compare(old: Row, new: Row) -> tuple[dict[str, tuple[Any, Any]], ImageChange | None]:
     image = None
     if old["image"] != new["image"]:
-        index = new["uniformity_index"] - old["uniformity_index"]
+        indices = old["uniformity_index"], new["uniformity_index"]
+        index = None if None in indices else indices[1] - indices[0]
         try:
             pixels = decode_png(old["image"]), decode_png(new["image"])
         except ValueError:
@@ -163,7 +175,7 @@ def _compare(old: Row, new: Row) -> tuple[dict[str, tuple[Any, Any]], ImageChang
     return {column: (old[column], new[column]) for column in columns if old[column] != new[column]}, image
 
 
-def _compare_pixels(old: Pixels, new: Pixels, index: float) -> ImageChange:
+def _compare_pixels(old: Pixels, new: Pixels, index: float | None) -> ImageChange:
     if old.shape != new.shape:
         return ImageChange(None, index, f"{old.shape[1]}x{old.shape[0]} -> {new.shape[1]}x{new.shape[0]}")
     decibel = psnr(old, new)

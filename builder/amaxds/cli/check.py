@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from amaxds.cli.options import ANY_FORM, AnyPath, AsJson, WeightsFile, Workers, chosen
-from amaxds.cli.output import print_findings, print_lines
+from amaxds.cli.output import findings_as, print_findings, print_lines
 from amaxds.errors import InvalidDataset
 
 
@@ -51,7 +51,8 @@ def audit(
     from amaxds import api
 
     path = chosen(path)
-    report = api.audit(path, sample, seed=seed, weights=weights, workers=workers)
+    with findings_as(as_json):
+        report = api.audit(path, sample, seed=seed, weights=weights, workers=workers)
     print_lines(report.as_json() if as_json else report.lines())
     raise typer.Exit(0 if report.passed else InvalidDataset.exit_code)
 

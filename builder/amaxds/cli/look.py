@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from amaxds.cli.options import AnyPath, WeightsFile, Workers, chosen
-from amaxds.cli.output import print_results
+from amaxds.cli.output import findings_as, print_results
 
 
 def report(
@@ -56,7 +56,8 @@ def classify(
     from amaxds import api
 
     path = chosen(path)
-    found = api.classify(path, out, models=model or (), weights=weights, seed=seed, workers=workers)
+    with findings_as(as_json):
+        found = api.classify(path, out, models=model or (), weights=weights, seed=seed, workers=workers)
     if found.no_linear:
         print(f"amaxds: the linear model is left out: {found.no_linear}", file=sys.stderr)
     if as_json:

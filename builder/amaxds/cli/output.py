@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -42,6 +43,19 @@ def print_plan(plan: Plan, workers: int | None) -> None:
         print(
             f"busy    other programs leave {speed.share:.0%} of the CPU now: as it is, {duration(cost.seconds / speed.share)}"
         )
+
+
+@contextlib.contextmanager
+def findings_as(as_json: bool) -> Iterator[None]:
+    """Print the findings in an invalid dataset as JSON, if that is asked for, and exit with code 1. Otherwise `InvalidDataset`
+    is raised on, and they are printed as text."""
+    try:
+        yield
+    except InvalidDataset as error:
+        if not as_json:
+            raise
+        print_lines(error.report.as_json())
+        raise typer.Exit(error.exit_code) from error
 
 
 def print_findings(report: ValidationReport) -> None:

@@ -14,7 +14,7 @@ from amaxds.compute import environment
 from amaxds.compute.compilation import Call, require_compiled
 from amaxds.compute.depthwise import by_taps, is_depthwise
 from amaxds.compute.keras_trace import Model, Operation, calls, is_graph, located_layers, names_of, run_graph
-from amaxds.compute.pooling import pooled_by
+from amaxds.compute.pooling import is_pooling, pooled_by, windows_of
 from amaxds.compute.resizing import is_resizing, resized_by
 from amaxds.errors import UsageError, in_words
 from amaxds.spec.network import KERAS_WEIGHTS_CHOICES, LAYER_NAME, LEAST_SIDE, Layer, Network, Preprocessing
@@ -26,10 +26,11 @@ _POINTWISE = {
     *("BatchNormalization", "Normalization", "Rescaling", "LayerScale", "CustomScaleLayer", "Dense", "Identity"),
     *("Dropout", "SpatialDropout2D", "GaussianNoise", "StochasticDepth", "ZeroPadding2D", "Cropping2D"),
 }
+_POOLING = {"MaxPooling2D", "MaxPool", "AveragePooling2D", "AveragePool"}
 _RESIZING = {"Resizing", "Resize", "AdaptiveAveragePooling2D", "AdaptiveMaxPooling2D"}
 _CROPPING = {"CenterCrop", "Pad"}
 _COMPILED = {
-    *("Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Conv2DTranspose", "MaxPooling2D", "AveragePooling2D"),
+    *("Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Conv2DTranspose", "MaxPooling2D", "MaxPool", "AveragePooling2D"),
     *("GlobalAveragePooling2D", "GlobalMaxPooling2D", "Reshape", "Flatten", "LayerNormalization", "GroupNormalization"),
 }
 """More operations that XLA has, as it has pointwise ones. Others are tried."""
@@ -105,9 +106,9 @@ def find_convolutions(model: Model, called: str, canvas: int) -> tuple[Any, list
             for output in keras.tree.flatten(outputs):
                 before = [origins[id(each)] for each in inputs]
                 origins[id(output)] = origin = _origin_after(operation, called, output, place, before)
+            if getattr(operation, "data_format", None) == "channels_first" and (is_pooling(operation) or _convolves(operation)):
+                raise UsageError(f"{operation.name} takes channels first.", "Save the model with channels last.")
             if isinstance(operation, keras.layers.Conv2D):
-                if operation.data_format != "channels_last":
-                    raise UsageError(f"{operation.name} takes channels first.", "Save the model with channels last.")
                 name = _free(names[id(operation)], convolutions, operation)
                 convolutions[name] = Convolution(name, operation, inputs[0], origin, place, min(outputs.shape[1:3]))
             if isinstance(operation, keras.layers.Dense):
@@ -169,11 +170,9 @@ def _left_out(model: Model, made: Iterable[Convolution]) -> tuple[str, ...]:
 
 def _replacement(operation: Operation, on_cpu: bool) -> Callable[..., Any]:
     """What is called in place of an operation: mostly the operation itself."""
-    import keras
-
     if is_resizing(operation):
         return resized_by(operation)
-    if type(operation) is keras.layers.MaxPooling2D:
+    if is_pooling(operation):
         return pooled_by(operation)
     found: Callable[..., Any] = by_taps(operation) if on_cpu and is_depthwise(operation) else operation
     return found
@@ -187,7 +186,7 @@ def _origin_after(operation: Operation, call: Call, output: Any, place: int, bef
     field = (max(f[0] for f in bounded), max(f[1] for f in bounded)) if bounded and len(bounded) == len(before) else None
     costs = {key: cost for each in before for key, cost in each.costs.items()}
     unproven = {key: each for origin in before for key, each in origin.unproven.items()}
-    kind, size = type(operation).__name__, getattr(operation, "kernel_size", None) or getattr(operation, "pool_size", None)
+    kind = type(operation).__name__
     if cost := _cost(operation, output):
         costs[place] = cost, math.prod(output.shape[1:])
     simple = kind in _RESIZED and getattr(operation, "interpolation", "") in _INTERPOLATED
@@ -195,11 +194,11 @@ def _origin_after(operation: Operation, call: Call, output: Any, place: int, bef
         unproven[place] = call
     if len(output.shape) != 4:
         return _Origin(stride, None, costs, unproven)
-    if kind.endswith("Conv2D") or kind in ("MaxPooling2D", "AveragePooling2D"):
+    if kind.endswith("Conv2D") or kind in _POOLING:
         dilation = getattr(operation, "dilation_rate", (1, 1))
-        steps = (operation.strides,) * 2 if isinstance(operation.strides, int) else operation.strides
+        size, steps = windows_of(operation) if kind in _POOLING else (operation.kernel_size, operation.strides)
         scaled = 0 if stride is None else stride
-        reach = [(each - 1) * wide * scaled for each, wide in zip(size, dilation, strict=True)] if size else [0, 0]
+        reach = [(each - 1) * wide * scaled for each, wide in zip(size, dilation, strict=True)]
         field = None if field is None or stride is None else (field[0] + reach[0], field[1] + reach[1])
         stride = None if stride is None else stride * max(steps)
     elif kind in ("UpSampling2D", "Conv2DTranspose"):

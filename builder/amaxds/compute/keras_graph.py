@@ -20,6 +20,7 @@ from amaxds.compute.keras_trace import Model, located_layers, make_names_unique
 from amaxds.compute.weights import Weights
 from amaxds.errors import UsageError, in_words, nearest
 from amaxds.spec.network import Layer, Network
+from amaxds.spec.plan import require_precision
 
 Tensor = Any
 Params = tuple[list[Tensor], list[Tensor], tuple[Tensor, ...]]
@@ -43,11 +44,10 @@ class KerasForward:
     """The `ForwardPass` of a network with a Keras model."""
 
     def __init__(self, network: Network, weights: Weights, precision: str = "float32") -> None:
-        """UsageError for any precision but float32: a Keras model's layers have their own types of numbers."""
+        """UsageError for any precision but float32."""
         import keras
 
-        if precision != "float32":
-            raise UsageError(f"{network.name} cannot be computed in {precision}.", "Leave out the precision (--precision).")
+        require_precision(network, precision)
         model = keras.models.model_from_json(weights.model or "")
         _settle_statistics(model, weights)
         self._x, found, self._dense = find_convolutions(model, network.name, network.canvas)

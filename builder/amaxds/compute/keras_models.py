@@ -8,6 +8,7 @@ import io
 import itertools
 import json
 import math
+import random
 import re
 import socket
 import sys
@@ -87,7 +88,7 @@ def read_model(path: Path) -> Model:
         _require_inside(path)
         model = keras.models.load_model(path, compile=False, safe_mode=True)
         _require_order(model, path)
-        return _in_float32(model)
+        return _plain(model)
     except WeightsError:
         raise
     except Exception as error:  # Readers of foreign bytes fail in many ways; each of them means the same here.
@@ -106,30 +107,31 @@ def _require_inside(path: Path) -> None:
         require_inside(opened.enter_context(h5py.File(file, "r")))
 
 
-def _in_float32(model: Model) -> Model:
+def _plain(model: Model) -> Model:
     """The model with the same weights, computing in float32 throughout: images of one that computes in fewer bits would show
-    its rounding, and no gradient could be told from none. The model itself where it does so already."""
+    its rounding, and no gradient could be told from none. And without LoRA, whose products files have in the kernels already.
+    The model itself where it is so."""
     import keras
 
     stored = model.to_json()
-    due = json.dumps(_with_float32(json.loads(stored)))
+    due = json.dumps(_plain_config(json.loads(stored)))
     if json.loads(due) == json.loads(stored):
         return model
     found = keras.models.model_from_json(due)
-    for each, other in zip(found.variables, model.variables, strict=True):
+    kept = [each for each in model.variables if not each.name.startswith("lora_kernel_")]
+    for each, other in zip(found.variables, kept, strict=True):
         each.assign(np.asarray(other, np.float32) if "float" in str(other.dtype) else other)
     return found
 
 
-def _with_float32(config: Any) -> Any:
-    """Keras's configuration of a model with float32 in place of other floating types and of mixed ones."""
+def _plain_config(config: Any) -> Any:
+    """Keras's configuration of a model with float32 in place of other floating types and of mixed ones, without LoRA."""
     if isinstance(config, dict):
         if config.get("class_name") == "DTypePolicy" and config.get("config", {}).get("name") in _OTHER_FLOATS:
             return config | {"config": {"name": "float32"}}
-        return {
-            key: "float32" if key == "dtype" and each in _OTHER_FLOATS else _with_float32(each) for key, each in config.items()
-        }
-    return [_with_float32(each) for each in config] if isinstance(config, list) else config
+        plain = {key: None if key == "lora_rank" else _plain_config(each) for key, each in config.items()}
+        return plain | {"dtype": "float32"} if plain.get("dtype") in _OTHER_FLOATS else plain
+    return [_plain_config(each) for each in config] if isinstance(config, list) else config
 
 
 def _require_order(model: Model, path: Path) -> None:
@@ -141,7 +143,7 @@ def _require_order(model: Model, path: Path) -> None:
         root = file.get("model_weights", file)
         names = [str(each.decode() if isinstance(each, bytes) else each) for each in root.attrs["layer_names"]]
         listed = [name for name in names if len(root[name].attrs["weight_names"])]
-    due = [layer.name for layer in model.layers if layer.variables]
+    due = [layer.name for layer in model.layers if layer.weights]
     for name, wanted in itertools.zip_longest(listed, due):
         if name != wanted and name in due:
             raise WeightsError(
@@ -169,8 +171,26 @@ def variables_of(model: Model) -> dict[str, Any]:
     return found
 
 
+def initialised(model: Model, seed: int) -> Model:
+    """A model like this one, untrained: its variables are as its layers begin with them, drawn from the seed where they draw
+    them. What `Normalization` layers know of images stays, as it is preprocessing."""
+    import keras
+
+    before = random.getstate()
+    random.seed(seed)  # Keras draws the seeds of initialisers from Python's generator.
+    try:
+        found = keras.models.model_from_json(model.to_json())
+    finally:
+        random.setstate(before)
+    for (layer, _), (known, _) in zip(located_layers(found), located_layers(model), strict=True):
+        if isinstance(layer, keras.layers.Normalization):
+            for each, other in zip(layer.variables, known.variables, strict=True):
+                each.assign(other)
+    return found
+
+
 def random_tensors(model: Model, seed: int) -> dict[str, NDArray[np.float32]]:
-    """He-normal kernels, each variable drawn from a generator of its own; all other variables as the model initialises them."""
+    """He-normal kernels, each variable drawn from a generator of its own; all other variables as the model has them."""
     tensors = {}
     layers = [layer for layer, _ in located_layers(model)]
     depthwise = {id(each.kernel) for each in layers if type(each).__name__ == "DepthwiseConv2D"}

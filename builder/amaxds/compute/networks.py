@@ -80,7 +80,8 @@ def find_network(choice: str, canvas: int | None = None, preprocessing: str | No
             "Give the file another name, of letters, digits, - and _, that no known network has.",
         )
     model = read_model(path)
-    own = model.input_shape[1] if isinstance(model.input_shape, tuple) and len(model.input_shape) == 4 else None
+    shape = getattr(model, "input_shape", None)  # A sequential model without an input has none.
+    own = shape[1] if isinstance(shape, tuple) and len(shape) == 4 else None
     return describe_model(model, path.stem, path.name, canvas or own or DEFAULT_CANVAS, PREPROCESSING[preprocessing or "none"])
 
 
@@ -103,6 +104,7 @@ def _load_keras_weights(network: Network, choice: str, seed: int, file: Path | N
         raise UsageError(f"the weights of {network.name} are in {network.model}.", "Choose those, or random.")
     else:
         model, preprocessing = read_model(file), network.preprocessing
+        model = keras_models.initialised(model, seed) if choice == "random" else model
         source = str(network.model) if choice == "pretrained" else choice
     if describe_model(model, network.name, str(network.model), network.canvas, preprocessing) != network:
         raise WeightsError(f"{file or network.model} is another network than {network.name}.", "Give the one it was made from.")

@@ -15,6 +15,7 @@ from typing import Any
 from amaxds.compute.keras_trace import layer_of
 
 Tensor = Any
+Operation = Any
 Pair = tuple[int, int]
 
 
@@ -57,9 +58,22 @@ def pool_2x2(x: Tensor, in_one_kernel: bool = False) -> Tensor:
     return found
 
 
-def pooled_by(layer: Any) -> Callable[..., Tensor]:
-    """A Keras layer with the same output as a `MaxPooling2D` layer, computed by `max_pool` for maps of any size."""
-    return layer_of(layer, lambda x: max_pool(x, layer.pool_size, layer.strides, layer.padding))
+def is_pooling(operation: Operation) -> bool:
+    """Whether it is max pooling: a layer `MaxPooling2D`, or `keras.ops.max_pool`."""
+    return type(operation).__name__ in ("MaxPooling2D", "MaxPool")
+
+
+def windows_of(operation: Operation) -> tuple[Pair, Pair]:
+    """Height and width of the windows of a pooling, and how far each is from the next, down and across."""
+    found = [operation.pool_size, operation.strides or operation.pool_size]
+    size, strides = [(each, each) if isinstance(each, int) else tuple(each) for each in found]
+    return size, strides
+
+
+def pooled_by(operation: Operation) -> Callable[..., Tensor]:
+    """A Keras layer with the same output as a max pooling, computed by `max_pool` for maps (n, h, w, c) of any size."""
+    size, strides = windows_of(operation)
+    return layer_of(operation, lambda x: max_pool(x, size, strides, operation.padding) if len(x.shape) == 4 else operation(x))
 
 
 def max_pool(x: Tensor, size: Pair, strides: Pair, padding: str) -> Tensor:

@@ -35,6 +35,8 @@ class Hub(Protocol):
     """What messages call it."""
     licence_platform: str
     """Whose names for licences it takes: `huggingface` or `kaggle`."""
+    one_recipe: bool
+    """Whether it gets the images of the dataset's default recipe alone."""
     copies: int
     """How much of the disk publishing takes at most, in sizes of the dataset folder."""
 

@@ -13,7 +13,7 @@ from typing import Any
 from amaxds.dataset.build_info import BuildInfo
 from amaxds.errors import HubError, UsageError, in_words
 from amaxds.hubs.base import Changes, checked_token
-from amaxds.hubs.huggingface_client import AGAIN, hub_errors, patiently, without_bars
+from amaxds.hubs.huggingface_client import AGAIN, FETCH_AGAIN, hub_errors, patiently, without_bars
 
 _MOST_FILES, _MOST_BYTES = 1000, 200e9
 _MOST_IN_COMMIT = 250
@@ -24,6 +24,7 @@ class HuggingFace:
     """The Hugging Face Hub. A dataset folder becomes one dataset repository with the same files."""
 
     name = licence_platform = "huggingface"
+    one_recipe = False
     title = "Hugging Face"
     copies = 4  # What is fetched back, what load_dataset fetches, and what it makes of both datasets.
     kind = "dataset"
@@ -155,7 +156,7 @@ class HuggingFace:
 
         self.check(repo)
         self._token(repo)
-        with hub_errors(repo):
+        with hub_errors(repo, FETCH_AGAIN):
             try:
                 info = patiently(HfApi().dataset_info, repo, revision=version, files_metadata=True)
             except GatedRepoError:

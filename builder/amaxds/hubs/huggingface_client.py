@@ -16,6 +16,7 @@ from amaxds.hubs.base import disk_apart
 from amaxds.secrets import without_secrets
 
 AGAIN = "Nothing is lost: run the same command again, and only what is missing is sent."
+FETCH_AGAIN = "Check the connection, and run the same command again."
 _MOST_TRIES, _LONGEST_PAUSE = 5, 600.0
 """How often a request is sent that the hub refuses for there being too many, and the longest pause in seconds before it."""
 Arguments = ParamSpec("Arguments")
@@ -61,8 +62,8 @@ def without_bars() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def hub_errors(repo: str) -> Iterator[None]:
-    """Turn what the client raises into a HubError that says what happened and what to do."""
+def hub_errors(repo: str, again: str = AGAIN) -> Iterator[None]:
+    """Turn what the client raises into a HubError that says what happened and what to do. again: where that is to try again."""
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
     from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
@@ -75,19 +76,19 @@ def hub_errors(repo: str) -> Iterator[None]:
     except (AmaxdsError, MemoryError):
         raise
     except json.JSONDecodeError as error:
-        raise HubError(f"Hugging Face answered for {repo} with something that is no JSON.", AGAIN) from error
+        raise HubError(f"Hugging Face answered for {repo} with something that is no JSON.", again) from error
     except Exception as error:  # The HTTP library, settings of proxies and certificates raise errors of many kinds.
         wrapped = type(error) is RuntimeError  # So the client wraps failures of large files; Xet's own come alone.
         answered = error.__cause__ if wrapped else error
         if isinstance(answered, HfHubHTTPError):
-            raise _refusal(answered, repo) from error
+            raise _refusal(answered, repo, again) from error
         if _has_cause(error, OfflineModeIsEnabled):
             raise HubError(
                 f"Hugging Face's client is set to stay offline, so {repo} cannot be reached.", "Unset HF_HUB_OFFLINE."
             ) from error
         said, other = in_words(answered or error), " If this stays so, HF_HUB_DISABLE_XET=1 takes another way."
         raise HubError(
-            f"Hugging Face could not be reached for {repo}: {said}.", AGAIN + other * (wrapped and answered is None)
+            f"Hugging Face could not be reached for {repo}: {said}.", again + other * (wrapped and answered is None)
         ) from error
     finally:
         if hide:
@@ -112,8 +113,8 @@ def _has_cause(error: BaseException, kind: type[BaseException]) -> bool:
     return cause is not None
 
 
-def _refusal(error: Any, repo: str) -> HubError:
-    """The HubError for an answer of the hub with an HTTP status of 400 or more."""
+def _refusal(error: Any, repo: str, again: str) -> HubError:
+    """The HubError for an answer of the hub with an HTTP status of 400 or more. again: what to do where nothing else helps."""
     from huggingface_hub.errors import DisabledRepoError, GatedRepoError
 
     status, said = error.response.status_code, " ".join(without_secrets(str(error.server_message or "")).split())[:200]
@@ -126,7 +127,7 @@ def _refusal(error: Any, repo: str) -> HubError:
         412: "Something else was committed there meanwhile: run the same command again.",
         429: "Too many requests: wait some minutes, then run the same command again.",
     }
-    remedy = remedies.get(status, AGAIN)
+    remedy = remedies.get(status, again)
     if isinstance(error, GatedRepoError):
         remedy = "Its owner decides who may read it: ask for access on its page, then run the same command again with HF_TOKEN."
     elif isinstance(error, DisabledRepoError):

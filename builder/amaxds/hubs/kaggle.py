@@ -31,6 +31,7 @@ class Kaggle:
 
     name = licence_platform = "kaggle"
     title = "Kaggle"
+    one_recipe = True
     copies = 3  # The bundle, and of what is fetched back a zip and its files.
 
     @functools.cached_property

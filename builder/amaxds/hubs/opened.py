@@ -35,19 +35,19 @@ class _Source:
     def __init__(self, name: str, place: str | None = None) -> None:
         self._name, self._held = name, contextlib.ExitStack()
         # Where it is now, as it is read later, when the program may be in another folder.
-        self._place = place or (os.path.abspath(name) if os.path.exists(name) else name)
+        self.place = place or (os.path.abspath(name) if os.path.exists(name) else name)
         self.close = weakref.finalize(self, self._held.close)
         self.layer = functools.lru_cache(_LAYERS_IN_MEMORY)(functools.partial(_read_layer, weakref.proxy(self)))
 
     def __reduce__(self) -> tuple[type[Self], tuple[str, str]]:
         """Pickled by its name: whoever has it then opens it again."""
-        return type(self), (self._name, self._place)
+        return type(self), (self._name, self.place)
 
     @functools.cached_property
     def reader(self) -> DatasetReader:
         if not self.close.alive:
             raise UsageError(f"{self._name} was closed.", "Open it again: amaxds.open_dataset(...).")
-        return self._held.enter_context(open_dataset(self._held.enter_context(fetched(self._place)), self._name))
+        return self._held.enter_context(open_dataset(self._held.enter_context(fetched(self.place)), self._name))
 
 
 def _read_layer(source: _Source, recipe: Recipe, layer: Layer) -> FilterImages:
@@ -99,6 +99,11 @@ class Dataset:
     def name(self) -> str:
         """What it was opened by: a path, a URL, or `owner/name`."""
         return self._name
+
+    @property
+    def place(self) -> str:
+        """What it can be opened by here: its name, or where that was given in another folder, an absolute path."""
+        return self._name if os.path.abspath(self._name) == self._source.place else self._source.place
 
     @property
     def info(self) -> BuildInfo:
@@ -176,7 +181,12 @@ class Dataset:
                 f"{self.name} has an image of {name}/{filter} for each recipe.",
                 f'Choose one: dataset.recipe("{self.recipes[0]}")["{name}", {filter}]; there is {", ".join(self.recipes)}.',
             )
-        return self._source.layer(next(self._recipes()), layer)[filters.index(filter)]
+        for image in self._source.layer(next(self._recipes()), layer):
+            if image.filter == filter:
+                return image
+        raise UsageError(
+            f"{self.name} lacks the image of filter {filter} of {name}.", "`amaxds validate` says what else is wrong with it."
+        )
 
     @property
     def summary(self) -> list[LayerSummary]:

@@ -18,6 +18,7 @@ from typing import Any
 
 from amaxds.dataset.build_info import BUILD_FILE, BuildInfo
 from amaxds.dataset.bundle import require_repo
+from amaxds.dataset.card import default_config
 from amaxds.dataset.croissant import CROISSANT_FILE
 from amaxds.dataset.licence import licence_of
 from amaxds.errors import HubError, UsageError, in_words, printable
@@ -134,6 +135,9 @@ def _publish_on(
             f"{hub.title} {repo}: {'a new repository' if changes.creates else 'is there'}"
             + (" (as of the last receipt)" * dry_run)
         )
+        chosen = default_config(list(info.recipes))
+        if hub.one_recipe and (others := [each for each in info.recipes if each != chosen]):
+            show(f"  only the images of {chosen}: {hub.title} takes one recipe, {' and '.join(others)} is left out")
         for line in changes.lines():
             show(line)
         if dry_run:

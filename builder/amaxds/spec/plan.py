@@ -89,6 +89,12 @@ def default_batch_size(network: Network) -> int:
     return 8 if network.name == "demo" else 4
 
 
+def require_precision(network: Network, precision: str) -> None:
+    """UsageError where the network cannot be computed in that precision: a Keras model's layers have their own types."""
+    if precision != "float32" and network.has_keras_model:
+        raise UsageError(f"{network.name} cannot be computed in {precision}.", "Leave out the precision (--precision).")
+
+
 def make_plan(
     network: Network,
     recipes: Sequence[str],
@@ -109,6 +115,7 @@ def make_plan(
             raise UsageError(f"{name} {value} is out of range.", "Give a number from 1 to 4096.")
     if precision not in PRECISIONS:
         raise UsageError(f"unknown precision {precision!r}.", f"Choose from {', '.join(PRECISIONS)}.")
+    require_precision(network, precision)
     chosen = {name: get_recipe(name, steps) for name in recipes}
     ordered = tuple(chosen[name] for name in RECIPES if name in chosen)
     return Plan(network, ordered, seed, make_scope(network, layers, filters), size, precision)

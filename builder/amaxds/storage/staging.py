@@ -62,6 +62,11 @@ def whole_folder(out: Path, dataset: Path, kind: str, mark: str) -> Iterator[Pat
     that every folder of this kind has. UsageError where `out` is inside the dataset, or is there and is not of this kind.
     """
     require_apart(out, dataset)
+    here = Path.cwd()
+    if out.resolve() in (here, *here.parents):
+        raise UsageError(
+            f"{out} is the folder that you are in, or holds it.", f"Give another OUT, or cd to {out.resolve().parent} first."
+        )
     if os.path.lexists(out) and not _is_ours(out, mark):
         raise UsageError(f"{out} is already there and is no {kind}.", "Choose another OUT, or delete it.")
     with staged(out, replace=True) as part:
