@@ -63,6 +63,7 @@ arguments of functions held against their signatures."""
 PART = " ".join(SMALL[2:])
 SHORTENED = {
     "amaxds build --network demo": PART,
+    "amaxds build --network demo --plan": PART,
     "amaxds build --network demo --engine ray": f"ray-filter-activations {PART}",
     "KERAS_BACKEND=jax amaxds build --network demo": f"jax-filter-activations {PART}",
     "amaxds build --network mine.keras --layers corners": "--steps 2",
