@@ -1,16 +1,20 @@
 """Programs on TensorFlow, without what it would keep of them as long as the process lives.
 
-Of VGG16's programs that is more than a gigabyte for each recipe. There are no settings for it, so this reaches into TensorFlow;
-where another version has other names inside, programs are the same and take more memory.
+Of VGG16's programs that is more than a gigabyte for each recipe. On a CPU each program runs in a session of its own, which has
+what XLA compiled, and is closed when the program is let go of. For the rest there are no settings, so this reaches into
+TensorFlow; where another version has other names inside, programs are the same and take more memory.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
+
+import numpy as np
+
+from amaxds.compute import environment
 
 _tracing = threading.RLock()
 """Held while a program is traced. Threads could not do that side by side anyway: it is Python. A program may be
@@ -18,22 +22,51 @@ used while another is traced."""
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function compiled by XLA, at its first call, for arguments of one shape and type."""
+    """The function compiled by XLA, at its first call, for arguments of one shape and type. On a CPU it returns arrays of NumPy
+    in place of tensors, which are the same there; on a GPU tensors, which stay in its memory."""
     import tensorflow as tf
 
-    program, traced = tf.function(function, jit_compile=True, autograph=False), False
+    program = tf.function(function, jit_compile=True, autograph=False)
+    on_cpu, made = not environment.on_gpu(), threading.Lock()
+    running: Callable[..., Any] | None = None
 
-    @functools.wraps(program, updated=())
     def run(*arguments: Any) -> Any:
-        nonlocal traced
-        if not traced:
-            with _tracing, _no_stack_traces():
-                graph = program.get_concrete_function(*arguments).graph
-                _drop_custom_gradients(graph)
-            traced = True
-        return program(*arguments)
+        nonlocal program, running
+        with made:
+            if running is None:
+                with _tracing, _no_stack_traces():
+                    # Some arguments are variables, of which only the values are meant.
+                    specs = tf.nest.map_structure(lambda each: tf.TensorSpec(each.shape, each.dtype), arguments)
+                    traced = program.get_concrete_function(*(specs if on_cpu else arguments))
+                    _drop_custom_gradients(traced.graph)
+                    has_variables = any(each.dtype == tf.resource for each in traced.captured_inputs)
+                    running = _in_session(traced, specs) if on_cpu and not has_variables else program
+                program = None
+        return running(*arguments)
 
     return run
+
+
+def _in_session(traced: Any, specs: tuple[Any, ...]) -> Callable[..., Any]:
+    """What calls a traced function in a session of its own, for arguments as specified, in the thread that calls it. The
+    session is closed with the last reference to what is returned."""
+    import tensorflow as tf
+
+    flatten, pack, v1 = tf.nest.flatten, tf.nest.pack_sequence_as, tf.compat.v1
+    with tf.Graph().as_default() as graph:
+        inputs = [v1.placeholder(each.dtype, each.shape) for each in flatten(specs)]
+        # Tensors that layers have made beforehand belong to no graph.
+        traced.set_external_captures([tf.constant(np.asarray(each)) for each in traced.captured_inputs])
+        results = traced(*pack(specs, inputs))
+    config, in_this_thread = v1.ConfigProto(), v1.RunOptions(inter_op_thread_pool=-1)
+    config.graph_options.rewrite_options.disable_meta_optimizer = True  # There is one operation: the call.
+    session, fetched = v1.Session(graph=graph, config=config), flatten(results)
+
+    def call(*arguments: Any) -> Any:
+        given = dict(zip(inputs, map(np.asarray, flatten(arguments)), strict=True))
+        return pack(results, session.run(fetched, given, in_this_thread))
+
+    return call
 
 
 @contextlib.contextmanager
