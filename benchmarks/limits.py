@@ -52,9 +52,9 @@ def building(*recipe: str) -> str:
     return f"`{command}` | {seconds:.0f} s, {memory / 1000:.2f} GB | 120 s, 2.5 GB"
 
 
-def all_layers(*recipes: str) -> str:
-    """A build that compiles the programs of every layer of VGG16 and hardly computes anything with them."""
-    choice = ("--network", "vgg16", "--weights", "random", "--steps", "2", "--filters", "0-3")
+def all_layers(network: str, *recipes: str) -> str:
+    """A build that compiles the programs of every layer of a network and hardly computes anything with them."""
+    choice = ("--network", network, "--weights", "random", "--steps", "2", "--filters", "0-3")
     choice += tuple(word for recipe in recipes for word in ("--recipe", recipe))
     with tempfile.TemporaryDirectory() as folder:
         seconds, memory = run("build", *choice, cwd=folder)
@@ -191,8 +191,9 @@ FIGURES: dict[str, Callable[[], str]] = {
     "help": starting,
     "build": building,
     "original": lambda: building("--recipe", "original"),
-    "all-layers": lambda: all_layers("clear"),
-    "all-layers-of-both": lambda: all_layers("clear", "original"),
+    "all-layers": lambda: all_layers("vgg16", "clear"),
+    "all-layers-of-both": lambda: all_layers("vgg16", "clear", "original"),
+    "all-layers-of-resnet152": lambda: all_layers("resnet152", "clear"),  # Half an hour or more.
     "plan": planning,
     "validate": validating,
     "validate-all": validating_all,

@@ -3,7 +3,7 @@
     python -m pip install '.[bench]'
     python -m pip install --no-deps torch-lucent==0.1.8 kornia==0.5.11
     python benchmarks/quality.py > benchmarks/quality.md
-    python benchmarks/quality.py --network vgg16 --weights FILE --filters 2 --kept FOLDER
+    python benchmarks/quality.py --network vgg16 --weights FILE --filters 2 --kept FOLDER --picture docs/vgg16-tools.jpg
 
 The network is demo, or VGG16 with the tensors of a file; the filters are 8 of each of its 13 layers, evenly spaced, or the 2 or
 4 of these that --filters asks for. Every tool runs with its own defaults, on images of the network's size, and is given the
@@ -62,6 +62,9 @@ _parser = argparse.ArgumentParser(parents=[OPTIONS])
 _parser.add_argument("--tools", default="", help="only those whose names have one of these words in them")
 _parser.add_argument("--filters", type=int, choices=(2, 4, 8), default=8, help="how many of each layer")
 _parser.add_argument("--kept", type=Path, help="folder for the other tools' images; one for each weights file")
+_parser.add_argument(
+    "--picture", type=Path, help="file for a picture: a row for each tool, two filters of each block's second layer"
+)
 CHOSEN = _parser.parse_args() if __name__ == "__main__" else OPTIONS.parse_known_args()[0]
 NETWORK = NETWORKS[CHOSEN.network]
 WEIGHTS = load_weights(NETWORK, CHOSEN.weights, 0)
@@ -189,6 +192,16 @@ def kept(folder: Path, make: Make, layer: Layer, filters: list[int]) -> Images:
     return np.stack([decode_png(file.read_bytes()) for file in files.values()])
 
 
+def draw(rows: list[list[Images]], out: Path, side: int = 112, gap: int = 4) -> None:
+    """Write rows of images as one picture."""
+    step = side + gap
+    sheet = Image.new("RGB", (step * len(rows[0]) - gap, step * len(rows) - gap), "white")
+    for place in np.ndindex(len(rows), len(rows[0])):
+        image = Image.fromarray(rows[place[0]][place[1]]).resize((side, side), Image.Resampling.BOX)
+        sheet.paste(image, (step * place[1], step * place[0]))
+    sheet.save(out, quality=85)
+
+
 # Name -> (images of a layer's filters, evaluations of the network per image).
 TOOLS: dict[str, tuple[Make, int]] = {
     "amaxds `clear`": (lambda layer, filters: ours(RECIPES["clear"], layer, filters), RECIPES["clear"].steps + 2),
@@ -202,6 +215,7 @@ TOOLS: dict[str, tuple[Make, int]] = {
 def main() -> None:
     tools = {name: tool for name, tool in TOOLS.items() if any(word in name for word in CHOSEN.tools.split(","))}
     activations, firsts, shares, clipped, slopes = ({name: [] for name in tools} for _ in range(5))
+    shown: dict[str, list[Images]] = {name: [] for name in tools}
     folder = CHOSEN.kept or Path(tempfile.mkdtemp(prefix="quality-"))
     for layer in NETWORK.layers:
         filters = sample(layer, CHOSEN.filters)
@@ -215,7 +229,11 @@ def main() -> None:
             shares[name].append(high_frequency_share(images))
             clipped[name].append(clipped_share(images))
             slopes[name].append(power_slopes(images))
+            if layer.name.endswith("_conv2"):
+                shown[name].extend(images[:2])
             print(layer.name, name, file=sys.stderr, flush=True)
+    if CHOSEN.picture:
+        draw(list(shown.values()), CHOSEN.picture)
     reference = np.concatenate(activations[next(iter(tools))])
     other = "" if NETWORK.name == "demo" else f" --network {NETWORK.name} --weights FILE --filters {CHOSEN.filters}"
     print(f"# How well images excite their filter\n\n`python benchmarks/quality.py{other}`\n")
