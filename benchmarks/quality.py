@@ -11,7 +11,7 @@ network's own preprocessing and the same tensors. All images are judged as saved
 the mean output after ReLU of the image's own filter over the window without 2 rows and columns at each side.
 
 The other tools' images are kept in FOLDER, two at a time, and found there again: a run that was cut off goes on, and 8 filters
-after 2 take 6. About 20 minutes on 2 cores for demo, and some hours for each 2 filters a layer of VGG16.
+after 2 take 6. On 2 cores each 2 filters a layer of VGG16 take some hours, most of them torch-lucent's and tf-keras-vis's.
 On a busy machine set OMP_NUM_THREADS=1, or PyTorch's threads wait for each other.
 
 lucent needs torchvision for one class (`transforms.Normalize`), which the demo network's preprocessing replaces anyway; a

@@ -70,7 +70,7 @@ def test_a_function_that_several_programs_call_keeps_its_gradient() -> None:
 
 
 def test_a_program_that_is_let_go_of_leaves_nothing_that_was_compiled(weights: Weights) -> None:
-    """TensorFlow would keep it: for a network of 155 layers, gigabytes."""
+    """TensorFlow would keep what XLA compiled as long as the process lives."""
 
     def sessions() -> int:
         gc.collect()
