@@ -212,11 +212,10 @@ TOOLS: dict[str, tuple[Make, int]] = {
 }
 
 
-def main() -> None:
+def main(folder: Path) -> None:
     tools = {name: tool for name, tool in TOOLS.items() if any(word in name for word in CHOSEN.tools.split(","))}
     activations, firsts, shares, clipped, slopes = ({name: [] for name in tools} for _ in range(5))
     shown: dict[str, list[Images]] = {name: [] for name in tools}
-    folder = CHOSEN.kept or Path(tempfile.mkdtemp(prefix="quality-"))
     for layer in NETWORK.layers:
         filters = sample(layer, CHOSEN.filters)
         for name, (make, _) in tools.items():
@@ -260,4 +259,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with tempfile.TemporaryDirectory(prefix="quality-") as temporary:
+        main(CHOSEN.kept or Path(temporary))
