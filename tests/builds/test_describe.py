@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from amaxds.checks.validate import validate
 from amaxds.image import encode_png, is_stretched_noise
@@ -54,6 +56,19 @@ def test_images_from_elsewhere_may_be_equal(tmp_path: Path) -> None:
         (tmp_path / "images" / "block1_conv1" / f"filter-{filter}.png").write_bytes(black)
     ended = amaxds("describe", "images", "described", "--network", "demo", cwd=tmp_path)
     assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_what_else_is_in_a_picture_does_not_come_into_the_dataset(tmp_path: Path) -> None:
+    (tmp_path / "images" / "block1_conv1").mkdir(parents=True)
+    pixels, notes = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8), PngInfo()
+    notes.add_text("Author", "Jane Doe")
+    file = tmp_path / "images" / "block1_conv1" / "filter-0.png"
+    Image.fromarray(pixels).save(file, pnginfo=notes, exif=Image.Exif())
+    assert b"Jane Doe" in file.read_bytes()
+    assert amaxds("describe", "images", "described", "--network", "demo", cwd=tmp_path).returncode == 0
+    (row,) = read_rows(tmp_path / "described", "described").values()
+    assert row["image"]["bytes"] == encode_png(pixels)
+    assert "nobody's data" not in (tmp_path / "described" / "README.md").read_text()
 
 
 def test_status_is_judged_from_the_pixels_as_the_ascent_knew_it(plain: tuple[Path, Path], described: Path) -> None:

@@ -227,6 +227,20 @@ def test_what_is_left_out_is_said_by_every_command(tmp_path: Path, assert_error:
     )
 
 
+def test_layers_that_are_too_small_for_the_canvas_are_said_by_every_command(tmp_path: Path, assert_error: Check) -> None:
+    inputs = keras.Input((32, 32, 3))
+    small = layers.Conv2D(6, 3, strides=8, padding="same", name="tiny")(layers.Conv2D(4, 3, name="large")(inputs))
+    file, folder = _saved(tmp_path / "two.keras", small, inputs)[1], tmp_path / "out"
+    runs = [amaxds(*words) for words in (("networks", file), ("build", folder, "--network", file, "--plan"))]
+    runs.append(amaxds("build", folder, "--network", file, "--steps", 1))
+    card = (folder / "README.md").read_text()
+    for text in (*(each.stdout + each.stderr for each in runs), card):
+        assert "left out of two, as too small on a canvas of 32: tiny" in text
+    assert "of the 10 filters of the network's Conv2D layers it holds 4" in card
+    assert not json.loads((folder / "build.json").read_text())["scope"]["complete"]
+    assert_error(amaxds("publish", folder, "--repo", "a/b", "--to", "huggingface", "--dry-run"), 2, "partial build", "tiny")
+
+
 @pytest.mark.parametrize(
     "policy",
     ["mixed_float16", "float64", *(pytest.param(each, marks=SYSTEM) for each in ("float16", "mixed_bfloat16", "bfloat16"))],

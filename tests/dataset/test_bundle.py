@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from amaxds.dataset.build_info import BuildInfo
+from amaxds.dataset.bundle_files import kaggle_metadata
 from amaxds.dataset.record import STATUSES, descriptions
 from amaxds.spec.network import DEMO
 from support.commands import amaxds, run_program
@@ -101,3 +104,22 @@ def test_keras_and_pandas_open_a_bundle_with_the_names_of_layers(bundled: Path) 
 def test_load_dataset_opens_a_bundle_with_its_records(bundled: Path, tmp_path: Path) -> None:
     ended = run_program("load_bundle.py", bundled, tmp_path)
     assert ended.stdout == "24 24\n", ended.stderr
+
+
+def test_load_dataset_takes_no_layer_for_a_split(bundled: Path, tmp_path: Path) -> None:
+    shutil.copytree(bundled, tmp_path / "bundle")
+    images, table = tmp_path / "bundle" / "filterActivations", tmp_path / "bundle" / "metadata.csv"
+    for before, after in (("block1_conv1", "test_conv"), ("block1_conv2", "train_conv")):
+        (images / before).rename(images / after)
+        table.write_text(table.read_text().replace(before, after))
+    ended = run_program("load_bundle.py", tmp_path / "bundle", tmp_path / "cache")
+    assert ended.stdout == "24 24\n", ended.stderr
+
+
+def test_kaggle_is_told_how_many_images_are_dead_and_that_filters_are_missing(bundled: Path) -> None:
+    whole = BuildInfo.model_validate_json((bundled / "build.json").read_text())
+    said = json.loads((bundled / "dataset-metadata.json").read_text())
+    assert said == kaggle_metadata(whole, whole.dead, "owner/demo-filters")
+    assert said["subtitle"].startswith("Images of some filters of DEMO")
+    assert "are dead" not in kaggle_metadata(whole, 0)["description"]
+    assert "3 of the 24 images are dead" in kaggle_metadata(whole, 3)["description"]

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from amaxds.dataset.build_info import described_request
 from amaxds.dataset.build_reader import require_build_info
+from amaxds.dataset.card import render_card
 from amaxds.dataset.hf_builder import FilterActivations
 from amaxds.dataset.parquet import dataset_info, read_records, split_writer
 from amaxds.dataset.record import Record, descriptions, features, stored_types
@@ -52,6 +53,20 @@ def test_card_says_what_the_data_is(small: Path) -> None:
     for column, meaning in descriptions().items():
         assert f"| `{column}` |" in card
         assert meaning in card
+
+
+def test_the_card_says_of_weights_only_what_is_known_of_them(small: Path) -> None:
+    info, infos = require_build_info(small), {"original": dataset_info(DEMO, "original", small)}
+    nothing = "the network has learned nothing"
+    textures, unknown = "trained on procedural textures only", "Whose weights they are, and under what licence"
+    for weights, due in (
+        ("pretrained", textures),
+        ("random", "the network has learned nothing"),
+        ("faces.safetensors", unknown),
+    ):
+        entry = info.network_entry.model_copy(update={"weights": weights})
+        card = render_card(info.model_copy(update={"network_entry": entry}), infos, [])
+        assert [words for words in (textures, nothing, unknown) if words in card] == [due]
 
 
 def test_croissants_own_reader_finds_no_fault_and_reads_the_same_records(small: Path, tmp_path: Path) -> None:

@@ -66,6 +66,16 @@ def test_a_bundle_is_not_published_in_place_of_its_dataset(kaggle: KaggleServer,
     assert kaggle.requests == []
 
 
+def test_a_dataset_that_was_moved_to_where_it_cannot_be_loaded_is_not_sent(
+    kaggle: KaggleServer, home: Path, assert_error: Check
+) -> None:
+    (home / "runs[1]").mkdir()
+    (home / NAME).rename(home / "runs[1]" / NAME)
+    ended = _publish(home, f"runs[1]/{NAME}", "--to", "kaggle", "--yes")
+    assert_error(ended, 2, "could not be loaded", "Move it, or give it another name")
+    assert kaggle.requests == []
+
+
 def test_a_receipt_that_cannot_be_used_is_not_taken_for_none(kaggle: KaggleServer, home: Path, assert_error: Check) -> None:
     """Without it, the dataset would go to another repository."""
     for text in ("{", "[]", '{"repo": "owner/elsewhere"}'):

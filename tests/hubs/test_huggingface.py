@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import errno
 import hashlib
 import json
 import shutil
@@ -13,6 +15,7 @@ import pytest
 from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
 import amaxds as library
+from amaxds.errors import DiskError, HubError
 from amaxds.hubs import huggingface
 from amaxds.hubs.huggingface_client import hub_errors
 from support import huggingface_repo
@@ -91,6 +94,38 @@ def test_public_is_said_and_changed_only_when_asked(hub: HuggingFaceServer, publ
     assert not hub.repos[REPO].private
     assert publish("--private").returncode == 0
     assert hub.repos[REPO].private
+
+
+def test_what_was_private_is_not_shown_before_what_replaces_it_is_there(
+    hub: HuggingFaceServer, publish: Publish, dataset: Path, assert_error: Check
+) -> None:
+    assert publish().returncode == 0
+    arguments = ("--network", "demo", "--recipe", "original", "--steps", "2", "--layers", "block1_conv1")
+    shutil.rmtree(dataset)
+    assert amaxds("build", dataset, *arguments).returncode == 0
+    hub.fail("POST", "/commit/", 403)
+    assert_error(publish("--public"), 3, "answered 403")
+    assert hub.repos[REPO].private
+    assert publish("--public").returncode == 0
+    assert not hub.repos[REPO].private
+
+
+def test_a_repository_whose_history_was_squashed_is_published_again(
+    hub: HuggingFaceServer, publish: Publish, dataset: Path
+) -> None:
+    assert publish().returncode == 0
+    commits = hub.repos[REPO].commits
+    commits[:] = [dataclasses.replace(commits[-1], id="5" * 40)]
+    ended = publish()
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads((dataset / "receipt-huggingface.json").read_text())["version"] == "5" * 40
+
+
+def test_a_cache_that_may_not_be_written_is_no_failure_of_the_hub() -> None:
+    with pytest.raises(DiskError, match=r"cannot write /root/\.cache: Permission denied"), hub_errors(REPO):
+        raise RuntimeError("wrapped") from PermissionError(errno.EACCES, "Permission denied", "/root/.cache")
+    with pytest.raises(HubError, match="could not be reached"), hub_errors(REPO):
+        raise PermissionError(errno.EACCES, "Permission denied")
 
 
 def test_what_is_there_already_is_not_sent_again(hub: HuggingFaceServer, publish: Publish, dataset: Path) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from amaxds.errors import DiskError
-from amaxds.storage.scratch import KEPT, require_room, scratch_folder, temporary_folder
+from amaxds.storage.scratch import KEPT, _sweep, require_room, scratch_folder, temporary_folder
 
 
 @pytest.fixture(autouse=True)
@@ -82,6 +84,25 @@ def test_two_processes_do_not_do_the_same_work_nor_delete_what_is_in_use(tempora
         with scratch_folder("b") as other:
             assert other != folder
         assert folder.is_dir()
+
+
+def test_processes_that_begin_together_do_not_take_each_others_sweeping_for_work(temporary: Path) -> None:
+    """A sweep has a folder for as long as it takes to delete it, also one that its owner has only just made."""
+    ended = threading.Event()
+
+    def sweep() -> None:
+        while not ended.is_set():
+            _sweep(temporary / "another")
+
+    with ThreadPoolExecutor(3) as pool:
+        swept = [pool.submit(sweep) for _ in range(3)]
+        try:
+            for place in range(200):
+                with scratch_folder(f"{place}"), temporary_folder() as folder:
+                    assert folder.is_dir()
+        finally:
+            ended.set()
+        assert [each.result() for each in swept] == [None] * 3
 
 
 def test_a_folder_that_cannot_be_is_said(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:

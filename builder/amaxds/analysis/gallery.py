@@ -108,9 +108,10 @@ def write_page(
     most_colourful = {layer: _most_colourful(columns) for layer, columns in layers.items()}
     _write_strip(out, recipe, {layer: filters[0] for layer, filters in most_colourful.items()})
     _write_preview(out, recipe, most_colourful)
+    made = "said to show what excites" if info.is_described else "made to excite"
     texts = {
         "%title%": f"What {info.filters} filters of {info.network.name} look for",
-        "%description%": f"{name}: {images} images, each made to excite one filter of {info.network.name} as much as it can, "
+        "%description%": f"{name}: {images} images, each {made} one filter of {info.network.name}, "
         f"to sort, search and open. Recipes: {', '.join(info.recipes)}.",
         "%preview%": PREVIEW,
     }

@@ -126,7 +126,7 @@ def summarise_report(info: BuildInfo, layers: Sequence[LayerMeasures], study: St
         "dataset": info.dataset,
         "network": info.network.name,
         "seed": info.seed,
-        "complete": info.filters == info.network.filters and not info.network.left_out,
+        "complete": info.network.is_complete(info.scope),
         "frequencies": FREQUENCIES.tolist(),
         "coarse_levels": COARSE_LEVELS.tolist(),
         "recipes": {recipe: {each.layer: _layer(each) for each in layers if each.recipe == recipe} for recipe in info.recipes},

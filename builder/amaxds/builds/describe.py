@@ -22,7 +22,7 @@ from amaxds.dataset.build_info import described_request
 from amaxds.dataset.parquet import WRITERS
 from amaxds.dataset.writer import Begun, RankedRow, write_dataset
 from amaxds.errors import UsageError, in_words
-from amaxds.image import decode_png, is_stretched_noise, pixels_sha256, uniformity_index
+from amaxds.image import decode_png, encode_png, has_only_pixels, is_stretched_noise, pixels_sha256, uniformity_index
 from amaxds.spec.network import LEAST_SIDE, Network
 from amaxds.spec.recipes import DESCRIBED, Described
 from amaxds.storage.location import LocalPath, require_loadable
@@ -74,7 +74,7 @@ def describe(folder: Path, out: Path, network: Network) -> None:
 
     def rows() -> Iterator[RankedRow]:
         for image, record in zip(images, records, strict=True):
-            yield record | {"image": image.path.read_bytes()}, None
+            yield record | {"image": _bare(image.path.read_bytes())}, None
 
     with staged(out) as part:
         write_dataset(part, out.resolve().name, identity, {recipe.name: rows()}, begun)
@@ -108,6 +108,11 @@ def _find(folder: Path, network: Network) -> list[_Image]:
         if (one.layer, one.filter) == (other.layer, other.filter):
             raise UsageError(f"{one.path} and {other.path.name} are of the same filter.", "Keep one of them.")
     return found
+
+
+def _bare(png: bytes) -> bytes:
+    """The same pixels in a file that has nothing else in it: cameras and programs for pictures write down people and places."""
+    return png if has_only_pixels(png) else encode_png(decode_png(png))
 
 
 def _record(image: _Image, network: str) -> dict[str, Any]:

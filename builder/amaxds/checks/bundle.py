@@ -63,10 +63,10 @@ def check_bundle_descriptions(archive: Archive, info: BuildInfo, rows: Sequence[
         for at, claimed, expected in differences(found, due):
             report.add("croissant", CROISSANT_FILE, f"{at or 'it'} is {abbreviate(claimed)}, expected {abbreviate(expected)}")
     if KAGGLE_FILE in archive.files and (found := _json(archive, KAGGLE_FILE, "kaggle", report)) is not None:
-        _check_kaggle(found, info, report)
+        _check_kaggle(found, info, sum(row["status"] == "dead" for row in rows), report)
 
 
-def _check_kaggle(found: Any, info: BuildInfo, report: ValidationReport) -> None:
+def _check_kaggle(found: Any, info: BuildInfo, dead: int, report: ValidationReport) -> None:
     repo = found.get("id") if isinstance(found, dict) else None
     try:
         require_repo(str(repo))
@@ -74,7 +74,7 @@ def _check_kaggle(found: Any, info: BuildInfo, report: ValidationReport) -> None
         report.add("kaggle", KAGGLE_FILE, f"id is {abbreviate(repo)}, expected owner/name")
         repo = None
     if info.by_this_version:
-        due = kaggle_metadata(info, repo)
+        due = kaggle_metadata(info, dead, repo)
         for at, claimed, expected in differences(found, due):
             if at != "id":
                 report.add("kaggle", KAGGLE_FILE, f"{at or 'it'} is {abbreviate(claimed)}, expected {abbreviate(expected)}")

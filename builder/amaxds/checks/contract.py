@@ -35,7 +35,7 @@ def contract_files() -> dict[str, str]:
         "rules.md": rules_page(),
         "croissant.example.json": _example_croissant(info),
         "croissant.bundle.example.json": render_bundle_croissant(part, [{"status": "alive"}] * DEMO.filters, b""),
-        "dataset-metadata.example.json": _json(kaggle_metadata(part)),
+        "dataset-metadata.example.json": _json(kaggle_metadata(part, dead=0)),
         **{f"layers-{name}.csv": layer_table(network) for name, network in sorted(NETWORKS.items())},
     }
 

@@ -57,7 +57,7 @@ def _check_row(row: Row, info: BuildInfo, recipe: Recipe, shown: Mapping[str, fr
     except ValueError as error:
         return [*problems, ("image", str(error))], None
     problems += _check_image(row, pixels, side)
-    if recipe.made_here and not has_only_pixels(data):
+    if not has_only_pixels(data):
         problems.append(("image", "its PNG holds something besides header and pixels"))
     # Noise of a seed can only be drawn again if seed, layer and filter are right.
     if not recipe.made_here or not problems:

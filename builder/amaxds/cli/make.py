@@ -198,8 +198,5 @@ def networks(
 
     network = find_network(name, canvas)
     print(layer_table(network), end="")
-    small = [layer.name for layer in network.layers if not layer.usable]
-    if small:
-        print(f"amaxds: too small on a canvas of {network.canvas}: {', '.join(small)}", file=sys.stderr)
     if network.note:
         print(f"amaxds: {network.note}", file=sys.stderr)

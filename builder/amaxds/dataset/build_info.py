@@ -273,5 +273,4 @@ def _recipe_entry(recipe: Recipe, network: Network) -> dict[str, Any]:
 
 
 def _scope_entry(network: Network, scope: Scope) -> dict[str, Any]:
-    complete = sum(map(len, scope.values())) == network.filters and not network.left_out
-    return {"complete": complete, "layers": {name: write_filters(kept) for name, kept in scope.items()}}
+    return {"complete": network.is_complete(scope), "layers": {name: write_filters(kept) for name, kept in scope.items()}}

@@ -5,7 +5,8 @@ metadata.csv                               every column of the record but the im
 croissant.json  build.json                 description for machines, provenance
 dataset-metadata.json                      title, licence, and a description of every file and column
 
-`load_dataset("imagefolder", data_dir=...)` opens it, too: `file_name` is the column by which that finds an image's record.
+`load_dataset("imagefolder", data_files="<folder>/**")` opens it, too: `file_name` is the column by which that finds an image's
+record. With `data_dir` it would take layers for splits whose names have `train` or `test` in them.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def bundle(folder: Path, info: BuildInfo, out: Path, recipe: str | None = None, 
         write_whole(part / TABLE, table)
         write_whole(part / BUILD_FILE, (folder / BUILD_FILE).read_bytes())
         write_whole(part / CROISSANT_FILE, render_bundle_croissant(part_info, rows, table).encode())
-        write_json(part / KAGGLE_FILE, kaggle_metadata(part_info, repo))
+        write_json(part / KAGGLE_FILE, kaggle_metadata(part_info, sum(row["status"] == "dead" for row in rows), repo))
     return chosen
 
 

@@ -75,21 +75,22 @@ def render_bundle_croissant(info: BuildInfo, rows: Sequence[Mapping[str, Any]], 
     return document(info, len(rows), dead, files, [records, pictures])
 
 
-def kaggle_metadata(info: BuildInfo, repo: str | None = None) -> dict[str, Any]:
+def kaggle_metadata(info: BuildInfo, dead: int, repo: str | None = None) -> dict[str, Any]:
     """dataset-metadata.json: what Kaggle shows of the dataset, of every top-level file and of every column.
 
-    info: build.json of the bundle's one recipe. repo: `owner/name` on Kaggle, if it is known. UsageError where Kaggle does not
-    know the licence.
+    info: build.json of the bundle's one recipe. dead: how many of its images are. repo: `owner/name` on Kaggle, if it is known.
+    UsageError where Kaggle does not know the licence.
     """
     network, recipe = info.network, next(iter(info.recipes))
     fields = [
         {"name": name, "description": _meanings()[name], "type": _KAGGLE_TYPES[kind]} for name, kind in column_types().items()
     ]
+    scope = "An image for each filter" if info.scope_entry.complete else "Images of some filters"
     return {
         "id": repo or f"owner/{network.name.replace('_', '-')[:70]}-filter-activations",
         "title": _title(network.name, recipe, repo),
-        "subtitle": f"An image for each filter of {network.name.upper()[:17]}, by gradient ascent, with evidence",
-        "description": _description(info, recipe),
+        "subtitle": f"{scope} of {network.name.upper()[:17]}, by gradient ascent, with evidence",
+        "description": _description(info, recipe, dead),
         "licenses": [{"name": licence_of([recipe]).on("kaggle")}],
         "keywords": ["image", "computer vision", "neural networks", "deep learning"],
         "resources": [
@@ -109,9 +110,13 @@ def _title(network: str, recipe: str, repo: str | None) -> str:
     return f"{slug[0].upper()}{slug[1:].replace('-', ' ')}"[:50].ljust(6, ".")
 
 
-def _description(info: BuildInfo, recipe: str) -> str:
+def _description(info: BuildInfo, recipe: str, dead: int) -> str:
     network = info.network
     scope = "" if info.scope_entry.complete else " This is a partial build: not every filter of the network is in it."
+    if dead:
+        scope += (
+            f"\n{dead} of the {info.filters} images are dead: no gradient was seen, and the image is its own starting noise."
+        )
     source = f"The network is {network.model}" if network.model else _VGG16
     return f"""What do the filters of `{network.name}` look for? Each image was made by gradient ascent on one filter, from
 noise drawn with a fixed seed, with the recipe `{recipe}`.{scope}

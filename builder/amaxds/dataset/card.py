@@ -75,6 +75,8 @@ def render_card(
         counts={name: {split: info.splits[split].num_examples for split in info.splits} for name, info in infos.items()},
         licence=licence_of(infos),
         described=info.is_described,
+        weights=info.network_entry.weights,
+        convolutions=sum(layer.filters for layer in network.layers),
         columns=[(name, kind, descriptions()[name]) for name, kind in stored_types().items()],
         command=info.command,
     )

@@ -20,6 +20,8 @@ from amaxds.storage.files import disk_errors
 
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EMFILE}
 """What the operating system says of a disk, and never of a connection."""
+_DENIED = {errno.EACCES, errno.EPERM}
+"""What it says of a connection, too, but then names no file."""
 
 
 class Hub(Protocol):
@@ -54,6 +56,9 @@ class Hub(Protocol):
 
     def files(self, repo: str, scratch: Path) -> dict[str, str] | None:
         """Name -> SHA-256 of the files that are in the repository now; None where there is no such repository."""
+
+    def latest(self, repo: str) -> str:
+        """The name of the repository's version whose files are those that `files` found."""
 
     def send(self, source: Path, repo: str, changes: Changes, private: bool | None, message: str) -> str:
         """Carry out the changes with the files of the folder `source`, as one new version; that version's name.
@@ -118,15 +123,24 @@ def disk_apart() -> Iterator[None]:
         yield
     except Exception as error:
         cause: BaseException | None = error
-        while cause is not None and not (isinstance(cause, OSError) and cause.errno in _DISK):
+        while cause is not None and not _is_of_disk(cause):
             cause = cause.__cause__ or cause.__context__
         if cause is None or isinstance(error, AmaxdsError):
             raise
         assert isinstance(cause, OSError)
+        remedy = "Make room there, or set TMPDIR to a folder on another disk"
+        if cause.errno in _DENIED:
+            remedy = "Change its permissions"
         raise DiskError(
             f"cannot write {cause.filename or tempfile.gettempdir()}: {os.strerror(cause.errno or 0)}.",
-            "Make room there, or set TMPDIR to a folder on another disk; then run the same command again to go on.",
+            f"{remedy}; then run the same command again to go on.",
         ) from error
+
+
+def _is_of_disk(error: BaseException) -> bool:
+    if not isinstance(error, OSError):
+        return False
+    return error.errno in _DISK or (error.errno in _DENIED and error.filename is not None)
 
 
 def checked_token(given: object, origin: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from amaxds.dataset.build_info import BuildInfo
 from amaxds.errors import HubError, UsageError, in_words
-from amaxds.hubs.base import Changes, checked_token
+from amaxds.hubs.base import Changes, checked_token, disk_apart
 from amaxds.hubs.huggingface_client import AGAIN, FETCH_AGAIN, hub_errors, patiently, without_bars
 
 _MOST_FILES, _MOST_BYTES = 1000, 200e9
@@ -93,6 +93,9 @@ class HuggingFace:
                     found[each.rfilename] = known
             return found
 
+    def latest(self, repo: str) -> str:
+        return self._heads[repo]
+
     def _small_file(self, api: Any, repo: str, name: str, commit: str) -> str:
         """SHA-256 of a file that is not in large file storage: the hub knows only its git hash, so it is downloaded."""
         fetched = api.hf_hub_download(repo, name, repo_type=self.kind, revision=commit)
@@ -108,7 +111,7 @@ class HuggingFace:
             if changes.creates:
                 private = private is not False
                 patiently(api.create_repo, repo, repo_type=self.kind, private=private, space_sdk=self.space_sdk)
-            elif private is not None:
+            elif private:
                 patiently(api.update_repo_settings, repo, repo_type=self.kind, private=private)
             operations: list[Any] = [CommitOperationDelete(name) for name in changes.removed]
             # A page comes last, when everything is there that it shows.
@@ -120,6 +123,8 @@ class HuggingFace:
                 part = operations[first : first + _MOST_IN_COMMIT]
                 commit = functools.partial(api.create_commit, repo, part, commit_message=message, repo_type=self.kind)
                 head = str(patiently(commit, parent_commit=head).oid)
+            if private is False and not changes.creates:  # Not before: what was there until now was not to be seen.
+                patiently(api.update_repo_settings, repo, repo_type=self.kind, private=False)
             info: Any = patiently(api.repo_info, repo, repo_type=self.kind)
             if private is not None and bool(info.private) != private:
                 seen, due = ("public", "private") if private else ("private", "public")
@@ -185,10 +190,12 @@ class HuggingFace:
         import datasets
 
         for config in info.recipes:
-            with hub_errors(repo), without_bars():
-                cache = str(scratch / "loaded")
-                there = datasets.load_dataset(repo, config, revision=version, cache_dir=cache)
-                here = datasets.load_dataset(str(folder.resolve()), config, cache_dir=cache)
+            cache = str(scratch / "loaded")
+            with without_bars():
+                with hub_errors(repo):
+                    there = datasets.load_dataset(repo, config, revision=version, cache_dir=cache)
+                with disk_apart():
+                    here = datasets.load_dataset(str(folder.resolve()), config, cache_dir=cache)
             if there.keys() != here.keys():
                 raise HubError(f"{repo}: loads with splits {list(there)}, not {list(here)}.", AGAIN)
             for split in here:

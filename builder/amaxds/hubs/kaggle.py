@@ -90,6 +90,10 @@ class Kaggle:
             shutil.rmtree(there)  # There need not be room for another copy.
             return found
 
+    def latest(self, repo: str) -> str:
+        with kaggle_errors(repo, lambda: self._client) as api:
+            return str(self._version(api, repo))
+
     def send(self, source: Path, repo: str, changes: Changes, private: bool | None, message: str) -> str:
         with kaggle_errors(repo, lambda: self._client, source.parent / KEPT) as api:
             before, quiet = 0 if changes.creates else self._version(api, repo), not has_bars()

@@ -25,7 +25,7 @@ from amaxds.errors import HubError, UsageError, in_words, printable
 from amaxds.hubs.base import Hub, compare, hashes
 from amaxds.secrets import without_secrets
 from amaxds.storage.files import disk_errors, json_bytes, read_text
-from amaxds.storage.location import Location
+from amaxds.storage.location import Location, require_loadable
 from amaxds.storage.scratch import require_room, scratch_folder
 
 _MOST_OF_RECEIPT = 100_000_000
@@ -64,6 +64,7 @@ def destinations(
             f"{origin} is a partial build{': ' if note else ''}{note}.",
             f"{'Allow' if note else 'Build all filters, or allow'} to publish it as it is (--allow-partial).",
         )
+    require_loadable(origin, "Move it, or give it another name.")
     for hub in hubs:
         licence_of(info.recipes).on(hub.licence_platform)
         if not dry_run:
@@ -143,7 +144,7 @@ def _publish_on(
         if dry_run:
             return
         if changes.nothing and private is None and last.get("repo") == repo and last.get("files") == ours:
-            version = str(last["version"])
+            version = hub.latest(repo)  # That of the receipt may be gone: a history can be squashed, a version deleted.
         else:
             if not changes.nothing:
                 show("sending")

@@ -7,7 +7,7 @@ the demo network are written down here; the layers of any other are read from it
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,10 +103,11 @@ class Network:
 
     @property
     def note(self) -> str:
-        """What to say of convolutions that are left out; empty where there are none."""
-        shown = ", ".join(self.left_out[:_SHOWN])
-        more = f", … ({len(self.left_out)} in all)" if len(self.left_out) > _SHOWN else ""
-        return f"left out of {self.name}, as no plain Conv2D layers: {shown}{more}" if self.left_out else ""
+        """What to say of convolutions that no images are made for; empty where there are none."""
+        small = [layer.name for layer in self.layers if not layer.usable]
+        reasons = {"as no plain Conv2D layers": self.left_out, f"as too small on a canvas of {self.canvas}": small}
+        said = [f"{reason}: {_some(names)}" for reason, names in reasons.items() if names]
+        return f"left out of {self.name}, {'; '.join(said)}" if said else ""
 
     @property
     def usable(self) -> tuple[Layer, ...]:
@@ -117,6 +118,11 @@ class Network:
     def filters(self) -> int:
         """The number of filters of all usable layers."""
         return sum(layer.filters for layer in self.usable)
+
+    def is_complete(self, scope: Mapping[str, Sequence[int]]) -> bool:
+        """Whether these filters of layers are all of every convolution that the network has."""
+        every = sum(layer.filters for layer in self.layers)
+        return sum(map(len, scope.values())) == every and not self.left_out
 
     def layer(self, name: str) -> Layer:
         """The layer of that name; UsageError where there is none."""
@@ -133,6 +139,11 @@ class Network:
         ordered = images[..., ::-1] if self.channel_order == "bgr" else images
         centred = ordered.astype(np.float32) - np.asarray(self.channel_mean, np.float32)
         return (centred / np.asarray(self.channel_scale, np.float32)).astype(np.float32)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f", … ({len(names)} in all)" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
 
 
 def _vgg_layers(canvas: int, widths: tuple[int, ...]) -> tuple[Layer, ...]:

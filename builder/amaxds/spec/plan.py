@@ -57,8 +57,8 @@ class Plan:
 
     @property
     def complete(self) -> bool:
-        """Whether every filter of the network is in the scope, and none is left out."""
-        return sum(map(len, self.scope.values())) == self.network.filters and not self.network.left_out
+        """Whether every filter of every convolution of the network is in the scope."""
+        return self.network.is_complete(self.scope)
 
     def units(self) -> Iterator[Unit]:
         for recipe in self.recipes:

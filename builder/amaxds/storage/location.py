@@ -189,23 +189,23 @@ def parse_location(text: str) -> Location:
     return Remote(f"{protocol}://{rest}")
 
 
-def require_loadable(out: Location) -> None:
+def require_loadable(out: Location, remedy: str = "Choose another OUT.") -> None:
     """UsageError for a folder in which `load_dataset` would not find a dataset, or would find others beside it: it takes some
-    paths for URLs, for patterns of names, or for home folders. Also for a name that cannot stand on the dataset's card."""
+    paths for URLs, for patterns of names, or for home folders. Also for a name that cannot stand on the dataset's card.
+    remedy: what to do then."""
     path = str(out)
     if isinstance(out, LocalPath):
         with disk_errors(out.path):
             path = str(out.path.resolve())
     if not out.name.isprintable():
-        raise UsageError(f"the name of {str(out)!r} has characters that cannot be printed.", "Choose another OUT.")
+        raise UsageError(f"the name of {str(out)!r} has characters that cannot be printed.", remedy)
     if out.name != out.name.strip():
-        raise UsageError(f"the name of {str(out)!r} begins or ends with a blank.", "Choose another OUT.")
+        raise UsageError(f"the name of {str(out)!r} begins or ends with a blank.", remedy)
     found = next((part for part in ("::", *sorted(_WILD)) if part in path), None)
     found = found or next((start for start in ("~", "file:", "local:") if out.name.startswith(start)), None)
     if found:
         raise UsageError(
-            f"a dataset at {path} could not be loaded: load_dataset takes {found!r} there for something else.",
-            "Choose another OUT.",
+            f"a dataset at {path} could not be loaded: load_dataset takes {found!r} there for something else.", remedy
         )
 
 

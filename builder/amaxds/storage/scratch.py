@@ -10,12 +10,15 @@ import os
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from amaxds.errors import DiskError
 from amaxds.storage.files import disk_errors
 
+_PATIENCE = 0.5
+"""Seconds after which a folder that another process has is in use: a sweep has each for as long as it takes to delete it."""
 KEPT = "kept"
 """The folder inside a scratch folder whose files are still there when work that was killed is begun again."""
 
@@ -29,7 +32,7 @@ def temporary_folder() -> Iterator[Path]:
     with contextlib.ExitStack() as held:
         with disk_errors(folder):
             _sweep(folder)
-            held.enter_context(_locked(folder))
+            held.enter_context(_locked(folder, _PATIENCE))
         held.callback(shutil.rmtree, folder, ignore_errors=True)
         yield folder
 
@@ -47,7 +50,7 @@ def scratch_folder(key: str) -> Iterator[Path]:
         with disk_errors(folder):
             _sweep(folder)
         try:
-            held.enter_context(_locked(folder))
+            held.enter_context(_locked(folder, _PATIENCE))
         except BlockingIOError:
             raise TimeoutError(str(folder)) from None
         except OSError:
@@ -76,14 +79,24 @@ def _prefix() -> str:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """The folder, made where it is missing, while no other process has it; BlockingIOError where one has. The operating
-    system unlocks it however the process ends."""
+def _locked(folder: Path, patience: float = 0.0) -> Iterator[None]:
+    """The folder, made where it is missing, while no other process has it; BlockingIOError where one has it for longer than
+    `patience`, in seconds. The operating system unlocks it however the process ends."""
+    until = time.monotonic() + patience
     while True:
         folder.mkdir(mode=0o700, exist_ok=True)
-        held = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY)
         try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY)
+        except FileNotFoundError:
+            continue  # Another process has swept it away.
+        try:
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= until:
+                    raise
+                time.sleep(0.01)
+                continue
             if os.fstat(held).st_uid != os.getuid():
                 raise DiskError(f"{folder} belongs to somebody else.", "Delete it, or set TMPDIR to a folder of your own.")
             if _is(folder, held):
