@@ -95,6 +95,34 @@ def test_diverse_images_have_other_textures_than_those_made_alone(outputs: keras
     assert apart < alone - 0.02, (alone, apart)
 
 
+def test_textures_are_compared_in_the_layer_that_was_named_wherever_it_stands_in_a_sum(here: None) -> None:
+    alone, apart = channel("block1_conv1", 3), diversity("block1_conv2", 1, images=2, strength=50.0)
+    unheeded = diversity("block1_conv2", 1, images=2, strength=0.0)
+    found, without, elsewhere = (
+        [image.pixels for image in made(alone + each, steps=2)] for each in (apart, unheeded, _in_layer("block1_conv1"))
+    )
+    assert not np.array_equal(found, without)
+    assert not np.array_equal(found, elsewhere)
+    assert [(alone + apart).diverse_layer, (apart - alone).diverse_layer, sum([apart, alone]).diverse_layer] == [
+        "block1_conv2"
+    ] * 3
+    with pytest.raises(amaxds.errors.UsageError, match="kept apart in block1_conv2 and in block1_conv1 at once"):
+        apart + alone + _in_layer("block1_conv1")
+
+
+def _in_layer(layer: str) -> Objective:
+    return diversity(layer, 1, images=2, strength=50.0)
+
+
+@pytest.mark.parametrize("recipe", ["original", "clear"])
+def test_an_objective_multiplied_by_a_number_gives_the_same_image(recipe: str, here: None) -> None:
+    due = made(channel(LAYER, 5), recipe=recipe)[0]
+    for factor in (1e-30, 1e-9, 3.0, 1e21):
+        image = made(factor * channel(LAYER, 5), recipe=recipe)[0]
+        assert np.array_equal(image.pixels, due.pixels)
+        assert image.activation == pytest.approx(factor * due.activation, rel=1e-5)
+
+
 @pytest.mark.parametrize(
     ("objective", "words"),
     [
@@ -237,5 +265,8 @@ def test_a_unit_of_a_head_is_the_models_own_logit(tmp_path: Path, here: None) ->
         amaxds.synthesise(tmp_path / "headed.keras", objective=unit("heat", 2), **options)
     with pytest.raises(amaxds.errors.UsageError, match=r"unit 3 is out of range for head of headed\.\nIt has units 0 to 2"):
         amaxds.synthesise(tmp_path / "headed.keras", objective=unit("head", 3), **options)
+    model.layers[-1].quantize("int8")
+    with pytest.raises(amaxds.errors.UsageError, match=r"head of .* is quantised \(int8\)"):
+        amaxds.synthesise(model, objective=unit("head", 2), **options)
     with pytest.raises(amaxds.errors.UsageError, match="there is no dense layer 'head'"):
         made(unit("head", 2))

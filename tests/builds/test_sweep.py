@@ -51,6 +51,16 @@ def test_a_sweep_is_networks_times_seeds_with_all_recipes(tmp_path: Path) -> Non
     assert [build.folder for build in alone] == [LocalPath(Path("out/demo-filter-activations"))]
 
 
+def test_files_of_networks_and_weights_are_found_beside_the_sweep(tmp_path: Path) -> None:
+    (tmp_path / "own.safetensors").touch()
+    for line in (
+        'networks = ["demo"]\nweights = "own.safetensors"',
+        'networks = [{ name = "demo", weights = "own.safetensors" }]',
+    ):
+        (build,) = read_sweep(_file(tmp_path, line), LocalPath(Path("out")))
+        assert build.arguments[build.arguments.index("--weights") + 1] == str(tmp_path / "own.safetensors")
+
+
 def test_the_cost_of_a_sweep_is_that_of_its_builds(tmp_path: Path) -> None:
     builds = read_sweep(
         _file(tmp_path, 'networks = ["vgg16", "demo"]\nweights = "random"\nrecipes = ["original"]'), LocalPath(tmp_path)

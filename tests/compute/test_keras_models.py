@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 from keras import layers
 
+from amaxds.builds.synthesis import synthesise
 from amaxds.compute.keras_models import read_model, variables_of
 from amaxds.compute.networks import find_network, load_weights
 from amaxds.compute.programs import Programs
 from amaxds.compute.weights import Weights
 from amaxds.errors import UsageError
 from amaxds.spec.network import Network, description, network_of
-from amaxds.spec.plan import make_plan
+from amaxds.spec.plan import Unit, make_plan
 from amaxds.spec.recipes import get_recipe
 from support.commands import amaxds
 
@@ -225,6 +226,27 @@ def test_what_is_left_out_is_said_by_every_command(tmp_path: Path, assert_error:
     assert_error(
         amaxds("publish", folder, "--repo", "a/b", "--to", "huggingface", "--dry-run"), 2, "partial build", "Conv2DTranspose"
     )
+
+
+@pytest.mark.parametrize(("axis", "field"), [(-1, 5), (3, 5), ((1, 2), None), (1, None)])
+def test_what_a_softmax_over_places_has_seen_is_the_whole_image(
+    axis: int | tuple[int, int], field: int | None, tmp_path: Path
+) -> None:
+    inputs = keras.Input((24, 24, 3))
+    weighted = layers.Softmax(axis=axis)(layers.Conv2D(3, 3, name="one")(inputs))
+    _, path = _saved(tmp_path / "weighted.keras", layers.Conv2D(4, 3, name="other")(weighted), inputs)
+    assert [layer.receptive_field for layer in find_network(str(path)).layers] == [3, field]
+
+
+def test_behind_a_layer_that_crops_images_move(tmp_path: Path) -> None:
+    """The canvas does not wander there: no output of the layer is free of the padding around what was cropped."""
+    inputs = keras.Input((96, 96, 3))
+    first = layers.Conv2D(4, 9, padding="same", name="first")(layers.Cropping2D(40)(layers.Rescaling(1 / 255)(inputs)))
+    _, path = _saved(tmp_path / "cropped.keras", layers.Conv2D(4, 9, padding="same", name="last")(first), inputs)
+    network, weights = _loaded(path)
+    layer, recipe = network.layer("last"), get_recipe("clear", 4)
+    rows = synthesise(make_plan(network, ["clear"]), Programs(network, weights), Unit(recipe, layer, (0, 1), (0, 1)))
+    assert all(row["activation"] > row["activation_start"] for row in rows)
 
 
 def test_layers_that_are_too_small_for_the_canvas_are_said_by_every_command(tmp_path: Path, assert_error: Check) -> None:

@@ -66,6 +66,25 @@ def test_layers_that_take_channels_first_are_refused_by_name(tmp_path: Path) -> 
         find_network(str(path))
 
 
+def test_a_model_for_a_fixed_number_of_images_is_refused_by_layer(tmp_path: Path) -> None:
+    inputs = keras.Input(batch_shape=(1, 24, 24, 3))
+    pixels = keras.ops.reshape(inputs, (1, 576, 3))
+    path = _saved(tmp_path / "one.keras", layers.Conv2D(4, 3, name="only")(layers.Reshape((24, 24, 3))(pixels)), inputs)
+    with pytest.raises(UsageError, match="one computes only for 1 image at a time"):
+        find_network(str(path))
+
+
+def test_a_model_for_images_that_are_not_square_needs_a_canvas(tmp_path: Path) -> None:
+    for shape, side in (((24, 36, 3), None), ((24, None, 3), 24), ((None, 36, 3), 36)):
+        inputs = keras.Input(shape)
+        path = _saved(tmp_path / "oblong.keras", layers.Conv2D(4, 3)(inputs), inputs)
+        if side is None:
+            with pytest.raises(UsageError, match=r"oblong\.keras is for images of 24x36 pixels.*square.*\n.*--canvas"):
+                find_network(str(path))
+        assert find_network(str(path), 40).canvas == 40
+        assert side is None or find_network(str(path)).canvas == side
+
+
 def test_a_sequential_model_without_an_input_is_refused_in_words(tmp_path: Path, assert_error: Check) -> None:
     with pytest.warns(UserWarning, match="not yet been built"):
         keras.Sequential([layers.Conv2D(4, 3)]).save(tmp_path / "unbuilt.keras")

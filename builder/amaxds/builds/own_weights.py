@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from importlib.metadata import version
 from pathlib import Path
 
 from amaxds.compute import backend
@@ -22,24 +24,25 @@ def own_weights(info: BuildInfo, choice: str | None = None) -> Weights:
     The weights of images that were made elsewhere are not known; the pretrained or the chosen ones stand in for them.
     UsageError for other weights than the build's; NotFoundOnline if pretrained ones cannot be had.
     """
-    said, from_file = info.network_entry, info.network.from_file
+    said, network = info.network_entry, info.network
+    if info.software.version_of("keras") != version("keras"):  # Another one writes down other things of the same model.
+        network = dataclasses.replace(network, architecture=None)
+    from_file = network.from_file
     if choice is None and from_file:
-        raise UsageError(
-            f"the dataset's network is in a file, {info.network.model}.", "Give that file as weights (--weights FILE)."
-        )
+        raise UsageError(f"the dataset's network is in a file, {network.model}.", "Give that file as weights (--weights FILE).")
     if said.weights_sha256 is None:
         if from_file:
-            return load_weights(info.network, "pretrained", 0, Path(str(choice)))
-        return load_weights(info.network, choice or "pretrained", 0)
+            return load_weights(network, "pretrained", 0, Path(str(choice)))
+        return load_weights(network, choice or "pretrained", 0)
     if choice is None and said.weights not in ("pretrained", "random"):
         raise UsageError(
             f"the dataset was built with a weights file, {said.weights}.", "Give that file as weights (--weights FILE)."
         )
     if from_file:
         kind = "random" if said.weights == "random" else "pretrained"
-        weights = load_weights(info.network, kind, info.seed or 0, Path(str(choice)))
+        weights = load_weights(network, kind, info.seed or 0, Path(str(choice)))
     else:
-        weights = load_weights(info.network, choice or said.weights, info.seed or 0)
+        weights = load_weights(network, choice or said.weights, info.seed or 0)
     if weights.digest != said.weights_sha256:
         raise UsageError(
             f"{weights.source}: these weights have the digest {weights.digest}, the build's {said.weights_sha256}.",

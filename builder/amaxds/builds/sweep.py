@@ -94,8 +94,9 @@ def _builds(said: _File, home: Path, out: Location) -> Iterator[Build]:
     for each in said.networks:
         named = each if isinstance(each, _OneNetwork) else _OneNetwork(name=each)
         options = shared | named.model_dump(include=set(_Options.model_fields), exclude_none=True)
-        beside = home / named.name
-        choice = str(beside) if beside.is_file() else named.name
+        choice = _beside(home, named.name)
+        if "weights" in options:
+            options["weights"] = _beside(home, options["weights"])
         network = find_network(choice, options.get("canvas"), options.get("preprocessing"))
         planned = {key: options.get(key) for key in ("layers", "filters", "steps", "batch_size")}
         precision = options.get("precision", "float32")
@@ -103,6 +104,11 @@ def _builds(said: _File, home: Path, out: Location) -> Iterator[Build]:
             plan = make_plan(network, said.recipes, seed, precision=precision, **planned)
             name = f"{network.name}-filter-activations" + (f"-seed-{seed}" if len(said.seeds) > 1 else "")
             yield Build(out / name, plan, tuple(_arguments(out / name, choice, said.recipes, seed, options)))
+
+
+def _beside(home: Path, choice: str) -> str:
+    """The path of the file of that name beside the sweep file, if there is one; else the choice itself."""
+    return str(home / choice) if (home / choice).is_file() else choice
 
 
 def _arguments(folder: Location, network: str, recipes: Sequence[str], seed: int, options: dict[str, Any]) -> Iterator[str]:

@@ -64,15 +64,15 @@ def make_objective_value(
     recipe: AscentRecipe,
     terms: Sequence[ObjectiveTerm],
     wanders: bool = False,
-    diverse: bool = False,
+    diverse: int | None = None,
 ) -> Value:
     """The same for an objective of several terms. Which filters they are of, and their weights, are in the params, so that one
     program does for all objectives with these terms.
 
     wanders: whether the canvas does. Without that, the window is the one that final images are measured with.
 
-    diverse: whether each image gives up a share of its value, the diversity, where all have the same texture in the first
-    term's layer, where that is a convolution.
+    diverse: the place of a term. Each image gives up a share of its value, the diversity, where all have the same texture in
+    the layer of this term, a convolution.
     """
     import keras
 
@@ -90,10 +90,11 @@ def make_objective_value(
                 margin = recipe.step_margin(network, layer) if wanders else recipe.window_margin
                 output = _window_mean(maps, margin) if place is None else maps[:, place[0], place[1]]
             total += factors[number] * output
-        first = terms[0][0]
-        if not diverse or isinstance(first, str):
+        if diverse is None:
             return total
-        maps = ops.cast(forward.activated(of_terms[0][0], first, x), x.dtype)
+        layer = terms[diverse][0]
+        assert isinstance(layer, Layer)
+        maps = ops.cast(forward.activated(of_terms[diverse][0], layer, x), x.dtype)
         images, channels = maps.shape[0], maps.shape[-1]
         outputs = ops.reshape(maps, (images, -1, channels))
         grams = ops.reshape(ops.matmul(ops.transpose(outputs, (0, 2, 1)), outputs), (images, -1))

@@ -21,17 +21,19 @@ from amaxds.spec.network import KERAS_WEIGHTS_CHOICES, LAYER_NAME, LEAST_SIDE, L
 
 # Operations whose output at a position depends on nothing but their inputs at that position.
 _POINTWISE = {
-    *("Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax", "Relu", "Relu6", "Sigmoid", "Silu", "HardSigmoid", "Gelu"),
+    *("Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Relu", "Relu6", "Sigmoid", "Silu", "HardSigmoid", "Gelu"),
     *("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate", "Divide", "TrueDivide", "Negative"),
     *("BatchNormalization", "Normalization", "Rescaling", "LayerScale", "CustomScaleLayer", "Dense", "Identity"),
     *("Dropout", "SpatialDropout2D", "GaussianNoise", "StochasticDepth", "ZeroPadding2D", "Cropping2D"),
 }
+_OVER_AXES = {"LayerNormalization", "Softmax", "LogSoftmax"}
+"""Operations whose output depends on all their inputs along some axes."""
 _POOLING = {"MaxPooling2D", "MaxPool", "AveragePooling2D", "AveragePool"}
 _RESIZING = {"Resizing", "Resize", "AdaptiveAveragePooling2D", "AdaptiveMaxPooling2D"}
 _CROPPING = {"CenterCrop", "Pad"}
 _COMPILED = {
     *("Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Conv2DTranspose", "MaxPooling2D", "MaxPool", "AveragePooling2D"),
-    *("GlobalAveragePooling2D", "GlobalMaxPooling2D", "Reshape", "Flatten", "LayerNormalization", "GroupNormalization"),
+    *("GlobalAveragePooling2D", "GlobalMaxPooling2D", "Reshape", "Flatten", "GroupNormalization"),
 }
 """More operations that XLA has, as it has pointwise ones. Others are tried."""
 _RESIZED, _INTERPOLATED = {"Resizing", "UpSampling2D"}, {"bilinear", "nearest"}
@@ -101,15 +103,20 @@ def find_convolutions(model: Model, called: str, canvas: int) -> tuple[Any, list
                 outputs = function(*args, **options)
             except Exception as error:  # Layers raise anything for what they do not take.
                 raise _NotTaken(in_words(error)) from error
-            called = Call(operation, function, args, options)
+            now = Call(operation, function, args, options)
             kept.extend(keras.tree.flatten(outputs))  # As long as they live, no other has their id.
             for output in keras.tree.flatten(outputs):
                 before = [origins[id(each)] for each in inputs]
-                origins[id(output)] = origin = _origin_after(operation, called, output, place, before)
+                origins[id(output)] = origin = _origin_after(operation, now, output, place, before)
             if getattr(operation, "data_format", None) == "channels_first" and (is_pooling(operation) or _convolves(operation)):
                 raise UsageError(f"{operation.name} takes channels first.", "Save the model with channels last.")
             if isinstance(operation, keras.layers.Conv2D):
                 name = _free(names[id(operation)], convolutions, operation)
+                if (images := inputs[0].shape[0]) is not None:
+                    raise UsageError(
+                        f"{called} computes {name} for {images} image{'s' * (images > 1)} at a time, no more and no less.",
+                        "Save it for any number: with keras.Input((height, width, 3)), and -1 where it reshapes.",
+                    )
                 convolutions[name] = Convolution(name, operation, inputs[0], origin, place, min(outputs.shape[1:3]))
             if isinstance(operation, keras.layers.Dense):
                 dense.setdefault(names[id(operation)], (operation, inputs[0]))
@@ -190,7 +197,7 @@ def _origin_after(operation: Operation, call: Call, output: Any, place: int, bef
     if cost := _cost(operation, output):
         costs[place] = cost, math.prod(output.shape[1:])
     simple = kind in _RESIZED and getattr(operation, "interpolation", "") in _INTERPOLATED
-    if kind not in _POINTWISE | _COMPILED and not simple:
+    if kind not in _POINTWISE | _COMPILED | _OVER_AXES and not simple:
         unproven[place] = call
     if len(output.shape) != 4:
         return _Origin(stride, None, costs, unproven)
@@ -204,7 +211,7 @@ def _origin_after(operation: Operation, call: Call, output: Any, place: int, bef
     elif kind in ("UpSampling2D", "Conv2DTranspose"):
         stride = None if stride is None else stride / max(operation.size if kind == "UpSampling2D" else operation.strides)
         field = field if getattr(operation, "interpolation", None) == "nearest" else None
-    elif kind not in _POINTWISE and not (kind == "LayerNormalization" and operation.axis in (-1, [-1], 3, [3])):
+    elif kind not in _POINTWISE and not (kind in _OVER_AXES and operation.axis in (-1, [-1], (-1,), 3, [3], (3,))):
         field = None
         stride = _rescaled(stride, kind, call, output)
     return _Origin(stride, field, costs, unproven)

@@ -112,6 +112,9 @@ class KerasForward:
             problem = f"{self._network} has no dense layer {name!r}."
             raise UsageError(problem, f"{nearest(name, self._dense)}Its dense layers: {known}.")
         layer = self._dense[name][0]
+        if mode := getattr(layer, "quantization_mode", None):
+            problem = f"{name} of {self._network} is quantised ({mode}), and its units are not computed."
+            raise UsageError(problem, "Give the model as it was before quantize().")
         if not 0 <= unit < layer.units:
             problem = f"unit {unit} is out of range for {name} of {self._network}."
             raise UsageError(problem, f"It has units 0 to {layer.units - 1}.")

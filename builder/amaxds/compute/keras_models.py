@@ -14,6 +14,7 @@ import socket
 import sys
 import zipfile
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,10 @@ from amaxds.compute.pretrained import reachable
 from amaxds.compute.weights import random_kernel, read_tensors, require_single
 from amaxds.errors import NotFoundOnline, WeightsError, in_words
 from amaxds.spec.network import KERAS_WEIGHTS_CHOICES, Network, Preprocessing
+from amaxds.storage.values import digest_of
 
+_WITHOUT_EFFECT = {"name", "trainable", "build_config", "build_input_shape", "compile_config", "shared_object_id"}
+"""What Keras writes down of a model that changes nothing in what it computes."""
 _OTHER_FLOATS = ("float16", "bfloat16", "float64", "half", "double", "mixed_float16", "mixed_bfloat16")
 
 
@@ -169,6 +173,33 @@ def variables_of(model: Model) -> dict[str, Any]:
         name = short if times[short] == 1 else ".".join((*paths.get(id(each), ()), short))
         found[name if name not in found else f"{name}~{len(found)}"] = each
     return found
+
+
+def architecture_of(model: Model) -> str:
+    """SHA-256, in hexadecimal, of everything that the model computes with but its weights: kinds and settings of layers, and
+    how they are connected. It is the same whatever layers are called, which are trained, and how the model was compiled."""
+    return digest_of(_nameless(json.loads(model.to_json()), {}))
+
+
+def _nameless(said: Any, places: Mapping[str, int]) -> Any:
+    """Keras's description of a model, or a part of it, with places among the model's layers for their names."""
+    if isinstance(said, list):
+        return [_nameless(each, places) for each in said]
+    if not isinstance(said, dict):
+        return said
+    if isinstance(said.get("layers"), list):  # The settings of a model.
+        places = {each["config"]["name"]: place for place, each in enumerate(said["layers"]) if "name" in each["config"]}
+    found = {key: _nameless(each, places) for key, each in said.items() if key not in _WITHOUT_EFFECT}
+    for key in ("input_layers", "output_layers", "keras_history"):
+        if key in found:
+            found[key] = _places(found[key], places)
+    return found
+
+
+def _places(named: Any, places: Mapping[str, int]) -> Any:
+    if isinstance(named, list):
+        return [_places(each, places) for each in named]
+    return places.get(named, named) if isinstance(named, str) else named
 
 
 def initialised(model: Model, seed: int) -> Model:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +14,15 @@ from amaxds.compute import keras_models
 from amaxds.compute.forward import ForwardPass
 from amaxds.compute.keras_convolutions import describe_model
 from amaxds.compute.keras_graph import KerasForward
-from amaxds.compute.keras_models import application, preprocessing_of, read_model, read_tensors_for, variables_of
+from amaxds.compute.keras_models import (
+    application,
+    architecture_of,
+    preprocessing_of,
+    read_model,
+    read_tensors_for,
+    variables_of,
+)
+from amaxds.compute.keras_trace import Model
 from amaxds.compute.pretrained import read_pretrained
 from amaxds.compute.vgg import VggForward
 from amaxds.compute.weights import Weights, fitted, random_tensors, read_tensors
@@ -25,6 +35,7 @@ from amaxds.spec.network import (
     NETWORKS,
     PREPROCESSING,
     Network,
+    Preprocessing,
     get_network,
 )
 from amaxds.storage.location import local_path
@@ -80,15 +91,31 @@ def find_network(choice: str, canvas: int | None = None, preprocessing: str | No
             "Give the file another name, of letters, digits, - and _, that no known network has.",
         )
     model = read_model(path)
-    shape = getattr(model, "input_shape", None)  # A sequential model without an input has none.
-    own = shape[1] if isinstance(shape, tuple) and len(shape) == 4 else None
-    return describe_model(model, path.stem, path.name, canvas or own or DEFAULT_CANVAS, PREPROCESSING[preprocessing or "none"])
+    side = canvas or _side_of(model, path.name) or DEFAULT_CANVAS
+    return _described(model, path.stem, path.name, side, PREPROCESSING[preprocessing or "none"])
+
+
+def _side_of(model: Model, name: str) -> int | None:
+    """The side of the images that the model is for, where it says one; UsageError where they are not square."""
+    shape: Any = getattr(model, "input_shape", None)  # A sequential model without an input has none.
+    sides = [each for each in shape[1:3] if each] if isinstance(shape, tuple) and len(shape) == 4 else []
+    if len(set(sides)) > 1:
+        raise UsageError(
+            f"{name} is for images of {sides[0]}x{sides[1]} pixels, and images here are square.",
+            "Choose the side of a square (--canvas), if it takes others.",
+        )
+    return sides[0] if sides else None
 
 
 def describe_application(name: str, builder: str, canvas: int) -> Network:
     """The network called `name`: the model `builder` of keras.applications on that canvas."""
     model = application(builder, canvas)
-    return describe_model(model, name, f"keras.applications.{builder}", canvas, preprocessing_of(builder))
+    return _described(model, name, f"keras.applications.{builder}", canvas, preprocessing_of(builder))
+
+
+def _described(model: Model, name: str, origin: str, canvas: int, preprocessing: Preprocessing) -> Network:
+    network = describe_model(model, name, origin, canvas, preprocessing)
+    return dataclasses.replace(network, architecture=architecture_of(model))
 
 
 def _load_keras_weights(network: Network, choice: str, seed: int, file: Path | None) -> Weights:
@@ -106,7 +133,8 @@ def _load_keras_weights(network: Network, choice: str, seed: int, file: Path | N
         model, preprocessing = read_model(file), network.preprocessing
         model = keras_models.initialised(model, seed) if choice == "random" else model
         source = str(network.model) if choice == "pretrained" else choice
-    if describe_model(model, network.name, str(network.model), network.canvas, preprocessing) != network:
+    found = _described(model, network.name, str(network.model), network.canvas, preprocessing)
+    if found != (network if network.architecture else dataclasses.replace(network, architecture=found.architecture)):
         raise WeightsError(f"{file or network.model} is another network than {network.name}.", "Give the one it was made from.")
     if choice == "random":
         tensors = keras_models.random_tensors(model, seed)

@@ -72,7 +72,8 @@ class _Key:
     """How the canvas moves from step to step."""
     terms: tuple[ObjectiveTerm, ...] = ()
     """Those of an objective, whatever their filters and weights."""
-    diverse: bool = False
+    diverse: int | None = None
+    """The term in whose layer textures are compared."""
     """Whether the images of the objective are kept apart."""
 
 
@@ -147,7 +148,8 @@ class Programs:
         import keras
 
         terms = tuple(term.resolved(self.network) for term in objective.terms)
-        diverse = objective.diversity > 0
+        diverse = objective.diverse_term if objective.diversity > 0 else None
+        largest = max(abs(term.weight) for term in objective.terms) or 1.0
         wandering = objective_wandering(self.network, recipe, terms)
         key = _Key("", start.shape, recipe, None, wandering, terms, diverse)
 
@@ -159,7 +161,8 @@ class Programs:
                     found.append(forward.dense_params(layer, term.leading))
                 else:
                     found.append((forward.params(layer), forward.own_direction(layer, term.vector(layer), len(start))))
-            numbers = np.asarray([term.weight for term in objective.terms], start.dtype), start.dtype.type(objective.diversity)
+            factors = [term.weight / largest for term in objective.terms]  # Else, very small or large ones move nothing.
+            numbers = np.asarray(factors, start.dtype), start.dtype.type(objective.diversity)
             weights, diversity = (keras.ops.convert_to_tensor(each) for each in numbers)
             return found, weights, diversity
 
@@ -167,12 +170,12 @@ class Programs:
         shape = (len(start), *(self.network.canvas,) * 2, 3)
         value = make_objective_value(self.network, self._forward_in_steps, recipe, terms, key.wandering is not None, diverse)
         of_terms = make_objective_value(self.network, self._forward, recipe, terms)
-        of_value = dataclasses.replace(key, kind="value", diverse=False)
+        of_value = dataclasses.replace(key, kind="value", diverse=None)
         score = self._compile(of_value, of_terms, lambda: (exact, keras.ops.zeros(shape, str(start.dtype))))
 
         def measure(x: Tensor) -> NDArray[np.float32]:
             scores: NDArray[np.float32] = keras.ops.convert_to_numpy(score(exact, x))
-            return scores
+            return scores * np.float32(largest)
 
         params = params_of(self._forward_in_steps)
         return self._climb(recipe, key, value, params, measure, start, schedule, check, watched)

@@ -48,6 +48,8 @@ class DescribedNetwork(Part):
 
     model: Words
     """Where its Keras model is from: `keras.applications.<Name>`, or the name of a file."""
+    architecture_sha256: Sha256 | None = None
+    """Of everything that its layers compute with but their weights, as Keras writes it down."""
     channel_order: Literal["rgb", "bgr"]
     channel_mean: _Colour
     channel_scale: _Colour

@@ -82,6 +82,8 @@ class Network:
     """Where its Keras model is from, `keras.applications.<Name>` or the name of a file; None for a network that has none."""
     pretrained_sha256: str | None = None
     """Digest of its pretrained weights, see `Weights.digest`; None where it is not known."""
+    architecture: str | None = None
+    """Digest of what its Keras model computes with beside its weights; None where it is not known."""
     left_out: tuple[str, ...] = ()
     """Convolutions that no images can be made for, with their kinds: `up (Conv2DTranspose)`."""
 
@@ -226,6 +228,7 @@ def network_of(entry: Mapping[str, Any]) -> Network:
         channel_scale=tuple(described["channel_scale"]),
         weights_choices=KERAS_WEIGHTS_CHOICES,
         model=described["model"],
+        architecture=described.get("architecture_sha256"),
         left_out=tuple(described.get("left_out", ())),
     )
 
@@ -238,6 +241,8 @@ def description(network: Network) -> dict[str, Any]:
     layers = [{key: value for key, value in vars(layer).items() if key != "index"} for layer in network.layers]
     preprocessing = {key: getattr(network, key) for key in ("channel_order", "channel_mean", "channel_scale")}
     stored = {"model": network.model, **preprocessing, "layers": layers}
+    if network.architecture:
+        stored["architecture_sha256"] = network.architecture
     if network.left_out:
         stored["left_out"] = network.left_out
     return {"described": {key: list(value) if isinstance(value, tuple) else value for key, value in stored.items()}}

@@ -108,13 +108,26 @@ class Objective:
     """How many images are made for it together; more than one only for `diversity`."""
     diversity: float = 0.0
     """How much the images are kept apart: the share of the objective that is given up where two are of the same texture."""
+    diverse_term: int = 0
+    """The place among the terms of the one in whose layer textures are compared."""
     __array_ufunc__: ClassVar[None] = None
     """NumPy's numbers leave it to this class to multiply with it."""
 
     def __add__(self, other: Objective) -> Objective:
         added = _require_objective(other)
         images, diversity = max(self.images, added.images), max(self.diversity, added.diversity)
-        return Objective(self.terms + added.terms, images, diversity)
+        term = self.diverse_term if self.images > 1 else len(self.terms) + added.diverse_term
+        if self.images > 1 and added.images > 1 and self.diverse_layer != added.diverse_layer:
+            raise UsageError(
+                f"images cannot be kept apart in {self.diverse_layer} and in {added.diverse_layer} at once.",
+                "Choose one layer for diversity(...).",
+            )
+        return Objective(self.terms + added.terms, images, diversity, term if images > 1 else 0)
+
+    @property
+    def diverse_layer(self) -> str:
+        """The layer in which textures are compared, where there are several images."""
+        return self.terms[self.diverse_term].layer
 
     def __radd__(self, other: object) -> Objective:
         """Nothing but the 0 that `sum` begins with."""

@@ -94,13 +94,15 @@ class Clear(AscentRecipe):
         field, grid = layer.receptive_field, layer.stride
         if field is None or grid is None or field > self.widest_field * network.canvas:
             return None
+        if layer.side <= 2 * _margin(field, grid):  # Nothing would be left, as behind a layer that crops.
+            return None
         return Wandering(min(field, self._surround_pixels(network)) // grid * grid, grid)
 
     def step_margin(self, network: Network, layer: Layer) -> int:
         """Where the canvas wanders, without the outputs that depend on the zero padding around it."""
         if layer.receptive_field is None or layer.stride is None or self.wandering(network, layer) is None:
             return self.window_margin
-        return max(self.window_margin, math.ceil((layer.receptive_field - 1) / 2 / layer.stride))
+        return max(self.window_margin, _margin(layer.receptive_field, layer.stride))
 
     def start(self, network: Network, seed: int, layer_index: int, filter: int) -> NDArray[np.float32]:
         """Coefficients (3, frequencies, frequencies), normally distributed."""
@@ -188,6 +190,11 @@ class Clear(AscentRecipe):
     def decode(self, network: Network, image: NDArray[np.float32]) -> Pixels:
         """Rounded to 8 bits."""
         return np.round(image * np.float32(255)).astype(np.uint8)
+
+
+def _margin(field: int, stride: int) -> int:
+    """How many rows and columns of a layer's outputs at each side depend on the zero padding around the canvas."""
+    return math.ceil((field - 1) / 2 / stride)
 
 
 def _frequency_weights(count: int, exponent: float) -> NDArray[np.float32]:
