@@ -91,5 +91,5 @@ def test_shares_over_depth_are_drawn_where_they_are_known_and_no_panel_is_empty(
     assert [list(line.get_ydata()) for line in first.lines] == [[50], [50]]
     assert figure.get_figwidth() < 3.4, "a column of a journal"
     assert len(titles) == 3, "no ranks, which are all 1, and no dead filters"
-    assert titles[-1].endswith("no filter is dead")
+    assert titles[-1].endswith("(no filter is dead)")
     assert len(alone) == 1, "the index, which is always known"

@@ -17,6 +17,9 @@ from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
 from safetensors.numpy import load_file, save_file
 
+from amaxds.image import encode_png
+from amaxds.spec.network import VGG16
+from amaxds.spec.recipes import ORIGINAL
 from support.commands import ROOT, amaxds
 from support.shared import made_once
 
@@ -249,6 +252,51 @@ def test_an_image_opens_with_its_record_its_histogram_and_those_most_alike(page:
     expect(dialog.get_by_role("heading", level=2)).to_have_text(name.replace(" filter", ", filter"))
     dialog.get_by_role("button", name="Close").click()
     expect(dialog).to_be_hidden()
+
+
+def test_what_arrives_late_of_one_layer_is_not_shown_beside_an_image_of_another(page: Page) -> None:
+    page.evaluate(
+        """() => {
+            window.held = [];
+            window.append = document.head.append.bind(document.head);
+            document.head.append = (script) => (script.src.includes("block3") ? held.push(script) : append(script));
+        }"""
+    )
+    page.get_by_label("Search", exact=True).fill("block3/0")
+    page.get_by_role("button", name="block3_conv1 filter 0").click()
+    page.get_by_label("Search", exact=True).evaluate("field => { field.value = ''; field.dispatchEvent(new Event('input')) }")
+    page.get_by_role("dialog").get_by_role("button", name="Previous").click()
+    article = page.get_by_role("dialog").get_by_role("article", name="clear")
+    expect(page.get_by_role("dialog").get_by_role("heading", level=2)).to_have_text("block1_conv1, filter 7")
+    expect(article.locator("polyline")).to_have_count(3)
+    before = article.inner_html()
+    loaded = """script => new Promise(done => {
+        const show = script.onload;
+        script.onload = () => { show(); requestAnimationFrame(() => done(script.src)); };
+        append(script);
+    })"""
+    for recipe, place in (("clear", 0), ("original", 1)):
+        script = page.evaluate_handle("place => held[place]", place)
+        assert page.evaluate(loaded, script).endswith(f"details/{recipe}-block3_conv1.js")
+    assert article.inner_html() == before
+
+
+def test_images_that_were_only_described_are_called_that_and_few_dead_ones_are_said(tab: Page, tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures" / "block3_conv1"
+    pictures.mkdir(parents=True)
+    for filter in range(256):
+        (pictures / f"filter-{filter}.png").write_bytes(encode_png(np.full((174, 174, 3), filter, np.uint8)))
+    noise = ORIGINAL.start(VGG16, 0, 0, 0)
+    (pictures / "filter-7.png").write_bytes(encode_png(ORIGINAL.decode(VGG16, noise)))
+    for command in (("describe", "pictures", "described"), ("report", "described", "report", "--no-neighbours")):
+        ended = amaxds(*command, cwd=tmp_path)
+        assert ended.returncode == 0, ended.stderr
+    tab.goto((tmp_path / "report" / "index.html").as_uri())
+    strip = tab.get_by_role("navigation", name="Layers")
+    expect(strip).to_contain_text("under 1 % dead")
+    expect(tab.locator("header")).to_contain_text("is said to show what one filter of the network vgg16 looks for")
+    expect(tab.locator("header")).not_to_contain_text("began as noise")
+    expect(tab.locator("header")).not_to_contain_text("started from")
 
 
 def test_a_link_opens_one_filter_and_back_closes_it(page: Page, address: str) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from amaxds.analysis.gallery import write_layer
 from amaxds.analysis.measures import BINS, FREQUENCIES, histogram_shares, power, radial
 from amaxds.analysis.report import write_report
 from amaxds.builds.own_weights import weights_or_reason
@@ -232,6 +233,21 @@ def test_a_report_is_put_in_the_place_of_nothing_else(
             write_report(small, "small", Path(here))
     assert (tmp_path / "mine/summary.json").read_text() == '{"format": 2}'
     assert files_of(report) == before
+
+
+def test_weights_that_nothing_would_need_are_refused(small: Path, tmp_path: Path, assert_error: Check) -> None:
+    for words in (
+        ("report", small, tmp_path / "out", "--no-neighbours"),
+        ("classify", small, tmp_path / "out", "--model", "index"),
+    ):
+        assert_error(amaxds(*words, "--weights", "no.safetensors"), 2, "weights are given, and ", "--weights")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_page_is_given_seeds_as_text_that_nothing_rounds(small: Path, tmp_path: Path) -> None:
+    rows = [row | {"seed": 2**63 - 1} for row in sorted_rows(small, "original")[:2]]
+    columns = write_layer(tmp_path, "original", "block1_conv1", rows, [decode_png(row["image"]) for row in rows])
+    assert columns["seed"] == ["9223372036854775807"] * 2
 
 
 def test_no_report_is_made_of_what_is_not_valid(small: Path, tmp_path: Path, assert_error: Check) -> None:

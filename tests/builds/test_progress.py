@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import time
@@ -13,6 +14,22 @@ from amaxds.builds.estimate import compilation_cost, unit_cost
 from amaxds.builds.progress import BarState, BuildProgress, counting, duration, screen
 from amaxds.spec.network import DEMO
 from amaxds.spec.plan import make_plan
+
+
+class _Tee:
+    """What programs put in the place of standard error: it only writes, and here its disk is full."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.ENOSPC, text)
+
+    def flush(self) -> None: ...
+
+
+def test_a_log_that_cannot_be_written_or_asked_what_it_is_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr", _Tee())
+    with counting("features", 5) as done:
+        screen().say("nobody hears it")
+        done(5)
 
 
 def test_what_is_no_terminal_gets_plain_lines_even_with_forced_colours(

@@ -61,6 +61,14 @@ def test_files_of_networks_and_weights_are_found_beside_the_sweep(tmp_path: Path
         assert build.arguments[build.arguments.index("--weights") + 1] == str(tmp_path / "own.safetensors")
 
 
+def test_a_sweep_has_a_folder_of_its_own_whatever_that_is_called(tmp_path: Path, assert_error: Callable[..., None]) -> None:
+    file = _file(tmp_path, 'networks = ["demo"]\nlayers = "block1_conv1"\nfilters = "0"\nsteps = 1').rename(tmp_path / "bare")
+    assert_error(amaxds("sweep", file, cwd=tmp_path), 2, "bare would be file and OUT at once", "Give OUT")
+    ended = amaxds("sweep", "bare", "--", "-out", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert (tmp_path / "-out" / "demo-filter-activations" / "build.json").exists()
+
+
 def test_the_cost_of_a_sweep_is_that_of_its_builds(tmp_path: Path) -> None:
     builds = read_sweep(
         _file(tmp_path, 'networks = ["vgg16", "demo"]\nweights = "random"\nrecipes = ["original"]'), LocalPath(tmp_path)

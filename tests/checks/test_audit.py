@@ -79,6 +79,37 @@ def test_the_sample_has_every_layer_alike_and_is_decided_by_its_seed(both: Path)
     assert min(often.values()) > 60, "of 400 draws of one in four"
 
 
+def test_a_small_sample_has_as_many_layers_as_images(both: Path) -> None:
+    info = require_build_info(both)
+    for seed in range(30):
+        assert {layer for _, layer in draw_sample(info, 2, seed)} == {"block1_conv2", "block2_conv2"}
+
+
+def test_false_ranks_of_images_beside_the_sample_are_found(both: Path, tmp_path: Path) -> None:
+    info = require_build_info(both)
+    (place, entry), *_ = ((n, each) for n, each in enumerate(info.outranked["original"]) if each.layer == "block2_conv2")
+    drawn = (draw_sample(info, 4, seed)["original", entry.layer] for seed in range(99))
+    seed = next(seed for seed, filters in enumerate(drawn) if entry.filter not in filters)
+    forged = forge(both, tmp_path / "rank", _exchange_ranks)
+    renamed = shutil.copytree(both, tmp_path / "best")
+    stored = json.loads((renamed / "build.json").read_text())
+    other = next(each for each in range(4) if each not in (entry.best, entry.filter))
+    stored["outranked"]["original"][place]["best"] = other
+    (renamed / "build.json").write_text(json.dumps(stored, indent=2) + "\n")
+    image = f"original {entry.layer}/{entry.filter}"
+    for folder, words in (
+        (forged, f"{image}: activation_rank is 1, the stored images give {entry.rank}"),
+        (renamed, f"{image}: outranked by filter {other}, says build.json, the stored images say by {entry.best}"),
+    ):
+        assert amaxds("validate", folder).returncode == 0
+        ended = amaxds("audit", folder, "--sample", 4, "--seed", seed)
+        assert ended.returncode == 1, ended.stdout
+        assert f"failed {words}" in ended.stdout.splitlines()
+        assert amaxds("audit", folder, "--sample", 4, "--seed", seed, "--json").returncode == 1
+    ended = amaxds("diff", both, renamed)
+    assert f"best {entry.best} -> {other}" in ended.stdout
+
+
 def test_another_sample_is_drawn_each_time_and_can_be_repeated(both: Path) -> None:
     def audited(*arguments: object) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(amaxds("audit", both, "--sample", "1", "--json", *arguments).stdout)
@@ -257,8 +288,9 @@ def test_the_report_says_what_was_found_image_by_image() -> None:
     stored = {"status": "alive", "activation_start": 1.0, "activation": 2.0, "activation_rank": 1, "uniformity_index": 0.5}
     same = Remade("clear", "conv", 3, None, stored, stored, 2.0, ())
     apart = Remade("clear", "conv", 14, 23.456, stored, stored | {"activation": 2.5}, 2.0, ("activation is wrong",))
-    assert AuditReport(7, (), [same]).passed
-    report = AuditReport(7, ("device.model A, here B", "keras 1, here 2"), [same, apart])
+    assert AuditReport(7, (), [same], []).passed
+    assert not AuditReport(7, (), [same], ["clear block1_conv1/3: activation_rank is 1"]).passed
+    report = AuditReport(7, ("device.model A, here B", "keras 1, here 2"), [same, apart], [])
     assert not report.passed
     assert report.as_json()["passed"] is False
     assert report.lines() == [

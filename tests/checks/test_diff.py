@@ -149,6 +149,15 @@ def test_what_differs_between_networks_of_one_name_is_said(tmp_path: Path) -> No
     words = pytest.raises(UsageError, match="of different networks: canvas 40 and 48")
     with open_dataset(tmp_path / "40") as one, open_dataset(tmp_path / "48") as other, words:
         diff(one, other)
+    build = tmp_path / "48" / "build.json"
+    stored = json.loads(build.read_text())
+    described = stored["network"]["described"]
+    shutil.copytree(tmp_path / "48", tmp_path / "earlier")
+    due = described.pop("architecture_sha256")
+    (tmp_path / "earlier" / "build.json").write_text(json.dumps(stored))
+    with open_dataset(tmp_path / "48") as one, open_dataset(tmp_path / "earlier") as other:
+        assert diff(one, other).settings == {"network.described.architecture_sha256": (due, None)}
+        assert diff(one, other).changes == []
 
 
 def test_psnr_is_ten_times_the_logarithm_of_the_peaks_square_over_the_mean_square_error() -> None:

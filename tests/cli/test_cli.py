@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -131,6 +132,23 @@ def test_output_that_cannot_be_written_is_an_error(command: str, tmp_path: Path)
         ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert ended.returncode == 3
     assert ended.stderr.splitlines()[0] == "amaxds: standard output cannot be written."
+
+
+@pytest.mark.parametrize("closed", ["stdout", "stderr"])
+def test_output_that_nobody_reads_any_more_changes_no_exit_code_of_errors(closed: str, small: Path, tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | {closed: writing}
+    codes = {}
+    one = ("--network", "demo", "--layers", "block1_conv1", "--filters", "0", "--steps", "1")
+    for words in (("validate", small), ("networks",), ("validate", tmp_path / "nowhere"), ("build", tmp_path / "out", *one)):
+        ended = subprocess.run([sys.executable, "-m", "amaxds", *map(str, words)], text=True, check=False, **streams)
+        codes[words[:2]] = ended.returncode
+        if closed == "stdout" and ended.returncode == 3:
+            assert ended.stderr.splitlines()[-2] == "amaxds: standard output cannot be written."
+    os.close(writing)
+    assert list(codes.values()) == ([3, 3, 2, 3] if closed == "stdout" else [0, 0, 2, 0])
+    assert (tmp_path / "out" / "build.json").exists()
 
 
 def test_names_with_line_breaks_stay_on_one_line(tmp_path: Path, assert_error: Callable[..., None]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from datasets import packaged_modules
 
 from amaxds.errors import UsageError
 from amaxds.storage.location import LocalPath, local_path, parse_location, require_loadable
@@ -31,12 +32,13 @@ def test_a_tilde_is_the_home_folder_and_a_file_url_this_machine(tmp_path: Path, 
     "url",
     [
         *("reference://list.json", "zip://out.zip", "simplecache://x/y", "http://host/out", "github://a:b@c/d", "memory://out"),
+        *("s3://bucket//name", "s3://bucket/a/../b", "s3://bucket/./a", "s3:/bucket/a", "file:/tmp/a"),
         *("s3://bucket/a::zip://b", "s3://bucket/list.json::reference://a", "s3://bucket/file:///etc/passwd"),
     ],
 )
 def test_urls_that_lead_elsewhere_than_to_a_store_are_refused(url: str, assert_error: Callable[..., None]) -> None:
     """fsspec reads a file of references, or one link of a chain, and goes where it says."""
-    with pytest.raises(UsageError, match=r"unknown protocol|names no folder"):
+    with pytest.raises(UsageError, match=r"unknown protocol|names no folder|has lost a slash"):
         parse_location(url)
     if url.startswith(("reference", "s3://bucket/a")):
         for words in (("validate", url), ("build", url, *ONE)):
@@ -51,7 +53,7 @@ def test_chains_of_urls_lead_nowhere(tmp_path: Path, assert_error: Callable[...,
 
 
 @pytest.mark.parametrize(
-    "name", ["a::b", "~", "~x", "x[1]", "x*", "x?", "file:x", "local:x", "two\nlines", " x", "x ", NOT_UTF_8]
+    "name", ["parquet", "json", "a::b", "~", "~x", "x[1]", "x*", "x?", "file:x", "local:x", "two\nlines", " x", "x ", NOT_UTF_8]
 )
 def test_a_folder_whose_dataset_could_not_be_loaded_is_refused_before_anything_is_made(
     name: str, tmp_path: Path, assert_error: Callable[..., None]
@@ -60,11 +62,18 @@ def test_a_folder_whose_dataset_could_not_be_loaded_is_refused_before_anything_i
     for words in (("build", f"./{name}", *ONE), ("bundle", tmp_path, f"./{name}"), ("describe", ".", f"./{name}")):
         if words[0] != "bundle":
             assert_error(amaxds(*words, cwd=tmp_path), 2, "Choose another OUT")
-    if not name.startswith(("~", "file:", "local:", "two", NOT_UTF_8)) and name == name.strip():
+    if not name.startswith(("~", "file:", "local:", "two", "parquet", "json", NOT_UTF_8)) and name == name.strip():
         assert_error(amaxds("sweep", "sweep.toml", name, cwd=tmp_path), 2, "Choose another OUT")
     assert [each.name for each in tmp_path.iterdir()] == ["sweep.toml"]
     with pytest.raises(UsageError):
         require_loadable(LocalPath(tmp_path / name))
+
+
+def test_every_builder_of_the_library_is_known() -> None:
+    assert len(packaged_modules._PACKAGED_DATASETS_MODULES) > 10
+    for name in packaged_modules._PACKAGED_DATASETS_MODULES:
+        with pytest.raises(UsageError, match="load_dataset has a builder of that name"):
+            require_loadable(parse_location(f"s3://bucket/{name}"))
 
 
 def test_the_library_finds_nothing_or_others_where_folders_are_refused(small: Path, tmp_path: Path) -> None:
@@ -136,3 +145,19 @@ def test_a_folder_that_was_locked_in_vain_is_gone_again(tmp_path: Path) -> None:
     with LocalPath(tmp_path / "mine").lock():
         pass
     assert (tmp_path / "mine").is_dir()
+
+
+def test_who_holds_a_lock_is_said_where_only_a_file_knows(tmp_path: Path, assert_error: Callable[..., None]) -> None:
+    """On file systems without locks; there, the file stays where its process was killed."""
+    lock = tmp_path / "out" / ".amaxds" / "lock"
+    with LocalPath(lock.parent).lock():
+        assert_error(amaxds("build", tmp_path / "out", *ONE), 2, "another build is running in", "Wait for it")
+        lock.write_text("12\nnode-b\n")
+        ended = amaxds("build", tmp_path / "out", *ONE)
+    assert_error(ended, 2, "process 12 on node-b", f"If that runs no more, delete {lock}")
+
+
+def test_a_path_that_no_room_would_help_asks_for_another(tmp_path: Path, assert_error: Callable[..., None]) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path / ("n" * 300), tmp_path / "file" / "out"):
+        assert_error(amaxds("build", path, *ONE), 3, "choose another path")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -59,6 +60,14 @@ def test_other_work_deletes_what_killed_processes_have_left(temporary: Path) -> 
         _killed(temporary, key)
     with scratch_folder("c") as folder:
         assert list(temporary.iterdir()) == [folder]
+
+
+def test_what_a_user_has_called_so_is_not_deleted(temporary: Path) -> None:
+    own = temporary / f"amaxds-{os.getuid()}-filters"
+    own.mkdir()
+    with temporary_folder(), scratch_folder("a"):
+        pass
+    assert list(temporary.iterdir()) == [own]
 
 
 def test_a_folder_of_a_killed_process_with_a_name_of_chance_is_deleted_too(temporary: Path) -> None:

@@ -97,6 +97,10 @@ def classify(
         _require_classes(dataset, name)
         settings = _started(dataset.info.network, not models or "cnn" in models, settings)
         wanted = not models or "linear" in models
+        if weights is not None and not wanted:
+            raise UsageError(
+                "weights are given, and no model needs them.", "Leave them out (--weights), or add --model linear."
+            )
         loaded, reason = weights_or_reason(dataset.info, weights, bool(models), settings.workers) if wanted else (None, None)
         chosen = [each for each in dict.fromkeys(models or MODELS) if each != "linear" or loaded is not None]
         results = [
@@ -155,7 +159,8 @@ def _of_recipe(
     for model in models:
         answer = _cnn_answers if model == "cnn" else functools.partial(_fitted_answers, model)
         for trained_on, chosen in (("all", splits), ("living", living)):
-            if trained_on == "living" and (splits["train"].alive.all() or not _enough(chosen)):
+            no_dead = splits["train"].alive.all() and splits["validation"].alive.all()
+            if trained_on == "living" and (no_dead or not _enough(chosen)):
                 continue
             train, test = chosen["train"], chosen["test"]
             answers, used = answer(chosen, classes, f"{recipe.name}, {trained_on}", settings)

@@ -94,7 +94,7 @@ def _panels(recipes: Recipes, study: StudyValues | None) -> list[_Panel]:
         ]
         * bool((ranks > 1).any()),
         _Panel(
-            "Alive, and ranked first by its own filter" + (", no filter is dead" if no_dead else ""),
+            "Alive, and ranked first by its own filter" + ("\n(no filter is dead)" if no_dead else ""),
             0.8,
             "share in %",
             draw=lambda axes: _shares(axes, recipes, lambda each: each.ranked_first_share),

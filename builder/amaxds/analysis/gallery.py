@@ -65,7 +65,9 @@ def write_layer(out: Path, recipe: str, layer: str, rows: Sequence[Row], pixels:
         write_whole(out / "gallery" / "sprites" / f"{recipe}-{layer}-{number}.jpg", sheet)
     details = {"pixels_sha256": [row["pixels_sha256"] for row in rows], "histograms": [_histogram(each) for each in pixels]}
     write_whole(_details_file(out, recipe, layer), f"{_details_variable(recipe, layer)} = {_json(details)};\n".encode())
-    return {column: [row[column] for row in rows] for column in _SHOWN}
+    columns = {column: [row[column] for row in rows] for column in _SHOWN}
+    # As text: in JavaScript whole numbers above 2^53 are rounded.
+    return columns | {"seed": [None if seed is None else str(seed) for seed in columns["seed"]]}
 
 
 def write_neighbours(out: Path, recipe: str, layers: Mapping[str, int], nearest: Neighbours) -> None:
@@ -98,6 +100,7 @@ def write_page(
         "recipes": list(info.recipes),
         "summaries": {recipe.name: recipe.summary for recipe in info.recipes.values()},
         "filters": info.filters,
+        "described": info.is_described,
         "images": images,
         "sprites": {"columns": _COLUMNS, "rows": _ROWS, "tiles": _COLUMNS * _ROWS},
         "figures": [_figure(out, each) for each in figures],

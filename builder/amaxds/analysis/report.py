@@ -34,6 +34,7 @@ from amaxds.dataset.build_info import BuildInfo
 from amaxds.dataset.contact_sheet import contact_sheet, make_tile
 from amaxds.dataset.reader import DatasetReader, open_dataset
 from amaxds.dataset.record import Row
+from amaxds.errors import UsageError
 from amaxds.image import Pixels, decode_png
 from amaxds.storage.files import write_json, write_whole
 from amaxds.storage.staging import FORMAT, whole_folder
@@ -62,6 +63,8 @@ def write_report(
     """
     from amaxds.analysis.figures import draw
 
+    if weights is not None and neighbours is False:
+        raise UsageError("weights are given, and only neighbours need them.", "Leave out one: --weights or --no-neighbours.")
     with whole_folder(out, path, "report", SUMMARY_FILE) as part, open_dataset(path, name) as dataset:
         info = dataset.info
         loaded, reason = (None, None) if neighbours is False else weights_or_reason(info, weights, neighbours is True, workers)

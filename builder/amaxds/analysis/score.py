@@ -56,8 +56,8 @@ class Result:
     settings: dict[str, Any]
     """The settings of the training."""
     scores: dict[str, Score]
-    """Which images of the test split -> the score on them: the `living` ones, and where there are dead ones, `all` and the
-    `dead` ones too. A model trained on living images is judged on living images only."""
+    """Which images of the test split -> the score on them: the `living` ones, if there are any, and where there are dead ones,
+    `all` and the `dead` ones too. A model trained on living images is judged on living images only."""
 
     def as_json(self) -> dict[str, Any]:
         """The result as it is in `classification.json`, with its scores."""

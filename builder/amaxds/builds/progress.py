@@ -58,7 +58,8 @@ class Plain:
     def hide(self) -> None: ...
 
     def say(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        with contextlib.suppress(OSError):  # Nobody reads it any more, or its disk is full: the build goes on.
+            print(text, file=sys.stderr, flush=True)
 
 
 class Silent:
@@ -173,7 +174,12 @@ def screen() -> Screen:
 def has_bars() -> bool:
     """Whether this process can show a bar, which moves: on a terminal or in a notebook."""
     moves = os.environ.get("TERM") not in ("dumb", "unknown")
-    return _in_notebook() or (sys.stderr is not None and sys.stderr.isatty() and moves)
+    return _in_notebook() or (is_terminal(sys.stderr) and moves)
+
+
+def is_terminal(stream: Any) -> bool:
+    """Whether a stream is a terminal: what programs put in the place of standard error need not know."""
+    return bool(getattr(stream, "isatty", lambda: False)())
 
 
 def _in_notebook() -> bool:

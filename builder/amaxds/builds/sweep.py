@@ -112,11 +112,12 @@ def _beside(home: Path, choice: str) -> str:
 
 
 def _arguments(folder: Location, network: str, recipes: Sequence[str], seed: int, options: dict[str, Any]) -> Iterator[str]:
-    yield from (str(folder), "--network", network, "--seed", str(seed))
+    yield from ("--network", network, "--seed", str(seed))
     for recipe in recipes:
         yield from ("--recipe", recipe)
     for key, value in options.items():
         yield from (f"--{key.replace('_', '-')}", str(value))
+    yield from ("--", str(folder))  # Which may begin with a dash.
 
 
 def describe_sweep(builds: Sequence[Build], tflops: float, hours: float | None) -> Iterator[str]:

@@ -35,6 +35,16 @@ def require_usable(out: Location) -> None:
         raise UsageError(f"{out} is not empty and holds no build (it has {found[0]!r}).", "Choose another OUT, or empty it.")
 
 
+def _holder(lock: Location) -> tuple[str, str]:
+    """Who holds a lock, and what to do if that process is no more. On file systems without locks, it is a file that says so,
+    and stays where its process was killed; else, the operating system knows, and the file is empty."""
+    try:
+        process, host, *_ = lock.read(1000).decode("utf-8", "replace").split()
+    except (OSError, ValueError):
+        return "", ""
+    return f": process {process} on {host}", f" If that runs no more, delete {lock}."
+
+
 @contextlib.contextmanager
 def locked(out: Location) -> Iterator[None]:
     """Keep other builds out of the folder `out` while the context is open; in a store none is kept out.
@@ -45,7 +55,10 @@ def locked(out: Location) -> Iterator[None]:
         try:
             held.enter_context((out / WORK).lock())
         except TimeoutError:
-            raise UsageError(f"another build is running in {out}.", "Wait for it, or choose another OUT.") from None
+            who, remedy = _holder(out / WORK / "lock")
+            raise UsageError(
+                f"another build is running in {out}{who}.", f"Wait for it, or choose another OUT.{remedy}"
+            ) from None
         yield
 
 

@@ -97,18 +97,21 @@ class AuditReport:
     images: list[Remade]
     """The images of the sample, in the order of recipe, layer and filter."""
 
+    ranks: list[str]
+    """What the stored images of the sample's layers show to be false of the ranks of their other images, a sentence each."""
+
     @property
     def passed(self) -> bool:
-        """Whether no image has problems."""
-        return not any(each.problems for each in self.images)
+        """Whether no image has problems, and no rank of the sample's layers is false."""
+        return not self.ranks and not any(each.problems for each in self.images)
 
     def as_json(self) -> dict[str, Any]:
-        """What `amaxds audit --json` prints: passed, seed, differs and images."""
+        """What `amaxds audit --json` prints: passed, seed, differs, images and ranks."""
         return {"passed": self.passed} | dataclasses.asdict(self)
 
     def lines(self) -> list[str]:
         """The lines that `amaxds audit` prints: one or more for each image, and the result."""
-        found = [line for each in self.images for line in _lines_of(each)]
+        found = [line for each in self.images for line in _lines_of(each)] + [f"failed {each}" for each in self.ranks]
         if self.differs:
             found.append(f"other software or device than the build's ({', '.join(self.differs)}): compared within tolerances")
         else:
@@ -153,6 +156,7 @@ def audit(dataset: DatasetReader, count: int, seed: int, weights: str | None = N
     programs = Programs(info.network, loaded, info.plan.precision)
     sample = draw_sample(info, count, seed)
     images: list[Remade] = []
+    ranks: list[str] = []
     scopes = {each: {layer: filters for (name, layer), filters in sample.items() if name == each.name} for each in recipes}
     plans = [dataclasses.replace(info.plan, recipes=(recipe,), scope=scope) for recipe, scope in scopes.items()]
     with BuildProgress(info.network, (unit for plan in plans for unit in plan.units())) as progress:
@@ -166,16 +170,21 @@ def audit(dataset: DatasetReader, count: int, seed: int, weights: str | None = N
                 made |= {(unit.layer.name, row["filter"]): row for row in rows}
                 progress.unit_done(unit)
             for name in plan.scope:
-                images += _compare_layer(dataset, programs, plan, info.network.layer(name), made, not differs)
-    return AuditReport(seed, differs, images)
+                found, false = _compare_layer(dataset, programs, plan, info.network.layer(name), made, not differs)
+                images, ranks = images + found, ranks + false
+    return AuditReport(seed, differs, images, ranks)
 
 
 def draw_sample(info: BuildInfo, count: int, seed: int) -> dict[tuple[str, str], tuple[int, ...]]:
-    """A random sample as (recipe, layer) -> filters, equally many of each layer as far as there are."""
+    """A random sample as (recipe, layer) -> filters: of no layer one more before there is one of every other, as far as there
+    are, and of each layer under its recipes in turn."""
     rng = np.random.default_rng(seed)
-    strata = [(recipe, layer) for recipe in info.recipes for layer in info.scope]
+    layers = list(info.scope)
+    strata = [(recipe, layer) for recipe in info.recipes for layer in layers]
     shuffled = {stratum: rng.permutation(info.scope[stratum[1]]).tolist() for stratum in strata}
-    order = [strata[place] for place in rng.permutation(len(strata))]
+    permuted = [layers[place] for place in rng.permutation(len(layers))]
+    recipes = {layer: rng.permutation(list(info.recipes)).tolist() for layer in layers}
+    order = [(recipes[layer][turn], layer) for turn in range(len(info.recipes)) for layer in permuted]
     turns = [(turn, place) for place, stratum in enumerate(order) for turn in range(len(shuffled[stratum]))]
     drawn: dict[tuple[str, str], list[int]] = {stratum: [] for stratum in strata}
     for turn, place in sorted(turns)[:count]:
@@ -200,33 +209,42 @@ def _other_software(info: BuildInfo) -> Iterator[str]:
 
 def _compare_layer(
     dataset: DatasetReader, programs: Programs, plan: Plan, layer: Layer, made: Mapping[tuple[str, int], Row], exact: bool
-) -> Iterator[Remade]:
-    recipe = plan.recipes[0]
+) -> tuple[list[Remade], list[str]]:
+    """The layer's images of the sample, and what is false of the ranks of its other images."""
+    recipe, remade, ranked = plan.recipes[0], list[Remade](), list[str]()
     rows = dataset.rows(recipe, layer)
     filters, images = [row["filter"] for row in rows], [decode_png(row["image"]) for row in rows]
     scores = layer_scores(programs, recipe, layer, filters, images, plan.batch_size)
     usual = statistics.median(row["activation"] for row in rows)
     for place, stored in enumerate(rows):
-        again = made.get((layer.name, stored["filter"]))
+        again, tolerance = made.get((layer.name, stored["filter"])), 0.0 if exact else SCORE_TOLERANCE
+        ranks = _ranks(scores, place, tolerance)
+        false = _rank_problems(stored["activation_rank"], *ranks)
+        best = dataset.info.best_of.get((recipe.name, layer.name, stored["filter"]))
+        if best is not None and scores[filters.index(best), place] < scores[:, place].max() * (1 - tolerance):
+            due = filters[int(scores[:, place].argmax())]
+            false.append(f"outranked by filter {best}, says build.json, the stored images say by {due}")
         if again is None:
+            ranked += [f"{recipe.name} {layer.name}/{stored['filter']}: {each}" for each in false]
             continue
         seen, apart = float(scores[place, place]), psnr(images[place], decode_png(again["image"]))
-        ranks = _ranks(scores, place, 0.0 if exact else SCORE_TOLERANCE)
         problems = _exact_problems(stored, again) if exact else _problems(stored, again)
         if not exact and recipe.preprocessing == "network":
             problems += _seen_problems(stored["activation"], seen, usual)
-        problems += _rank_problems(stored["activation_rank"], *ranks)
         columns = ("status", "activation_start", "activation", "uniformity_index")
-        yield Remade(
-            recipe.name,
-            layer.name,
-            stored["filter"],
-            None if math.isinf(apart) else apart,
-            {column: stored[column] for column in (*columns, "activation_rank")},
-            {column: again[column] for column in columns} | {"activation_rank": ranks[0]},
-            seen,
-            tuple(problems),
+        remade.append(
+            Remade(
+                recipe.name,
+                layer.name,
+                stored["filter"],
+                None if math.isinf(apart) else apart,
+                {column: stored[column] for column in (*columns, "activation_rank")},
+                {column: again[column] for column in columns} | {"activation_rank": ranks[0]},
+                seen,
+                (*problems, *false),
+            )
         )
+    return remade, ranked
 
 
 def _ranks(scores: NDArray[np.float32], place: int, tolerance: float) -> tuple[int, int]:

@@ -117,7 +117,10 @@ def diff(before: DatasetReader, after: DatasetReader) -> Difference:
 
     One layer of each dataset is in memory at a time.
     """
-    networks = [each.info.network for each in (before, after)]
+    infos = before.info, after.info
+    networks = [each.network for each in infos]
+    if len({each.software.version_of("keras") for each in infos}) > 1 or None in {each.architecture for each in networks}:
+        networks = [dataclasses.replace(each, architecture=None) for each in networks]  # As in `own_weights`.
     if networks[0] != networks[1]:
         told = [{"name": each.name, "canvas": each.canvas} | description(each).get("described", {}) for each in networks]
         place, one, other = next(differences(told[0], told[1]))
@@ -137,6 +140,9 @@ def diff(before: DatasetReader, after: DatasetReader) -> Difference:
                     changes.append(Change("added" if filter in new else "removed", *at))
                     continue
                 columns, image = _compare(old[filter], new[filter])
+                winners = [each.best_of.get(at) for each in infos]
+                if winners[0] != winners[1]:
+                    columns["best"] = winners[0], winners[1]
                 if columns or image:
                     changes.append(Change("changed", *at, columns, image))
                 else:

@@ -122,13 +122,22 @@ def _invoke(app: typer.Typer) -> Any:
         from amaxds.cli.output import print_findings
 
         print_findings(error.report)
+    except SystemExit as error:  # From Typer and Rich, where nobody reads what they print any more.
+        if found := _before(error, Signalled) or _before(error, BrokenPipeError):
+            raise found from error
+        raise
     except Exception as error:
-        before = error.__context__
-        while before is not None and not isinstance(before, Signalled):
-            before = before.__context__
-        if before is None:
-            raise
-        raise before from error
+        if found := _before(error, Signalled):
+            raise found from error
+        raise
+
+
+def _before(error: BaseException, kind: type[BaseException]) -> BaseException | None:
+    """The error of this kind that another came after, if there is one."""
+    before = error.__context__
+    while before is not None and not isinstance(before, kind):
+        before = before.__context__
+    return before
 
 
 def _print_unexpected(error: Exception) -> int:
@@ -142,9 +151,12 @@ def _print_output_error(error: OSError) -> int:
 
 
 def _print_error(error: BaseException, message: str, code: int) -> int:
-    if os.environ.get("AMAXDS_DEBUG"):
-        import traceback
+    try:
+        if os.environ.get("AMAXDS_DEBUG"):
+            import traceback
 
-        print(without_secrets("".join(traceback.format_exception(error))), end="", file=sys.stderr)
-    print(f"amaxds: {without_secrets(message)}", file=sys.stderr)
+            print(without_secrets("".join(traceback.format_exception(error))), end="", file=sys.stderr)
+        print(f"amaxds: {without_secrets(message)}", file=sys.stderr, flush=True)
+    except OSError:  # Nobody can be told, but by the exit code.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     return code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from amaxds.cli.exits import Signalled
 from amaxds.cli.options import RARER, Address, Engine, Workers
 from amaxds.cli.output import print_lines, print_plan, print_summary
 from amaxds.compute.machine import python_command, python_environment
-from amaxds.errors import AmaxdsError
+from amaxds.errors import AmaxdsError, UsageError
 
 
 def build(
@@ -100,7 +101,13 @@ def build(
     print(f"{info.images} images, {info.dead} dead{f', {size / 1e6:.0f} MB' if size else ''}: {dataset.name}")
     sheet = place / f"contact-sheet-{dataset.summary[0].recipe}.png"
     print(f"made in {duration(info.times.seconds_of_last_run)}; look at {sheet}")
-    print(f"next: amaxds report {shlex.quote(dataset.name)}")
+    print(f"next: amaxds report {shlex.quote(dataset.name)}{_report_beside(Path(dataset.name))}")
+
+
+def _report_beside(dataset: Path) -> str:
+    """OUT for `amaxds report`, where its default would be inside the dataset."""
+    here, place = Path.cwd(), dataset.resolve()
+    return f" {os.path.relpath(place.parent / 'report', here)}" if place in (here, *here.parents) else ""
 
 
 def sweep(
@@ -127,6 +134,10 @@ def sweep(
     from amaxds.storage.location import local_path, parse_location
 
     path = local_path(file)
+    if out is None and not path.suffix:
+        raise UsageError(
+            f"{path} would be file and OUT at once.", "Give OUT, the folder of the datasets, or call the file .toml."
+        )
     builds = read_sweep(path, parse_location(out or path.stem))
     if plan:
         print_lines(list(describe_sweep(builds, tflops, hours)))
@@ -136,7 +147,7 @@ def sweep(
     failed = {}
     for number, build in enumerate(builds, start=1):
         print(f"{build.folder} ({number} of {len(builds)})", flush=True)
-        code = _run_build([*build.arguments, *shared])
+        code = _run_build([*shared, *build.arguments])
         if not code and not (build.folder / "build.json").exists():
             code = AmaxdsError.exit_code  # Whatever ended it, it made nothing.
         if code:

@@ -126,7 +126,9 @@ def _print_table(table: Table) -> None:
     """Print a table; into a pipe or a file as wide as it is, so that nothing in it is cut."""
     from rich.console import Console
 
-    Console(width=None if sys.stdout.isatty() else 10_000).print(table)
+    from amaxds.builds.progress import is_terminal
+
+    Console(width=None if is_terminal(sys.stdout) else 10_000).print(table)
 
 
 def _known(value: int | None) -> str:

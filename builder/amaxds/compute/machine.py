@@ -17,9 +17,10 @@ DEVICES = Path("/dev")
 
 def python_command(*arguments: str) -> list[str]:
     """The command that runs Python with these arguments, so that it takes no module from the current folder. `-c` and a
-    program's text come first; the text may import this package."""
+    program's text come first; the text may import this package: this copy of it, if another is installed, too."""
     if arguments[0] == "-c":
-        arguments = "-c", f"import sys; sys.path.append({str(PACKAGES)!r}); {arguments[1]}", *arguments[2:]
+        first = f"import sys; sys.path.insert(0, {str(PACKAGES)!r}); import amaxds; sys.path.append(sys.path.pop(0))"
+        arguments = "-c", f"{first}; {arguments[1]}", *arguments[2:]
     return [sys.executable, "-P", *arguments]
 
 

@@ -225,13 +225,18 @@ class BuildInfo(BuildIdentity):
         """How many images are dead; None for one recipe out of several, because build.json counts all of them together."""
         return None if self._one_of_several else self.dead
 
+    @functools.cached_property
+    def best_of(self) -> dict[tuple[str, str, int], int]:
+        """(recipe, layer, filter) of every image that is outranked -> the filter whose image excites its filter most."""
+        return {(recipe, each.layer, each.filter): each.best for recipe, entries in self.outranked.items() for each in entries}
+
     def of_recipe(self, name: str) -> Self:
         """What build.json says of one of its recipes."""
         entries = [each for each in self.recipe_entries if each["name"] == name]
         several = len(self.recipe_entries) > 1
         changes: dict[str, Any] = {"recipe_entries": entries, "outranked": {name: self.outranked.get(name, [])}}
         part = self.model_copy(update=changes | ({"images": self.filters} if several else {}))
-        for cached in ("recipes", "plan", "digest"):
+        for cached in ("recipes", "plan", "digest", "best_of"):
             part.__dict__.pop(cached, None)
         part._one_of_several = several
         return part

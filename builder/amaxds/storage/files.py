@@ -4,6 +4,7 @@ give them."""
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import hashlib
 import json
@@ -148,6 +149,11 @@ def _sync_folder(path: Path) -> None:
         os.close(folder)
 
 
+_NO_PLACE = {errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EXDEV}
+"""What is wrong with a path itself, whatever room and rights there are."""
+_MEND = "make room or change the permissions, then run the same command again to go on."
+
+
 @contextlib.contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
     """Turn an error of the operating system, however deeply another library wrapped it, into a DiskError about `path`."""
@@ -159,7 +165,7 @@ def disk_errors(path: Path) -> Iterator[None]:
             cause = cause.__cause__ or cause.__context__
         if cause is None or isinstance(error, AmaxdsError):
             raise
+        remedy = "choose another path." if cause.errno in _NO_PLACE else _MEND
         raise DiskError(
-            f"cannot write {path}: {os.strerror(cause.errno or 0)}.",
-            "What is finished is kept: make room or change the permissions, then run the same command again to go on.",
+            f"cannot write {path}: {os.strerror(cause.errno or 0)}.", f"What is finished is kept: {remedy}"
         ) from error

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -172,6 +173,8 @@ def parse_location(text: str) -> Location:
     UsageError for a URL that names no file or folder.
     """
     url = _URL.fullmatch(text)
+    if url is None and (lost := re.match(r"([A-Za-z][\w+.-]*):/", text, re.ASCII)) and lost[1] in PROTOCOLS | {"file", "local"}:
+        raise UsageError(f"{text!r} is a URL that has lost a slash.", f"Write {lost[1]}://, as text: a pathlib.Path loses it.")
     if url is None:
         return LocalPath(Path(given_path(text)))
     protocol, rest = url[1], url[2].rstrip("/")
@@ -184,7 +187,8 @@ def parse_location(text: str) -> Location:
             f"{text} is of an unknown protocol, {protocol!r}.", f"Give a path, or a URL of {', '.join(sorted(PROTOCOLS))}."
         )
     chained = "::" in rest or "://" in rest
-    if chained or not text.isprintable() or rest.rpartition("/")[2] in ("", ".", "..") or not _WILD.isdisjoint(rest):
+    parts = rest.split("/") if protocol in OBJECT_STORES else [rest.rpartition("/")[2]]
+    if chained or not text.isprintable() or not {"", ".", ".."}.isdisjoint(parts) or not _WILD.isdisjoint(rest):
         raise UsageError(f"{text!r} names no folder and no file.", "Give a URL such as s3://bucket/name, without * ? [ ] ::.")
     return Remote(f"{protocol}://{rest}")
 
@@ -201,12 +205,22 @@ def require_loadable(out: Location, remedy: str = "Choose another OUT.") -> None
         raise UsageError(f"the name of {str(out)!r} has characters that cannot be printed.", remedy)
     if out.name != out.name.strip():
         raise UsageError(f"the name of {str(out)!r} begins or ends with a blank.", remedy)
+    if _is_builder(out.name):
+        problem = f"a dataset called {out.name!r} could not be loaded: load_dataset has a builder of that name."
+        raise UsageError(problem, remedy)
     found = next((part for part in ("::", *sorted(_WILD)) if part in path), None)
     found = found or next((start for start in ("~", "file:", "local:") if out.name.startswith(start)), None)
     if found:
         raise UsageError(
             f"a dataset at {path} could not be loaded: load_dataset takes {found!r} there for something else.", remedy
         )
+
+
+def _is_builder(name: str) -> bool:
+    """Whether `load_dataset` has a builder of that name, which it takes whatever folder is called so."""
+    library = find_spec("datasets")  # Without importing it.
+    places = [] if library is None else library.submodule_search_locations or []
+    return any(os.path.isfile(os.path.join(each, "packaged_modules", name, f"{name}.py")) for each in places)
 
 
 def local_path(path: str | os.PathLike[str], name: str = "path") -> Path:

@@ -7,6 +7,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import re
 import secrets
 import shutil
 import tempfile
@@ -17,7 +18,7 @@ from pathlib import Path
 from amaxds.errors import DiskError
 from amaxds.storage.files import disk_errors
 
-_PATIENCE = 0.5
+_PATIENCE = 2.0
 """Seconds after which a folder that another process has is in use: a sweep has each for as long as it takes to delete it."""
 KEPT = "kept"
 """The folder inside a scratch folder whose files are still there when work that was killed is begun again."""
@@ -68,7 +69,8 @@ def scratch_folder(key: str) -> Iterator[Path]:
 def _sweep(kept: Path) -> None:
     """Delete the scratch folders beside this one that no process is using."""
     for left in kept.parent.glob(f"{_prefix()}*"):
-        if left != kept:
+        # Not what a user has called so.
+        if left != kept and re.fullmatch("[0-9a-f]{16}", left.name.removeprefix(_prefix())):
             with contextlib.suppress(OSError, DiskError), _locked(left):
                 shutil.rmtree(left)
 

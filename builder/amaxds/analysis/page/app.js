@@ -219,7 +219,10 @@ Vue.createApp({
     // What is known about an opened image.
     load(image) {
       const name = `${image.recipe}-${image.layer}`;
-      const show = () => (this.details = { ...this.details, [image.recipe]: DETAILS[name] });
+      // A file that comes late must not show its layer's details beside an image of another that was opened since.
+      const show = () => {
+        if (this.chosen?.layer === image.layer) this.details = { ...this.details, [image.recipe]: DETAILS[name] };
+      };
       if (DETAILS[name]) return show();
       const script = document.createElement("script");
       Object.assign(script, { src: `gallery/details/${name}.js`, onload: show });
@@ -239,7 +242,7 @@ Vue.createApp({
     },
     // What became of a filter's image, in a few words.
     became(image) {
-      if (image.status === "dead") return "dead: the noise that it started from";
+      if (image.status === "dead") return DATA.described ? "dead: noise" : "dead: the noise that it started from";
       return image.activation === null ? "" : `activation ${risen(image)}`;
     },
     told(image) {

@@ -56,10 +56,15 @@ const FIRST = [...DATA.layers].reverse().reduce((found, layer) => {
   return woken ? { tile: woken, woken: true } : { tile: found.tile ?? tiles[0], woken: false };
 }, {}).tile;
 
-// A layer's part of the strip: how many filters, the share of dead ones in percent, and where its picture is.
+// A layer's part of the strip: how many filters, the share of dead ones in percent and in words, and where its picture is.
 const STRIP = DATA.layers.map((layer, place) => {
   const images = IMAGES.get((MOST_DEAD ?? DATA.recipes[0]) + layer);
-  return { layer, place, sprites: "strip", filters: images.length, dead: Math.round((100 * countDead(images)) / images.length) };
+  const filters = images.length;
+  const dead = countDead(images);
+  const percent = Math.round((100 * dead) / filters);
+  const rounded = percent === 0 ? "under 1 % dead" : `${percent === 100 ? "over 99" : percent} % dead`;
+  const said = dead === 0 ? "none dead" : dead === filters ? "100 % dead" : rounded;
+  return { layer, place, sprites: "strip", filters, dead: percent, said };
 });
 
 // The search takes what --layers takes, what --filters takes, or both with a slash between: `block5_*/0-15,40`. A name without
