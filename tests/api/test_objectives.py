@@ -95,6 +95,11 @@ def test_diverse_images_have_other_textures_than_those_made_alone(outputs: keras
     assert apart < alone - 0.02, (alone, apart)
 
 
+def test_an_objective_says_what_it_is_made_of() -> None:
+    parts = 2 * channel("a", 1) - 0.5 * neuron("b", 2, 3) + direction("c", [1.0, 2.0]) - unit("d", 4)
+    assert str(parts) == "2 × a/1 - 0.5 × b/2 at 3,middle + direction in c - d/4"
+
+
 def test_textures_are_compared_in_the_layer_that_was_named_wherever_it_stands_in_a_sum(here: None) -> None:
     alone, apart = channel("block1_conv1", 3), diversity("block1_conv2", 1, images=2, strength=50.0)
     unheeded = diversity("block1_conv2", 1, images=2, strength=0.0)
@@ -106,6 +111,7 @@ def test_textures_are_compared_in_the_layer_that_was_named_wherever_it_stands_in
     assert [(alone + apart).diverse_layer, (apart - alone).diverse_layer, sum([apart, alone]).diverse_layer] == [
         "block1_conv2"
     ] * 3
+    assert (apart + _in_layer("block1_conv2")).images == 2
     with pytest.raises(amaxds.errors.UsageError, match="kept apart in block1_conv2 and in block1_conv1 at once"):
         apart + alone + _in_layer("block1_conv1")
 

@@ -109,6 +109,7 @@ CORRUPTIONS: dict[str, tuple[str, Corruption]] = {
     "metadata.csv has other line ends": ("features", _lines(lambda lines: [line.replace("\n", "\r\n") for line in lines])),
     "metadata.csv has an open quote": ("features", _column("file_name", '"x')),
     "metadata.csv has a line of three values": ("features", _lines(lambda lines: [*lines[:5], "a,b,c\n", *lines[6:]])),
+    "metadata.csv has a line more than filters": ("files", _lines(lambda lines: [*lines, lines[-1]])),
     "metadata.csv has a million lines": ("files", _lines(lambda lines: [*lines, *["\n"] * 100_000])),
     "a number that is a word": ("features", _column("filter", "three")),
     "a number with a fraction for a filter": ("features", _column("filter", "3.0")),

@@ -120,6 +120,17 @@ def test_a_filter_that_is_there_twice_is_no_equality(small: Path, tmp_path: Path
         diff(one, other)
 
 
+def test_a_bundle_without_records_cannot_be_compared_and_says_what_is_wrong(
+    small: Path, tmp_path: Path, assert_error: Check
+) -> None:
+    bundle(small, require_build_info(small), tmp_path / "bundle")
+    table = tmp_path / "bundle" / "metadata.csv"
+    header = table.read_text().splitlines(keepends=True)[0]
+    for text, words in ((header, "it has no records"), ("file_name\n", "metadata.csv its columns are ")):
+        table.write_text(text)
+        assert_error(amaxds("diff", small, tmp_path / "bundle"), 2, words)
+
+
 def test_an_index_that_is_not_stored_is_no_number(small: Path) -> None:
     with open_dataset(small, "small") as one:
 

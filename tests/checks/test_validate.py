@@ -45,6 +45,7 @@ from support.corruptions import (
     hide_in_sheet,
     move_split,
     name_no_outranked,
+    name_outranked_twice,
     nest_folders,
     plant_yaml_bomb,
     put_link,
@@ -204,6 +205,7 @@ CORRUPTIONS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "a rank that build.json does not know": ("rank", exchange_rank),
     "an outranked image that build.json does not name": ("rank", name_no_outranked),
     "another rank in build.json": ("rank", edit_outranked(rank=lambda entry: entry["rank"] % 8 + 2)),
+    "an outranked image named twice": ("build", name_outranked_twice),
     "an image outranked by itself": ("rank", edit_outranked(best=lambda entry: entry["filter"])),
     "an image outranked by one that was not made": ("rank", edit_outranked(best=8)),
     "a setting of the recipe changed, with a digest to match": (

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from amaxds.dataset.contact_sheet import Tile, contact_sheet, make_tile, most_pixels, shown_filters
+from amaxds.dataset.contact_sheet import Tile, _facts, contact_sheet, make_tile, most_pixels, shown_filters
 from amaxds.image import Pixels, decode_png
 from amaxds.spec.network import DEMO
 
@@ -66,6 +66,13 @@ def test_the_picture_says_layer_filters_dead_and_shown() -> None:
     assert upper() == upper()
     different = [upper(), upper(dead=1), upper(count=2), upper(first=1), upper(layer="block1_conv2"), upper(hidden=1)]
     assert len(set(different)) == 6
+
+
+def test_a_heading_says_how_much_of_the_image_a_layer_sees() -> None:
+    layer, tiles = DEMO.layer("block1_conv2"), [make_tile(0, None, dead=False)] * 2
+    assert _facts(layer, tiles, 1) == "2 filters, 1 shown  ·  receptive field 5 px"
+    whole = replace(layer, receptive_field=None)
+    assert _facts(whole, tiles[:1], 1) == "1 filter  ·  receptive field: the whole image"
 
 
 def test_of_many_filters_20_are_shown_evenly_spaced_from_the_first_to_the_last() -> None:

@@ -148,6 +148,15 @@ def test_a_network_that_build_json_cannot_describe_is_refused() -> None:
         described_request(large, DESCRIBED, {"block1_conv1": (0,)})
 
 
+def test_a_network_whose_layers_could_not_be_told_apart_or_held_is_refused() -> None:
+    wide = dataclasses.replace(DEMO.layers[0], filters=65536)
+    many = tuple(dataclasses.replace(wide, name=f"wide{place}", index=place) for place in range(16))
+    for layers, words in (((DEMO.layers[0],) * 2, "two layers have one name"), (many, "more than a million filters")):
+        network = dataclasses.replace(DEMO, name="other", model="other.keras", layers=layers, channel_scale=(1.0, 1.0, 1.0))
+        with pytest.raises(UsageError, match=words):
+            described_request(network, DESCRIBED, {layers[0].name: (0,)})
+
+
 def test_the_digest_of_an_identity_does_not_depend_on_the_order_of_its_keys(small: Path) -> None:
     stored = json.loads((small / "build.json").read_text())
     assert digest_of(dict(reversed(stored.items()))) == digest_of(stored)

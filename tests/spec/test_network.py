@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,12 @@ def test_networks_are_vgg16_and_its_eighth() -> None:
     assert (VGG16.filters, DEMO.filters) == (4224, 528)
     for wide, narrow in zip(VGG16.layers, DEMO.layers, strict=True):
         assert (narrow.name, narrow.filters * 8) == (wide.name, wide.filters)
+
+
+def test_a_layer_is_usable_from_five_places_a_side() -> None:
+    last = DEMO.layers[-1]
+    assert [dataclasses.replace(last, side=side).usable for side in (4, 5)] == [False, True]
+    assert (VGG16.layers[0].side, DEMO.layers[0].side, last.side) == (VGG16.canvas, DEMO.canvas, 7)
 
 
 def test_receptive_fields_and_strides_are_the_known_ones() -> None:

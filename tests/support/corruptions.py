@@ -327,6 +327,12 @@ def name_no_outranked(folder: Path) -> None:
     edit_build(outranked={"original": []})(folder)
 
 
+def name_outranked_twice(folder: Path) -> None:
+    stored = json.loads((folder / "build.json").read_text())
+    stored["outranked"]["original"].append(stored["outranked"]["original"][0])
+    (folder / "build.json").write_text(json.dumps(stored))
+
+
 def edit_build(**changes: Any) -> Callable[[Path], None]:
     def change(folder: Path) -> None:
         stored = json.loads((folder / "build.json").read_text())
