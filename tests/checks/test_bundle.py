@@ -109,7 +109,6 @@ CORRUPTIONS: dict[str, tuple[str, Corruption]] = {
     "metadata.csv has other line ends": ("features", _lines(lambda lines: [line.replace("\n", "\r\n") for line in lines])),
     "metadata.csv has an open quote": ("features", _column("file_name", '"x')),
     "metadata.csv has a line of three values": ("features", _lines(lambda lines: [*lines[:5], "a,b,c\n", *lines[6:]])),
-    "metadata.csv has a line more than filters": ("files", _lines(lambda lines: [*lines, lines[-1]])),
     "metadata.csv has a million lines": ("files", _lines(lambda lines: [*lines, *["\n"] * 100_000])),
     "a number that is a word": ("features", _column("filter", "three")),
     "a number with a fraction for a filter": ("features", _column("filter", "3.0")),
@@ -202,6 +201,12 @@ def test_every_corruption_of_a_bundle_is_found_under_its_rule(corruption: str, c
         report = validate(path)
         assert rule in {finding.rule for finding in report.findings}
         assert report.summaries == []
+
+
+def test_lines_of_the_table_that_are_too_many_are_counted(copy: Path) -> None:
+    _lines(lambda lines: [*lines, lines[-1]])(copy)
+    found = [(each.place, each.problem) for each in validate(copy).findings]
+    assert ("metadata.csv", "has 25 records, for a scope of 24 filters") in found
 
 
 def test_every_rule_that_a_bundle_can_break_is_tried() -> None:
