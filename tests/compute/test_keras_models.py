@@ -12,18 +12,15 @@ import numpy as np
 import pytest
 from keras import layers
 
-from amaxds.builds.synthesis import synthesise
 from amaxds.compute.keras_models import read_model, variables_of
 from amaxds.compute.networks import find_network, load_weights
 from amaxds.compute.programs import Programs
-from amaxds.compute.weights import Weights
 from amaxds.errors import UsageError
-from amaxds.spec.network import Network, description, network_of
-from amaxds.spec.plan import Unit, make_plan
 from amaxds.spec.recipes import get_recipe
 from support.commands import amaxds
+from support.models import loaded, saved
 
-pytestmark = pytest.mark.usefixtures("_backend")
+pytestmark = pytest.mark.usefixtures("_anew")
 
 Tensor = Any
 SYSTEM = pytest.mark.system
@@ -31,26 +28,9 @@ Check = Callable[..., None]
 RECIPE = get_recipe("original", 1)
 
 
-@pytest.fixture(autouse=True)
-def _anew() -> None:
-    keras.backend.clear_session()  # Names begin anew.
-    keras.utils.set_random_seed(0)
-
-
-def _saved(path: Path, outputs: Tensor, inputs: Tensor) -> tuple[keras.Model, Path]:
-    model = keras.Model(inputs, outputs)
-    model.save(path)
-    return model, path
-
-
-def _loaded(path: Path, weights: str = "pretrained") -> tuple[Network, Weights]:
-    network = find_network(str(path))
-    return network, load_weights(network, weights, 0, path)
-
-
 def _assert_computes(path: Path, due: dict[str, Tensor], inputs: Tensor, atol: float = 1e-4) -> None:
     """Our response of every filter of these layers is that of Keras's own layer: layer -> its output before ReLU."""
-    network, weights = _loaded(path)
+    network, weights = loaded(path)
     assert [layer.name for layer in network.layers] == list(due)
     programs, images = (
         Programs(network, weights),
@@ -76,7 +56,7 @@ def _twins(path: Path) -> tuple[dict[str, Tensor], Tensor]:
     inputs = keras.Input((32, 32, 3))
     branches = [_branch("left", 4), _branch("right", 4)]
     joint = layers.Conv2D(3, 3, name="joint")(layers.Concatenate()([each(inputs) for each in branches]))
-    _saved(path, layers.GlobalAveragePooling2D()(joint), inputs)
+    saved(path, layers.GlobalAveragePooling2D()(joint), inputs)
     due = {}
     for place in ("conv1", "conv2"):
         for each in branches:
@@ -87,16 +67,16 @@ def _twins(path: Path) -> tuple[dict[str, Tensor], Tensor]:
 
 def test_layers_of_inner_models_with_the_same_names_are_all_made(tmp_path: Path) -> None:
     due, inputs = _twins(tmp_path / "twins.keras")
-    network, _ = _loaded(tmp_path / "twins.keras")
+    network, _ = loaded(tmp_path / "twins.keras")
     assert set(due) == {layer.name for layer in network.layers}
     _assert_computes(tmp_path / "twins.keras", {layer.name: due[layer.name] for layer in network.layers}, inputs)
 
 
 def test_names_stay_when_a_model_is_saved_again(tmp_path: Path) -> None:
     _twins(tmp_path / "twins.keras")
-    network, weights = _loaded(tmp_path / "twins.keras")
+    network, weights = loaded(tmp_path / "twins.keras")
     read_model(tmp_path / "twins.keras").save(tmp_path / "again.keras")
-    again, same = _loaded(tmp_path / "again.keras")
+    again, same = loaded(tmp_path / "again.keras")
     assert again.layers == network.layers
     assert same.digest == weights.digest
     assert {"left.conv1/kernel", "right.conv1/kernel", "joint/kernel"} <= set(weights.tensors)
@@ -109,7 +89,7 @@ def test_exchanged_weights_of_inner_models_are_other_weights(tmp_path: Path) -> 
     model.get_layer("left").set_weights(right)
     model.get_layer("right").set_weights(left)
     model.save(tmp_path / "other.keras")
-    one, other = (_loaded(tmp_path / f"{name}.keras")[1] for name in ("twins", "other"))
+    one, other = (loaded(tmp_path / f"{name}.keras")[1] for name in ("twins", "other"))
     assert one.digest != other.digest
     np.testing.assert_array_equal(one.tensors["left.conv1/kernel"], other.tensors["right.conv1/kernel"])
 
@@ -139,7 +119,7 @@ def test_inner_models_at_several_depths_are_named_by_their_path(tmp_path: Path) 
 
     stages = [keras.Sequential([block("a", channels), block("b", 4)], name=name) for name, channels in (("one", 3), ("two", 4))]
     keras.Sequential([keras.Input((40, 40, 3)), *stages]).save(tmp_path / "deep.keras")
-    network, weights = _loaded(tmp_path / "deep.keras")
+    network, weights = loaded(tmp_path / "deep.keras")
     names = ["one.a.conv", "one.b.conv", "two.a.conv", "two.b.conv"]
     assert [layer.name for layer in network.layers] == names
     assert [each for each in weights.tensors if each.endswith("kernel")] == [f"{name}/kernel" for name in names]
@@ -154,8 +134,8 @@ def test_dense_layers_of_inner_models_are_told_apart(tmp_path: Path) -> None:
             [keras.Input((22, 22, 4)), layers.GlobalAveragePooling2D(), layers.Dense(2, name="out")], name=name
         )
         heads.append(head(maps))
-    _saved(tmp_path / "heads.keras", layers.Concatenate()(heads), inputs)
-    network, weights = _loaded(tmp_path / "heads.keras")
+    saved(tmp_path / "heads.keras", layers.Concatenate()(heads), inputs)
+    network, weights = loaded(tmp_path / "heads.keras")
     forward = Programs(network, weights)._forward
     kernels = [np.asarray(forward.dense_params(f"{name}.out", 0)[1][0])[:, 0] for name in ("left", "right")]
     for name, kernel in zip(("left", "right"), kernels, strict=True):
@@ -168,14 +148,14 @@ def test_a_layer_is_made_at_each_of_its_calls(tmp_path: Path) -> None:
     first = shared(inputs)
     second = shared(layers.ReLU()(first))
     last = layers.Conv2D(4, 3, name="last")(second)
-    _, path = _saved(tmp_path / "shared.keras", last, inputs)
+    _, path = saved(tmp_path / "shared.keras", last, inputs)
     _assert_computes(path, {"shared": first, "shared.2": second, "last": last}, inputs)
 
 
 def test_names_that_cannot_be_told_apart_are_refused(tmp_path: Path) -> None:
     inputs = keras.Input((32, 32, 3))
     shared = layers.Conv2D(3, 3, name="shared")
-    _saved(tmp_path / "clash.keras", layers.Conv2D(4, 3, name="shared.2")(shared(shared(inputs))), inputs)
+    saved(tmp_path / "clash.keras", layers.Conv2D(4, 3, name="shared.2")(shared(shared(inputs))), inputs)
     with pytest.raises(UsageError, match=r"two layers would be called 'shared\.2'"):
         find_network(str(tmp_path / "clash.keras"))
 
@@ -185,82 +165,11 @@ def test_a_spectrally_normalised_convolution_is_made(tmp_path: Path) -> None:
     plain = layers.Conv2D(4, 3, name="plain")(inputs)
     inside = layers.SpectralNormalization(layers.Conv2D(6, 3, name="inside"), name="around")(plain)
     last = layers.Conv2D(5, 3, name="last")(inside)
-    model, path = _saved(tmp_path / "spectral.keras", last, inputs)
+    model, path = saved(tmp_path / "spectral.keras", last, inputs)
     model(np.zeros((1, 32, 32, 3)), training=True)  # Normalises the stored kernel.
     model.save(path)
     _assert_computes(path, {"plain": plain, "inside": inside, "last": last}, inputs)
-    assert _loaded(path)[0].left_out == ()
-
-
-def _with_other_convolutions(path: Path) -> Path:
-    inputs = keras.Input((32, 32, 3))
-    x = layers.SeparableConv2D(4, 3, name="separable")(inputs)
-    x = layers.Conv2D(4, 3, name="made")(layers.DepthwiseConv2D(3, name="depthwise")(x))
-    x = layers.Conv2DTranspose(4, 3, strides=2, name="up")(x)
-    framed = layers.TimeDistributed(layers.Conv2D(2, 3, name="each"), name="frames")(layers.Reshape((1, 53, 53, 4))(x))
-    return _saved(path, framed, inputs)[1]
-
-
-LEFT_OUT = ("separable (SeparableConv2D)", "depthwise (DepthwiseConv2D)", "up (Conv2DTranspose)", "each (Conv2D)")
-
-
-def test_convolutions_that_are_not_made_are_named_and_not_called_complete(tmp_path: Path) -> None:
-    network = find_network(str(_with_other_convolutions(tmp_path / "other.keras")))
-    assert [layer.name for layer in network.layers] == ["made"]
-    assert sorted(network.left_out) == sorted(LEFT_OUT)
-    assert network_of(json.loads(json.dumps({"name": "other", "canvas": 32} | description(network)))) == network
-    assert not make_plan(network, ["clear"]).complete
-
-
-def test_what_is_left_out_is_said_by_every_command(tmp_path: Path, assert_error: Check) -> None:
-    file, folder = _with_other_convolutions(tmp_path / "other.keras"), tmp_path / "out"
-    listed = amaxds("networks", file)
-    planned = amaxds("build", folder, "--network", file, "--plan")
-    built = amaxds("build", folder, "--network", file, "--steps", 1)
-    assert (listed.returncode, planned.returncode, built.returncode) == (0, 0, 0)
-    stored = json.loads((folder / "build.json").read_text())
-    assert not stored["scope"]["complete"]
-    assert sorted(stored["network"]["described"]["left_out"]) == sorted(LEFT_OUT)
-    for text in (listed.stderr, planned.stdout, built.stderr, (folder / "README.md").read_text()):
-        assert all(each in text for each in LEFT_OUT)
-    assert_error(
-        amaxds("publish", folder, "--repo", "a/b", "--to", "huggingface", "--dry-run"), 2, "partial build", "Conv2DTranspose"
-    )
-
-
-@pytest.mark.parametrize(("axis", "field"), [(-1, 5), (3, 5), ((1, 2), None), (1, None)])
-def test_what_a_softmax_over_places_has_seen_is_the_whole_image(
-    axis: int | tuple[int, int], field: int | None, tmp_path: Path
-) -> None:
-    inputs = keras.Input((24, 24, 3))
-    weighted = layers.Softmax(axis=axis)(layers.Conv2D(3, 3, name="one")(inputs))
-    _, path = _saved(tmp_path / "weighted.keras", layers.Conv2D(4, 3, name="other")(weighted), inputs)
-    assert [layer.receptive_field for layer in find_network(str(path)).layers] == [3, field]
-
-
-def test_behind_a_layer_that_crops_images_move(tmp_path: Path) -> None:
-    """The canvas does not wander there: no output of the layer is free of the padding around what was cropped."""
-    inputs = keras.Input((96, 96, 3))
-    first = layers.Conv2D(4, 9, padding="same", name="first")(layers.Cropping2D(40)(layers.Rescaling(1 / 255)(inputs)))
-    _, path = _saved(tmp_path / "cropped.keras", layers.Conv2D(4, 9, padding="same", name="last")(first), inputs)
-    network, weights = _loaded(path)
-    layer, recipe = network.layer("last"), get_recipe("clear", 4)
-    rows = synthesise(make_plan(network, ["clear"]), Programs(network, weights), Unit(recipe, layer, (0, 1), (0, 1)))
-    assert all(row["activation"] > row["activation_start"] for row in rows)
-
-
-def test_layers_that_are_too_small_for_the_canvas_are_said_by_every_command(tmp_path: Path, assert_error: Check) -> None:
-    inputs = keras.Input((32, 32, 3))
-    small = layers.Conv2D(6, 3, strides=8, padding="same", name="tiny")(layers.Conv2D(4, 3, name="large")(inputs))
-    file, folder = _saved(tmp_path / "two.keras", small, inputs)[1], tmp_path / "out"
-    runs = [amaxds(*words) for words in (("networks", file), ("build", folder, "--network", file, "--plan"))]
-    runs.append(amaxds("build", folder, "--network", file, "--steps", 1))
-    card = (folder / "README.md").read_text()
-    for text in (*(each.stdout + each.stderr for each in runs), card):
-        assert "left out of two, as too small on a canvas of 32: tiny" in text
-    assert "of the 10 filters of the network's Conv2D layers it holds 4" in card
-    assert not json.loads((folder / "build.json").read_text())["scope"]["complete"]
-    assert_error(amaxds("publish", folder, "--repo", "a/b", "--to", "huggingface", "--dry-run"), 2, "partial build", "tiny")
+    assert loaded(path)[0].left_out == ()
 
 
 @pytest.mark.parametrize(
@@ -275,11 +184,11 @@ def test_models_of_other_precisions_compute_in_float32_with_their_weights(tmp_pa
         inner = keras.Sequential([keras.Input((11, 11, 4)), layers.Conv2D(4, 3, name="c2")], name="inner")
         last = inner(layers.BatchNormalization()(layers.MaxPooling2D()(first)))
         outputs = layers.Dense(2, dtype="float32")(layers.GlobalAveragePooling2D()(last))
-        model, path = _saved(tmp_path / "other.keras", outputs, inputs)
+        model, path = saved(tmp_path / "other.keras", outputs, inputs)
     finally:
         keras.config.set_dtype_policy("float32")
     stored = {name: np.asarray(each, np.float32) for name, each in variables_of(model).items()}
-    _, weights = _loaded(path)
+    _, weights = loaded(path)
     assert list(weights.tensors) == list(stored)
     for name, tensor in stored.items():
         np.testing.assert_array_equal(weights.tensors[name], tensor)
@@ -295,7 +204,7 @@ def test_resizing_is_computed_and_its_stride_is_right(tmp_path: Path, how: str) 
     inputs = keras.Input((48, 48, 3))
     small = layers.Rescaling(1 / 255.0)(layers.Resizing(16, 16, interpolation=how)(inputs))
     first = layers.Conv2D(4, 3, name="c1")(small)
-    _, path = _saved(tmp_path / "small.keras", first, inputs)
+    _, path = saved(tmp_path / "small.keras", first, inputs)
     _assert_computes(path, {"c1": first}, inputs)
     assert find_network(str(path)).layer("c1").stride == 3
 
@@ -305,7 +214,7 @@ def test_upsampling_is_computed_and_a_stride_below_one_is_not_claimed(tmp_path: 
     inputs = keras.Input((24, 24, 3))
     first = layers.Conv2D(4, 3, name="c1")(layers.Rescaling(1 / 255.0)(inputs))
     last = layers.Conv2D(4, 3, name="c2")(layers.UpSampling2D(interpolation=how)(first))
-    _, path = _saved(tmp_path / "large.keras", last, inputs)
+    _, path = saved(tmp_path / "large.keras", last, inputs)
     _assert_computes(path, {"c1": first, "c2": last}, inputs)
     assert [layer.stride for layer in find_network(str(path)).layers] == [1, None]
 
@@ -317,7 +226,7 @@ def _cropped_resizing() -> keras.Layer:
 @pytest.mark.system
 def test_an_operation_without_a_program_is_refused_by_name_by_every_command(tmp_path: Path, assert_error: Check) -> None:
     inputs = keras.Input((48, 48, 3))
-    _, file = _saved(tmp_path / "odd.keras", layers.Conv2D(4, 3, name="c1")(_cropped_resizing()(inputs)), inputs)
+    _, file = saved(tmp_path / "odd.keras", layers.Conv2D(4, 3, name="c1")(_cropped_resizing()(inputs)), inputs)
     for words in (
         ("networks", file),
         ("build", tmp_path / "out", "--network", file, "--plan"),
@@ -331,7 +240,7 @@ def test_an_operation_without_a_program_is_refused_by_name_by_every_command(tmp_
 def test_what_comes_after_the_last_convolution_need_not_be_computed(tmp_path: Path) -> None:
     inputs = keras.Input((48, 48, 3))
     first = layers.Conv2D(4, 3, name="c1")(inputs)
-    _, path = _saved(tmp_path / "head.keras", _cropped_resizing()(first), inputs)
+    _, path = saved(tmp_path / "head.keras", _cropped_resizing()(first), inputs)
     _assert_computes(path, {"c1": first}, inputs)
 
 
@@ -341,7 +250,7 @@ def test_random_layers_are_left_alone_as_they_do_nothing_at_inference(tmp_path: 
     for each in _augmentations():
         x = each(x)
     first = layers.Conv2D(4, 3, name="c1")(x)
-    _, path = _saved(tmp_path / "augmented.keras", first, inputs)
+    _, path = saved(tmp_path / "augmented.keras", first, inputs)
     _assert_computes(path, {"c1": first}, inputs, atol=1e-2)
 
 
@@ -352,7 +261,7 @@ def test_statistics_that_a_layer_was_given_are_those_that_it_computes_with(axis:
     normal = layers.Normalization(axis=axis)
     normal.adapt(np.random.default_rng(1).normal([90, 120, 150], [20, 40, 60], (8, 24, 24, 3)))
     first = layers.Conv2D(4, 3, name="c1")(normal(inputs))
-    _, path = _saved(tmp_path / "normal.keras", first, inputs)
+    _, path = saved(tmp_path / "normal.keras", first, inputs)
     _assert_computes(path, {"c1": first}, inputs)
 
 
@@ -363,11 +272,11 @@ def test_untrained_weights_keep_nothing_that_was_learnt_but_what_is_known_of_ima
     normal.adapt(np.random.default_rng(1).normal([90, 120, 150], [20, 40, 60], (8, 24, 24, 3)))
     first = layers.Conv2D(4, 3, bias_initializer="random_normal", name="c1")(normal(inputs))
     last = layers.Conv2D(4, 3, name="c2")(layers.BatchNormalization(name="bn")(first))
-    model, path = _saved(tmp_path / "trained.keras", last, inputs)
+    model, path = saved(tmp_path / "trained.keras", last, inputs)
     for each in model.get_layer("bn").weights + model.get_layer("c1").weights + model.get_layer("c2").weights:
         each.assign(np.random.default_rng(2).normal(7.0, 1.0, each.shape))
     model.save(path)
-    found, again = (_loaded(path, "random")[1].tensors for _ in range(2))
+    found, again = (loaded(path, "random")[1].tensors for _ in range(2))
     assert all(np.array_equal(found[name], again[name]) for name in found)
     assert [float(found[f"bn/{name}"].mean()) for name in ("gamma", "beta", "moving_mean", "moving_variance")] == [1, 0, 0, 1]
     assert all(abs(found[name].mean()) < 1 for name in ("c1/kernel", "c1/bias", "c2/kernel", "c2/bias"))
@@ -379,19 +288,19 @@ def test_layers_that_draw_have_no_weights_in_older_files(tmp_path: Path) -> None
     inputs = keras.Input((24, 24, 3))
     drawn = layers.Dropout(0.5)(layers.RandomFlip()(layers.Rescaling(1 / 255)(inputs)))
     first = layers.Conv2D(4, 3, name="c1")(drawn)
-    _, path = _saved(tmp_path / "old.h5", layers.Conv2D(3, 3, name="c2")(first), inputs)
-    assert [layer.name for layer in _loaded(path)[0].layers] == ["c1", "c2"]
+    _, path = saved(tmp_path / "old.h5", layers.Conv2D(3, 3, name="c2")(first), inputs)
+    assert [layer.name for layer in loaded(path)[0].layers] == ["c1", "c2"]
 
 
 def test_kernels_have_the_products_of_lora_in_them(tmp_path: Path) -> None:
     inputs = keras.Input((24, 24, 3))
     first = layers.Conv2D(4, 3, lora_rank=2, name="c1")(layers.Rescaling(1 / 255)(inputs))
     outputs = layers.Dense(2, lora_rank=1, name="head")(layers.GlobalAveragePooling2D()(first))
-    model, path = _saved(tmp_path / "tuned.keras", outputs, inputs)
+    model, path = saved(tmp_path / "tuned.keras", outputs, inputs)
     tuned = model.get_layer("c1")
     tuned.lora_kernel_b.assign(np.random.default_rng(0).normal(size=tuned.lora_kernel_b.shape))
     model.save(path)
-    np.testing.assert_allclose(_loaded(path)[1].tensors["c1/kernel"], np.asarray(tuned.kernel), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(loaded(path)[1].tensors["c1/kernel"], np.asarray(tuned.kernel), rtol=1e-5, atol=1e-6)
     _assert_computes(path, {"c1": first}, inputs)
 
 
@@ -401,7 +310,7 @@ def test_pooling_without_a_layer_is_computed(size: Any, strides: Any, padding: s
     first = layers.Conv2D(4, 3, name="c1")(layers.Rescaling(1 / 255)(inputs))
     pooled = keras.ops.max_pool(first, size, strides, padding)
     last = layers.Conv2D(3, 3, name="c2")(pooled)
-    _, path = _saved(tmp_path / "pooled.keras", last, inputs)
+    _, path = saved(tmp_path / "pooled.keras", last, inputs)
     _assert_computes(path, {"c1": first, "c2": last}, inputs)
     assert find_network(str(path)).layer("c2").stride == 2
 
@@ -413,7 +322,7 @@ def test_activations_of_images_of_another_size_are_those_of_the_model(side: int,
     x = layers.DepthwiseConv2D(3, padding="same", strides=2)(layers.Rescaling(1 / 255)(inputs))
     x = layers.UpSampling2D(2, interpolation="bicubic")(layers.MaxPooling2D(3, 2, padding="same")(x))
     last = layers.Conv2D(4, 3, name="last")(layers.MaxPooling2D(2)(x))
-    model, path = _saved(tmp_path / "any.keras", last, inputs)
+    model, path = saved(tmp_path / "any.keras", last, inputs)
     network = find_network(str(path), 40)
     images = np.random.default_rng(0).integers(0, 256, (2, side, side, 3)).astype(np.uint8)
     ours = Programs(network, load_weights(network, "pretrained", 0, path)).score(RECIPE, network.layer("last"), images)
@@ -428,8 +337,8 @@ def _augmentations() -> Sequence[keras.Layer]:
 def test_a_path_without_a_gradient_leaves_images_dead(tmp_path: Path) -> None:
     inputs = keras.Input((24, 24, 3))
     first = layers.Conv2D(4, 3, name="c1")(keras.ops.floor(inputs))
-    _, path = _saved(tmp_path / "floor.keras", first, inputs)
-    network, weights = _loaded(path)
+    _, path = saved(tmp_path / "floor.keras", first, inputs)
+    network, weights = loaded(path)
     start = RECIPE.start(network, 0, 0, 0)[None]
     ended = Programs(network, weights).ascend(RECIPE, network.layer("c1"), (0,), start, np.zeros((1, 1, 0), np.float32))
     assert not ended.moved[0]

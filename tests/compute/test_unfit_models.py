@@ -15,16 +15,12 @@ from keras import layers
 from amaxds.compute.networks import find_network
 from amaxds.errors import UsageError, WeightsError
 from support.commands import amaxds
+from support.models import saved
 
 pytestmark = pytest.mark.usefixtures("_backend")
 
 Tensor = Any
 Check = Callable[..., None]
-
-
-def _saved(path: Path, outputs: Tensor, inputs: Tensor) -> Path:
-    keras.Model(inputs, outputs).save(path)
-    return path
 
 
 def _forked(inputs: Tensor) -> Tensor:
@@ -51,7 +47,7 @@ def test_images_that_could_not_be_ranked_are_not_begun(
 ) -> None:
     """The canvas is large enough for the model, and what `original` saves of it is not."""
     inputs = keras.Input((48, 48, 3))
-    path = _saved(tmp_path / "net.keras", head(inputs), inputs)
+    path = saved(tmp_path / "net.keras", head(inputs), inputs)[1]
     build = ("build", tmp_path / "out", "--network", path, "--steps", 1, "--recipe")
     assert_error(amaxds(*build, "original"), 2, words, "another recipe (--recipe)")
     assert not list(tmp_path.rglob("*.parquet"))
@@ -61,7 +57,7 @@ def test_images_that_could_not_be_ranked_are_not_begun(
 def test_layers_that_take_channels_first_are_refused_by_name(tmp_path: Path) -> None:
     inputs, pooling = keras.Input((24, 24, 3)), layers.MaxPooling2D(data_format="channels_first", name="turned")
     turned = layers.Permute((2, 3, 1))(pooling(layers.Permute((3, 1, 2))(inputs)))
-    path = _saved(tmp_path / "first.keras", layers.Conv2D(4, 3)(turned), inputs)
+    path = saved(tmp_path / "first.keras", layers.Conv2D(4, 3)(turned), inputs)[1]
     with pytest.raises(UsageError, match="turned takes channels first"):
         find_network(str(path))
 
@@ -69,7 +65,7 @@ def test_layers_that_take_channels_first_are_refused_by_name(tmp_path: Path) -> 
 def test_a_model_for_a_fixed_number_of_images_is_refused_by_layer(tmp_path: Path) -> None:
     inputs = keras.Input(batch_shape=(1, 24, 24, 3))
     pixels = keras.ops.reshape(inputs, (1, 576, 3))
-    path = _saved(tmp_path / "one.keras", layers.Conv2D(4, 3, name="only")(layers.Reshape((24, 24, 3))(pixels)), inputs)
+    path = saved(tmp_path / "one.keras", layers.Conv2D(4, 3, name="only")(layers.Reshape((24, 24, 3))(pixels)), inputs)[1]
     with pytest.raises(UsageError, match="one computes only for 1 image at a time"):
         find_network(str(path))
 
@@ -77,7 +73,7 @@ def test_a_model_for_a_fixed_number_of_images_is_refused_by_layer(tmp_path: Path
 def test_a_model_for_images_that_are_not_square_needs_a_canvas(tmp_path: Path) -> None:
     for shape, side in (((24, 36, 3), None), ((24, None, 3), 24), ((None, 36, 3), 36)):
         inputs = keras.Input(shape)
-        path = _saved(tmp_path / "oblong.keras", layers.Conv2D(4, 3)(inputs), inputs)
+        path = saved(tmp_path / "oblong.keras", layers.Conv2D(4, 3)(inputs), inputs)[1]
         if side is None:
             with pytest.raises(UsageError, match=r"oblong\.keras is for images of 24x36 pixels.*square.*\n.*--canvas"):
                 find_network(str(path))
@@ -95,7 +91,7 @@ def test_a_precision_that_a_model_cannot_be_computed_in_is_refused_before_anythi
     tmp_path: Path, assert_error: Check
 ) -> None:
     inputs = keras.Input((24, 24, 3))
-    path = _saved(tmp_path / "net.keras", layers.Conv2D(4, 3)(inputs), inputs)
+    path = saved(tmp_path / "net.keras", layers.Conv2D(4, 3)(inputs), inputs)[1]
     for plan in ((), ("--plan",)):
         ended = amaxds("build", tmp_path / "out", "--network", path, "--precision", "bfloat16", *plan)
         assert_error(ended, 2, "net cannot be computed in bfloat16.", "Leave out the precision")
@@ -106,7 +102,7 @@ def test_numbers_that_are_not_finite_end_a_build_in_words(tmp_path: Path, assert
     inputs = keras.Input((24, 24, 3))
     first = layers.Conv2D(2, 3, kernel_initializer=keras.initializers.Constant(9.0), name="c1")(inputs)
     last = layers.Conv2D(2, 3, name="c2")(layers.Activation("exponential")(first))
-    path = _saved(tmp_path / "overflowing.keras", last, inputs)
+    path = saved(tmp_path / "overflowing.keras", last, inputs)[1]
     build = ("build", tmp_path / "out", "--network", path, "--steps", 1)
     ended = amaxds(*build)
     ended.stderr = "\n".join(ended.stderr.splitlines()[-2:])  # After what the build had made.

@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+REPO = "owner/demo-filter-activations"
+"""What the tests publish."""
 LARGE = [r"\.(parquet|png)$"]
 """Patterns of the names of files that the hub wants in large file storage."""
 

@@ -156,10 +156,10 @@ def _of_recipe(
         splits = _with_features(dataset, recipe, splits, weights, settings)
     living = {each: split.only(split.alive) for each, split in splits.items()}
     classes = len(dataset.info.scope)
+    no_dead = all(splits[each].alive.all() for each in ("train", "validation"))
     for model in models:
         answer = _cnn_answers if model == "cnn" else functools.partial(_fitted_answers, model)
         for trained_on, chosen in (("all", splits), ("living", living)):
-            no_dead = splits["train"].alive.all() and splits["validation"].alive.all()
             if trained_on == "living" and (no_dead or not _enough(chosen)):
                 continue
             train, test = chosen["train"], chosen["test"]

@@ -44,7 +44,8 @@ class Change:
     filter: int
     """The filter's number, from 0."""
     columns: Mapping[str, tuple[Any, Any]] = dataclasses.field(default_factory=dict)
-    """Column -> its values before and after, for the columns that changed."""
+    """Column -> its values before and after, for the columns that changed. `best` is no column of the data: the filter whose
+    image excites this one most, as build.json has it of images that are outranked."""
     image: ImageChange | None = None
     """How the images differ; None where they are the same, or one is missing."""
 

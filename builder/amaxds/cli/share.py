@@ -72,8 +72,10 @@ def publish(
 
 def _confirm(first: list[str]) -> bool:
     """Whether the user wants these first publications; UsageError where there is no terminal to ask on."""
+    from amaxds.builds.progress import is_terminal
+
     what = f"publish {' and '.join(first)}"
-    if sys.stdin is None or not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
         raise UsageError(f"this would {what}, for the first time.", "Give --yes to do it, or --dry-run to see what is sent.")
     try:
         return typer.confirm(f"{what[0].upper()}{what[1:]}?", err=True)

@@ -73,8 +73,7 @@ class _Key:
     terms: tuple[ObjectiveTerm, ...] = ()
     """Those of an objective, whatever their filters and weights."""
     diverse: int | None = None
-    """The term in whose layer textures are compared."""
-    """Whether the images of the objective are kept apart."""
+    """The place of the term in whose layer textures are compared; None where the images are not kept apart."""
 
 
 @dataclass

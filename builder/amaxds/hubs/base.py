@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 from amaxds.dataset.build_info import BuildInfo
 from amaxds.errors import AmaxdsError, DiskError, UsageError
@@ -127,20 +127,16 @@ def disk_apart() -> Iterator[None]:
             cause = cause.__cause__ or cause.__context__
         if cause is None or isinstance(error, AmaxdsError):
             raise
-        assert isinstance(cause, OSError)
-        remedy = "Make room there, or set TMPDIR to a folder on another disk"
-        if cause.errno in _DENIED:
-            remedy = "Change its permissions"
+        room = "Make room there, or set TMPDIR to a folder on another disk"
         raise DiskError(
             f"cannot write {cause.filename or tempfile.gettempdir()}: {os.strerror(cause.errno or 0)}.",
-            f"{remedy}; then run the same command again to go on.",
+            f"{'Change its permissions' if cause.errno in _DENIED else room}; then run the same command again to go on.",
         ) from error
 
 
-def _is_of_disk(error: BaseException) -> bool:
-    if not isinstance(error, OSError):
-        return False
-    return error.errno in _DISK or (error.errno in _DENIED and error.filename is not None)
+def _is_of_disk(error: BaseException) -> TypeGuard[OSError]:
+    denied = isinstance(error, OSError) and error.errno in _DENIED and error.filename is not None
+    return denied or (isinstance(error, OSError) and error.errno in _DISK)
 
 
 def checked_token(given: object, origin: str) -> str:
