@@ -86,7 +86,8 @@ def _locked(folder: Path, patience: float = 0.0) -> Iterator[None]:
     `patience`, in seconds. The operating system unlocks it however the process ends."""
     until = time.monotonic() + patience
     while True:
-        folder.mkdir(mode=0o700, exist_ok=True)
+        with contextlib.suppress(FileExistsError):  # `exist_ok` would raise it where the folder is swept away just then.
+            folder.mkdir(mode=0o700)
         try:
             held = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY)
         except FileNotFoundError:
