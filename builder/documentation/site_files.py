@@ -41,4 +41,5 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     if Path(page.file.abs_src_path or "").is_relative_to(config.docs_dir):
         up = "../" * page.file.src_uri.count("/")
         return re.sub(rf"\]\({re.escape(up)}\.\./", f"]({up}", markdown)
-    return markdown.replace("](docs/", "](")
+    up = "../" * page.file.src_uri.count("/")
+    return markdown.replace(f"]({up}docs/", f"]({up}")

@@ -1,4 +1,4 @@
-"""README.md: short, and its links lead somewhere. (Those of the pages in `docs/` are checked when the site is built.)"""
+"""README.md: short, and its links lead somewhere. (Those of the other pages: test_pages.py.)"""
 
 from __future__ import annotations
 
