@@ -67,6 +67,17 @@ _parser.add_argument(
 )
 CHOSEN = _parser.parse_args() if __name__ == "__main__" else OPTIONS.parse_known_args()[0]
 NETWORK = NETWORKS[CHOSEN.network]
+TITLE = {"demo": "the demo network", "vgg16": "VGG16"}[CHOSEN.network]
+COLUMNS = """The columns are medians over filters, or shares of them:
+
+- silent: share of the filters that their image does not excite
+- activation: mean output of the filter, on the image as saved
+- relative to the first: the same, divided by that of the first row's image of the same filter
+- own image first: share of the filters that no other image of this tool in this layer excites more
+- high frequencies: share of an image's spectral energy above half the Nyquist frequency
+- power slope: exponent of the fall of the power with the frequency, 0 for white noise
+- clipped: share of the values that are 0 or 255
+- evaluations: of the network and its gradient, for each image"""
 WEIGHTS = load_weights(NETWORK, CHOSEN.weights, 0)
 PROGRAMS = Programs(NETWORK, WEIGHTS)
 
@@ -235,8 +246,8 @@ def main(folder: Path) -> None:
         draw(list(shown.values()), CHOSEN.picture)
     reference = np.concatenate(activations[next(iter(tools))])
     other = "" if NETWORK.name == "demo" else f" --network {NETWORK.name} --weights FILE --filters {CHOSEN.filters}"
-    print(f"# How well images excite their filter\n\n`python benchmarks/quality.py{other}`\n")
-    print(f"{len(reference)} filters of {NETWORK.name}, {CHOSEN.filters} of each layer. Medians over filters.\n")
+    print(f"# How well images excite their filter: {TITLE}\n\n`python benchmarks/quality.py{other}`\n")
+    print(f"{len(reference)} filters of {NETWORK.name}, {CHOSEN.filters} of each layer. {COLUMNS}\n")
     print(
         f"| | silent | activation | relative to the first | own image first of {CHOSEN.filters} | high frequencies "
         "| power slope | clipped | evaluations |\n|---|---|---|---|---|---|---|---|---|"
