@@ -6,6 +6,7 @@ import itertools
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from amaxds.analysis.depth_figure import draw_depth
 from amaxds.analysis.figure_style import RECIPE_STYLES, recipe_styles, styled
@@ -93,3 +94,22 @@ def test_shares_over_depth_are_drawn_where_they_are_known_and_no_panel_is_empty(
     assert len(titles) == 3, "no ranks, which are all 1, and no dead filters"
     assert titles[-1].endswith("(no filter is dead)")
     assert len(alone) == 1, "the index, which is always known"
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "lowest"), [(1e-3, 1e4, -50), (1, 1e3, -3), (1e-6, 1e6, -1e4), (5, 20, -1), (1, 2, -1e3)]
+)
+def test_labels_of_gains_of_both_signs_do_not_touch(least: float, most: float, lowest: float) -> None:
+    gains = np.concatenate([np.geomspace(least, most, 50), np.linspace(lowest, 0, 5)])
+    many = {"filters": np.arange(55), "alive": np.full(55, True), "index": np.full(55, 0.5), "rank": np.ones(55, int)}
+    with styled():
+        figure = draw_depth({"clear": [replace(_measures("clear"), gain=gains, **many)]}, None)
+        figure.draw_without_rendering()  # type: ignore[no-untyped-call]  # the library has no types
+    axes = figure.axes[1]
+    low, high = axes.get_ylim()
+    labels = [label for label in axes.get_yticklabels() if low <= label.get_position()[1] <= high]
+    boxes = [label.get_window_extent() for label in labels]
+    assert low < lowest
+    assert high > most
+    assert len(boxes) >= 2
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))

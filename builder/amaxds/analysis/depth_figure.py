@@ -196,5 +196,20 @@ def _scale_gains(axes: Axes, gains: Numbers) -> None:
         axes.set_yscale("log")
     elif len(positive):
         axes.autoscale_view()  # Limits with the margins of a linear axis, chosen before the scale changes.
-        axes.set_yscale("symlog", linthresh=float(np.percentile(positive, 5)))
+        linear_width = float(np.percentile(positive, 5))
+        axes.set_yscale("asinh", linear_width=linear_width)
+        axes.set_yticks(_powers_of_ten(*axes.get_ylim(), linear_width))
     axes.yaxis.set_minor_locator(NullLocator())
+
+
+def _powers_of_ten(low: float, high: float, linear_width: float) -> list[float]:
+    """0 and the powers of ten of both signs to label on an axis from `low` to `high` that is linear up to `linear_width`: from
+    both ends inwards, those that are at least a fifth of the axis from each other."""
+    exponents = np.arange(np.ceil(np.log10(max(-low, high))), np.floor(np.log10(linear_width)) - 1, -1)
+    apart = (np.arcsinh(high / linear_width) - np.arcsinh(low / linear_width)) / 5
+    shown = [0.0]
+    for value in (sign * 10.0**exponent for exponent in exponents for sign in (1, -1)):
+        places = np.arcsinh(np.array([*shown, value]) / linear_width)
+        if low <= value <= high and np.abs(places[:-1] - places[-1]).min() >= apart:
+            shown.append(value)
+    return shown
