@@ -20,17 +20,11 @@ from amaxds.spec.network import DEMO
 from amaxds.storage.files import temporary_name
 from support.commands import amaxds
 from support.folders import hashes
+from support.kaggle_repo import NAME, REPO, publish_on_kaggle
 from support.kaggle_server import STATES, TAGS, Dataset, KaggleServer, turn
 
-NAME = "demo-filter-activations"
-REPO = f"owner/{NAME}"
 Check = Callable[..., None]
 Publish = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture
-def dataset(small: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(small, tmp_path / small.name)
 
 
 @pytest.fixture
@@ -38,19 +32,12 @@ def publish(kaggle: KaggleServer, dataset: Path, tmp_path: Path) -> Publish:
     """Publish the dataset to the stand-in, and see that the key is in nothing that is said or kept."""
 
     def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-        ended = _publish(dataset, tmp_path, *arguments, **environment)
+        ended = publish_on_kaggle(dataset, tmp_path, *arguments, **environment)
         kept = [path.read_text() for path in dataset.glob("*.json")]
         assert all(kaggle.key not in text for text in (ended.stdout, ended.stderr, *kept))
         return ended
 
     return run
-
-
-def _publish(dataset: Path, home: Path, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    login = {"KAGGLE_USERNAME": KaggleServer.username, "KAGGLE_KEY": KaggleServer.key, "KAGGLE_API_TOKEN": ""}
-    settings = {"HOME": str(home), "KAGGLE_API_ENVIRONMENT": "TEST", "KAGGLE_CONFIG_DIR": "", "NO_PROXY": "localhost"}
-    common = ("--to", "kaggle", "--repo", REPO, "--allow-partial", "--yes")
-    return amaxds("publish", dataset, *common, *arguments, **settings | login | environment)
 
 
 def _uploads(kaggle: KaggleServer) -> int:
@@ -183,99 +170,6 @@ def test_names_logins_and_titles_that_do_not_fit(kaggle: KaggleServer, publish: 
     assert_error(publish("--repo", "owner/another-name"), 3, "already in use", "--repo")
 
 
-SECRET = "KGAT_0123456789abcdef"
-UNFIT = {
-    "of two lines": (f"{SECRET}\nbehind", "several lines"),
-    "with a space": (f"{SECRET} behind", "several lines"),
-    "not ASCII": (f"{SECRET}ü", "not ASCII"),
-    "of spaces": (" \n", "is empty"),
-}
-
-
-PLACES = ("variable", "file", "file that the variable names", "kaggle.json", "key")
-
-
-@pytest.mark.parametrize(
-    ("place", "case"),
-    [
-        # Every case in one place, and one case in every place; the others with the matrices.
-        pytest.param(place, case, marks=[pytest.mark.system] * (place != "variable" and case != "of two lines"))
-        for place in PLACES
-        for case in UNFIT
-    ],
-)
-def test_a_token_that_cannot_be_sent_is_refused_and_not_shown(
-    case: str, place: str, kaggle: KaggleServer, dataset: Path, tmp_path: Path, assert_error: Check
-) -> None:
-    token, words = UNFIT[case]
-    folder, variables = tmp_path / ".kaggle", {"KAGGLE_USERNAME": "", "KAGGLE_KEY": ""}
-    folder.mkdir()
-    match place:
-        case "variable":
-            variables, named = variables | {"KAGGLE_API_TOKEN": token}, "KAGGLE_API_TOKEN"
-        case "file":
-            (folder / "access_token").write_text(token)
-            named = "access_token"
-        case "file that the variable names":
-            (tmp_path / "mine").write_text(token)
-            variables, named = variables | {"KAGGLE_API_TOKEN": str(tmp_path / "mine")}, "mine"
-        case "kaggle.json":
-            (folder / "kaggle.json").write_text(json.dumps({"username": "owner", "key": token}))
-            named = "kaggle.json"
-        case _:
-            variables, named = {"KAGGLE_KEY": token}, "KAGGLE_KEY"
-    ended = _publish(dataset, tmp_path, **variables)
-    assert_error(ended, 2, f"{named} ", words)
-    debugged = _publish(dataset, tmp_path, **variables, AMAXDS_DEBUG="1")
-    assert debugged.returncode == 2
-    assert all(SECRET not in text for each in (ended, debugged) for text in (each.stdout, each.stderr))
-    assert kaggle.requests == []
-
-
-def test_a_login_with_a_line_break_behind_it_or_a_byte_order_mark_is_taken(
-    kaggle: KaggleServer, dataset: Path, tmp_path: Path
-) -> None:
-    assert _publish(dataset, tmp_path, KAGGLE_KEY=f"{KaggleServer.key}\n").returncode == 0
-    (tmp_path / ".kaggle").mkdir()
-    login = json.dumps({"username": KaggleServer.username, "key": KaggleServer.key})
-    (tmp_path / ".kaggle" / "kaggle.json").write_text(login, "utf-8-sig")
-    ended = _publish(dataset, tmp_path, KAGGLE_USERNAME="", KAGGLE_KEY="")
-    assert (ended.returncode, ended.stderr) == (0, "")
-    assert "27 unchanged" in ended.stdout
-
-
-LOGINS = ["variable", "file that it names", "access_token", "access_token.txt", "kaggle.json", "browser", "notebook"]
-
-
-@pytest.mark.parametrize("form", LOGINS)
-def test_every_form_of_login_that_the_client_takes(form: str, kaggle: KaggleServer, dataset: Path, tmp_path: Path) -> None:
-    folder, variables, token = tmp_path / ".kaggle", {"KAGGLE_USERNAME": "", "KAGGLE_KEY": ""}, KaggleServer.token
-    folder.mkdir()
-    mine = tmp_path / "mine"
-    match form:
-        case "variable":
-            variables["KAGGLE_API_TOKEN"] = token
-        case "file that it names":
-            mine.write_text(f"{token}\n")
-            variables["KAGGLE_API_TOKEN"] = str(mine)
-        case "kaggle.json":
-            (folder / form).write_text(json.dumps({"username": KaggleServer.username, "key": KaggleServer.key}))
-        case "browser":
-            login = {"refresh_token": KaggleServer.refresh_token, "username": KaggleServer.username, "scopes": []}
-            (folder / "credentials.json").write_text(json.dumps(login))
-        case "notebook":
-            mine.write_text(token)
-            place = {"KAGGLE_KERNEL_RUN_TYPE": "Interactive", "KAGGLE_DATA_PROXY_URL": "http://localhost:9"}
-            variables |= place | {"KAGGLE_API_V1_TOKEN": str(mine)}
-        case _:
-            (folder / form).write_text(f"{token}\n")
-    ended = _publish(dataset, tmp_path, "--repo", NAME, **variables)
-    assert (ended.returncode, ended.stderr) == (0, "")
-    assert kaggle.datasets.keys() == {REPO}
-    assert kaggle.calls("IntrospectToken") == (form not in ("kaggle.json", "browser"))
-    assert kaggle.calls("GenerateAccessToken") == (form == "browser")
-
-
 def test_a_version_that_is_not_there_yet_is_waited_for(kaggle: KaggleServer, publish: Publish, dataset: Path) -> None:
     """It goes through all states, and is not handed out at once when it is ready."""
     kaggle.states, kaggle.withheld = list(STATES), 2
@@ -404,6 +298,6 @@ def test_settings_with_which_kaggle_cannot_be_reached_are_two_lines(
 
 def test_without_network_nothing_changes(dataset: Path, tmp_path: Path, assert_error: Check) -> None:
     with turn():
-        ended = _publish(dataset, tmp_path)
+        ended = publish_on_kaggle(dataset, tmp_path)
     assert_error(ended, 3, "could not be reached", "run the same command again")
     assert not (dataset / "receipt-kaggle.json").exists()
