@@ -112,8 +112,48 @@ def test_textures_are_compared_in_the_layer_that_was_named_wherever_it_stands_in
         "block1_conv2"
     ] * 3
     assert (apart + _in_layer("block1_conv2")).images == 2
+    # Without strength nothing is compared in a layer.
+    idle = diversity("block2_conv1", 2, images=3, strength=0.0)
+    assert [(each.images, each.diverse_layer) for each in (apart + idle, idle + apart)] == [(3, "block1_conv2")] * 2
     with pytest.raises(amaxds.errors.UsageError, match="kept apart in block1_conv2 and in block1_conv1 at once"):
         apart + alone + _in_layer("block1_conv1")
+
+
+@pytest.mark.usefixtures("_backend")
+def test_a_neuron_is_found_in_an_output_that_is_not_square() -> None:
+    inputs = keras.Input((48, 48, 3))
+    layer = keras.layers.Conv2D(3, 3, strides=(2, 1), padding="same", name="wide")
+    model = keras.Model(inputs, layer(inputs), name="oblong")
+    for place, objective in (((12, 24), neuron("wide", 1)), ((3, 40), neuron("wide", 1, 3, 40))):
+        (image,) = amaxds.synthesise(model, objective=objective, steps=4)
+        values = np.asarray(model(image.pixels[None].astype(np.float32)))[0, ..., 1]
+        assert image.activation == pytest.approx(values[place], abs=1)
+        assert values[place] > np.percentile(values, 95)
+    with pytest.raises(amaxds.errors.UsageError, match="row 24, column 2") as raised:
+        amaxds.synthesise(model, objective=neuron("wide", 1, 24, 2), steps=1)
+    assert "Rows go from 0 to 23, columns to 47" in str(raised.value)
+
+
+@pytest.mark.usefixtures("_backend")
+def test_a_unit_that_is_called_twice_is_two() -> None:
+    inputs = keras.Input((24, 24, 3))
+    first = keras.layers.Conv2D(3, 3, name="first")(keras.layers.Rescaling(1 / 255)(inputs))
+    head = keras.layers.Dense(3, name="head")
+    once = keras.ops.mean(head(first), axis=(1, 2))
+    twice = head(once)
+    model = keras.Model(inputs, [once, twice], name="again")
+    for name, output in (("head", 0), ("head.2", 1)):
+        (image,) = amaxds.synthesise(model, objective=unit(name, 1), steps=4)
+        seen = np.asarray(model(image.pixels[None].astype(np.float32))[output])[0, 1]
+        assert image.activation == pytest.approx(seen, abs=0.02)
+        assert abs(image.activation - image.activation_start) > 0.05
+    with pytest.raises(amaxds.errors.UsageError, match=r"no dense layer 'head\.3'.*\n.*head, head\.2"):
+        amaxds.synthesise(model, objective=unit("head.3", 1), steps=1)
+
+
+def test_seeds_leave_room_for_the_images_that_are_made_together() -> None:
+    with pytest.raises(amaxds.errors.UsageError, match="seeds 4 and 6 are too close for 3 images"):
+        amaxds.synthesise("demo", objective=diversity("block1_conv1", 1, images=3), seed=[0, 6, 4], steps=1)
 
 
 def _in_layer(layer: str) -> Objective:
@@ -134,7 +174,7 @@ def test_an_objective_multiplied_by_a_number_gives_the_same_image(recipe: str, h
     [
         (channel("block3_conv9", 5), "no layer 'block3_conv9'.\nDid you mean 'block3_conv"),
         (channel(LAYER, 32), "filter 32 is out of range for block3_conv1 of demo.\nIt has filters 0 to 31."),
-        (neuron(LAYER, 5, 28), "no output at row 28, column 14.\nBoth go from 0 to 27"),
+        (neuron(LAYER, 5, 28), "no output at row 28, column 14.\nRows go from 0 to 27"),
         (direction(LAYER, [1.0, 2.0]), "a direction of 2 numbers"),
     ],
     ids=["layer", "filter", "place", "direction"],

@@ -59,6 +59,10 @@ def test_files_of_networks_and_weights_are_found_beside_the_sweep(tmp_path: Path
     ):
         (build,) = read_sweep(_file(tmp_path, line), LocalPath(Path("out")))
         assert build.arguments[build.arguments.index("--weights") + 1] == str(tmp_path / "own.safetensors")
+    for name in ("demo", "random"):
+        (tmp_path / name).touch()
+    (build,) = read_sweep(_file(tmp_path, 'networks = ["demo"]\nweights = "random"'), LocalPath(Path("out")))
+    assert [build.arguments[build.arguments.index(f"--{each}") + 1] for each in ("network", "weights")] == ["demo", "random"]
 
 
 def test_a_sweep_has_a_folder_of_its_own_whatever_that_is_called(tmp_path: Path, assert_error: Callable[..., None]) -> None:
@@ -67,6 +71,10 @@ def test_a_sweep_has_a_folder_of_its_own_whatever_that_is_called(tmp_path: Path,
     ended = amaxds("sweep", "bare", "--", "-out", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert (tmp_path / "-out" / "demo-filter-activations" / "build.json").exists()
+    (tmp_path / "elsewhere").mkdir()
+    assert amaxds("sweep", file, "--plan", cwd=tmp_path / "elsewhere").stdout.startswith(
+        "bare/demo-filter-activations: 1 images"
+    )
 
 
 def test_the_cost_of_a_sweep_is_that_of_its_builds(tmp_path: Path) -> None:

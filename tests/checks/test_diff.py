@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import pytest
 
+import amaxds as library
 from amaxds.builds.describe import describe
 from amaxds.checks.diff import diff
 from amaxds.compute.networks import find_network
@@ -157,7 +158,7 @@ def test_what_differs_between_networks_of_one_name_is_said(tmp_path: Path) -> No
         (tmp_path / f"in/c1/filter-{filter}.png").write_bytes(encode_png(noise))
     for canvas in (40, 48):
         describe(tmp_path / "in", tmp_path / str(canvas), find_network(str(tmp_path / "mine.keras"), canvas))
-    words = pytest.raises(UsageError, match="of different networks: canvas 40 and 48")
+    words = pytest.raises(UsageError, match=r"of different networks \(mine\): canvas 40 and 48")
     with open_dataset(tmp_path / "40") as one, open_dataset(tmp_path / "48") as other, words:
         diff(one, other)
     build = tmp_path / "48" / "build.json"
@@ -169,6 +170,24 @@ def test_what_differs_between_networks_of_one_name_is_said(tmp_path: Path) -> No
     with open_dataset(tmp_path / "48") as one, open_dataset(tmp_path / "earlier") as other:
         assert diff(one, other).settings == {"network.described.architecture_sha256": (due, None)}
         assert diff(one, other).changes == []
+
+
+@pytest.mark.usefixtures("_backend")
+def test_checkpoints_of_one_model_are_compared_whatever_their_files_are_called(tmp_path: Path) -> None:
+    """The weights of the first filter stay as they were, those of the second change."""
+    inputs = keras.Input((32, 32, 3))
+    layer = keras.layers.Conv2D(2, 3, name="c1", kernel_initializer=keras.initializers.GlorotUniform(0))
+    model = keras.Model(inputs, layer(inputs))
+    out = [library.build(model, tmp_path / "first", steps=1)]
+    kernel, bias = layer.get_weights()
+    kernel[..., 1] *= -1
+    layer.set_weights([kernel, bias])
+    model.save(tmp_path / "later.keras")
+    out.append(library.build(tmp_path / "later.keras", tmp_path / "second", steps=1))
+    found = library.diff(*out)
+    assert {"network.name", "network.weights_sha256"} <= found.settings.keys()
+    assert [(each.filter, "network" in each.columns) for each in found.changes] == [(1, False)]
+    assert found.same == 1
 
 
 def test_psnr_is_ten_times_the_logarithm_of_the_peaks_square_over_the_mean_square_error() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -59,9 +60,11 @@ def test_what_is_left_out_is_said_by_every_command(tmp_path: Path, assert_error:
     assert sorted(stored["network"]["described"]["left_out"]) == sorted(LEFT_OUT)
     for text in (listed.stderr, planned.stdout, built.stderr, (folder / "README.md").read_text()):
         assert all(each in text for each in LEFT_OUT)
-    assert_error(
-        amaxds("publish", folder, "--repo", "a/b", "--to", "huggingface", "--dry-run"), 2, "partial build", "Conv2DTranspose"
-    )
+    publish = ("publish", folder, "--repo", "a/b", "--to", "huggingface", "--dry-run")
+    assert_error(amaxds(*publish), 2, "partial build: left out of other, as", "Conv2DTranspose", "Allow to publish")
+    shutil.rmtree(folder)
+    assert amaxds("build", folder, "--network", file, "--steps", 1, "--filters", "0").returncode == 0
+    assert_error(amaxds(*publish), 2, "partial build: it has 1 of 4 filters; left out", "Build all filters, or allow")
 
 
 @pytest.mark.parametrize(("axis", "field"), [(-1, 5), (3, 5), ((1, 2), None), (1, None)])

@@ -35,6 +35,8 @@ def test_a_model_that_computes_the_same_is_the_same_whatever_it_is_called_and_tr
     due, again, renamed = architecture_of(_model()), _model(), _model(name="relu")
     again.trainable = False
     again.compile("adam", "mse")
+    again.get_layer("first").kernel_regularizer = keras.regularizers.L2(0.1)
+    again.get_layer("first").bias_initializer = keras.initializers.Ones()
     assert again.layers[-1].name != _model().layers[-1].name, "Keras numbers the layers on"
     assert {architecture_of(again), architecture_of(renamed), architecture_of(keras.models.clone_model(again))} == {due}
 

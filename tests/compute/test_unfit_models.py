@@ -12,8 +12,10 @@ import keras
 import pytest
 from keras import layers
 
+from amaxds import synthesise
 from amaxds.compute.networks import find_network
 from amaxds.errors import UsageError, WeightsError
+from amaxds.objectives import unit
 from support.commands import amaxds
 from support.models import saved
 
@@ -67,6 +69,23 @@ def test_a_model_for_a_fixed_number_of_images_is_refused_by_layer(tmp_path: Path
     pixels = keras.ops.reshape(inputs, (1, 576, 3))
     path = saved(tmp_path / "one.keras", layers.Conv2D(4, 3, name="only")(layers.Reshape((24, 24, 3))(pixels)), inputs)[1]
     with pytest.raises(UsageError, match="one computes only for 1 image at a time"):
+        find_network(str(path))
+
+
+def test_units_for_a_fixed_number_of_images_are_refused_and_convolutions_before_them_are_not(tmp_path: Path) -> None:
+    inputs = keras.Input((24, 24, 3))
+    maps = layers.Conv2D(4, 3, padding="same", name="conv")(inputs)
+    head = layers.Dense(3, name="head")(keras.ops.reshape(maps, (2, 1152)))
+    path = saved(tmp_path / "two.keras", head, inputs)[1]
+    assert find_network(str(path)).layers[0].filters == 4
+    with pytest.raises(UsageError, match="two computes head for 2 images at a time"):
+        synthesise(str(path), objective=unit("head", 1), steps=1)
+
+
+def test_channels_first_is_not_taken_for_images_that_are_not_square(tmp_path: Path) -> None:
+    inputs = keras.Input((3, 24, 24))
+    path = saved(tmp_path / "turned.keras", layers.Conv2D(4, 3, data_format="channels_first")(inputs), inputs)[1]
+    with pytest.raises(UsageError, match=r"no graph of layers from one colour image: it takes \(3, 24, 24\)"):
         find_network(str(path))
 
 

@@ -32,6 +32,7 @@ from support.examples import (
 DRY_RUN = "amaxds publish --to kaggle --dry-run"
 VGG16 = "hours of work, and ImageNet weights from the network"
 HUB = "needs an account on a hub; tests/system/test_literal_commands.py publishes to stand-ins"
+CHECKPOINTS = "needs two checkpoints of a training; tests/checks/test_diff.py compares two"
 CLUSTER = "needs a running cluster; tests/system/test_cluster.py has one"
 STORE = "needs a bucket; tests/system/test_stores.py builds in one"
 NOT_RUN = {
@@ -43,6 +44,9 @@ NOT_RUN = {
     "amaxds sweep ten.toml": "hours of work, and pretrained weights from the network",
     "amaxds describe filterActivations described": "needs the study's own download; guides/describing.md has a bundle",
     "amaxds report described described-report": "needs the study's own download",
+    "amaxds build --network epoch-1.keras": CHECKPOINTS,
+    "amaxds build --network epoch-9.keras": CHECKPOINTS,
+    "amaxds diff epoch-1-filter-activations epoch-9-filter-activations": CHECKPOINTS,
     DRY_RUN.removesuffix(" --dry-run"): HUB,
     "amaxds publish --to hf": HUB,
     "amaxds publish try-filter-activations --to kaggle --allow-partial": HUB,

@@ -74,7 +74,7 @@ def synthesise(
         recipe: How they are made: `clear` or `original`, or several of them.
         seed: Seed of all randomness, or several, each of which makes another image of each filter.
         steps: Steps of the ascent instead of the recipe's own.
-        weights: `pretrained`, `random`, or a .safetensors, .keras or .h5 file.
+        weights: `pretrained`, `random`, or a .safetensors, .keras or .h5 file. A model file or a `keras.Model` has its own.
         canvas: Side in pixels of the images that are optimised, for networks with no canvas of their own.
         preprocessing: How the model of a file or in memory is fed: `none` (the model does it), `tf`, `torch` or `caffe`.
         precision: `float32`, or `bfloat16` for the steps of the ascent, for a GPU.
@@ -155,7 +155,7 @@ def build(
         seed: Seed of all randomness.
         steps: Steps of the ascent instead of the recipe's own.
         batch_size: Images in one program. By default 8 for demo, 4 for others, up to 64 with JAX on a GPU.
-        weights: `pretrained`, `random`, or a .safetensors, .keras or .h5 file.
+        weights: `pretrained`, `random`, or a .safetensors, .keras or .h5 file. A model file or a `keras.Model` has its own.
         canvas: Side in pixels of the images that are optimised, for networks with no canvas of their own.
         preprocessing: How the model of a file or in memory is fed: `none` (the model does it), `tf`, `torch` or `caffe`.
         precision: `float32`, or `bfloat16` for the steps of the ascent, for a GPU.

@@ -103,7 +103,8 @@ def make_objective_images(
     count. Errors are those of a build."""
     network = find_network(of.network, of.canvas, of.preprocessing)
     for term in (term for objective in objectives for term in objective.terms):
-        term.resolved(network)
+        term.layer_of(network)
+    _require_own_seeds(wanted.seeds, max(objective.images for objective in objectives))
     plans = [_plan(network, of, replace(wanted, layers=None, filters=None), seed, workers) for seed in wanted.seeds]
     threads = workers or cores()
     backend.start(threads, has_loops(network))
@@ -122,6 +123,16 @@ def make_objective_images(
                 made[place] = rows
                 done(1)
     return [row for place in range(len(tasks)) for row in made[place]]
+
+
+def _require_own_seeds(seeds: Sequence[int], images: int) -> None:
+    """UsageError where two images would have one seed, as so many are made from each of these seeds on."""
+    for one, other in itertools.pairwise(sorted(seeds)):
+        if other - one < images:
+            raise UsageError(
+                f"seeds {one} and {other} are too close for {images} images of one objective, which have a seed each.",
+                f"Give seeds that are {images} or more apart.",
+            )
 
 
 def _plan(network: Network, of: NetworkChoice, wanted: ImageChoice, seed: int, workers: int | None) -> Plan:

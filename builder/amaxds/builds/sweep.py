@@ -20,6 +20,8 @@ from amaxds.builds.estimate import Estimate, estimate, measure_speed
 from amaxds.builds.progress import duration_range
 from amaxds.compute.networks import find_network
 from amaxds.errors import UsageError, in_words
+from amaxds.spec.applications import APPLICATIONS
+from amaxds.spec.network import NETWORKS
 from amaxds.spec.plan import Plan, make_plan
 from amaxds.spec.recipes import DEFAULT_RECIPE
 from amaxds.storage.location import Location, require_loadable
@@ -94,8 +96,8 @@ def _builds(said: _File, home: Path, out: Location) -> Iterator[Build]:
     for each in said.networks:
         named = each if isinstance(each, _OneNetwork) else _OneNetwork(name=each)
         options = shared | named.model_dump(include=set(_Options.model_fields), exclude_none=True)
-        choice = _beside(home, named.name)
-        if "weights" in options:
+        choice = named.name if named.name in NETWORKS or named.name in APPLICATIONS else _beside(home, named.name)
+        if "weights" in options and options["weights"] not in ("pretrained", "random"):
             options["weights"] = _beside(home, options["weights"])
         network = find_network(choice, options.get("canvas"), options.get("preprocessing"))
         planned = {key: options.get(key) for key in ("layers", "filters", "steps", "batch_size")}

@@ -114,19 +114,20 @@ def _value(value: Any) -> str:
 
 
 def diff(before: DatasetReader, after: DatasetReader) -> Difference:
-    """Compare two datasets of the same network; UsageError where the networks differ.
+    """Compare two datasets of the same network; UsageError where the networks differ in more than name, file and weights.
 
     One layer of each dataset is in memory at a time.
     """
     infos = before.info, after.info
-    networks = [each.network for each in infos]
+    networks = [dataclasses.replace(each.network, name="", model=None) for each in infos]
     if len({each.software.version_of("keras") for each in infos}) > 1 or None in {each.architecture for each in networks}:
         networks = [dataclasses.replace(each, architecture=None) for each in networks]  # As in `own_weights`.
     if networks[0] != networks[1]:
-        told = [{"name": each.name, "canvas": each.canvas} | description(each).get("described", {}) for each in networks]
+        told = [{"canvas": each.canvas} | description(each).get("described", {}) for each in networks]
         place, one, other = next(differences(told[0], told[1]))
+        names = " and ".join(dict.fromkeys(each.network.name for each in infos))
         raise UsageError(
-            f"the datasets are of different networks: {place} {abbreviate(one)} and {abbreviate(other)}.",
+            f"the datasets are of different networks ({names}): {place} {abbreviate(one)} and {abbreviate(other)}.",
             "Compare two of one network.",
         )
     settings = {at: (old, new) for at, old, new in differences(_settings(before), _settings(after))}
@@ -141,6 +142,8 @@ def diff(before: DatasetReader, after: DatasetReader) -> Difference:
                     changes.append(Change("added" if filter in new else "removed", *at))
                     continue
                 columns, image = _compare(old[filter], new[filter])
+                if infos[0].network.name != infos[1].network.name:
+                    columns.pop("network", None)  # It is among the settings.
                 winners = [each.best_of.get(at) for each in infos]
                 if winners[0] != winners[1]:
                     columns["best"] = winners[0], winners[1]

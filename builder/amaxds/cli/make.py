@@ -26,7 +26,9 @@ def build(
     network: Annotated[
         str, typer.Option(help="vgg16, demo, another that `amaxds networks` lists, or a Keras model file")
     ] = "vgg16",
-    weights: Annotated[str, typer.Option(help="pretrained, random, or a .safetensors, .keras or .h5 file")] = "pretrained",
+    weights: Annotated[
+        str, typer.Option(help="pretrained, random, or a .safetensors, .keras or .h5 file; a model file has its own")
+    ] = "pretrained",
     canvas: Annotated[
         int | None,
         typer.Option(
@@ -134,7 +136,7 @@ def sweep(
     from amaxds.storage.location import local_path, parse_location
 
     path = local_path(file)
-    if out is None and not path.suffix:
+    if out is None and Path(path.stem).resolve() == path.resolve():
         raise UsageError(
             f"{path} would be file and OUT at once.", "Give OUT, the folder of the datasets, or call the file .toml."
         )

@@ -11,6 +11,7 @@ from typing import Any
 from amaxds.compute import backend
 from amaxds.compute.forward import DenseForward, ForwardPass, OwnFilters, Params
 from amaxds.spec.network import Layer, Network
+from amaxds.spec.objective import Term
 from amaxds.spec.recipes import AscentRecipe
 from amaxds.spec.recipes.base import State, Wandering
 
@@ -46,6 +47,15 @@ def make_value(network: Network, forward: ForwardPass, recipe: AscentRecipe, lay
         return _window_mean(recipe.averaged(maps), recipe.step_margin(network, layer))
 
     return value
+
+
+def resolve(network: Network, forward: ForwardPass, term: Term) -> ObjectiveTerm:
+    """The term in this network; UsageError where it has no such layer, channels or place."""
+    layer = term.layer_of(network)
+    if isinstance(layer, str) or term.place is None:
+        return layer, None
+    ((height, width),) = forward.output_sizes([layer], network.canvas)
+    return layer, term.place_in(network, height, width)
 
 
 def objective_wandering(network: Network, recipe: AscentRecipe, terms: Sequence[ObjectiveTerm]) -> Wandering | None:

@@ -34,9 +34,9 @@ class ForwardPass(Protocol):
     def has_loops(network: Network) -> bool:
         """Whether the network's programs contain loops on a CPU; no backend is loaded to find out."""
 
-    def output_sides(self, layers: Sequence[Layer], side: int) -> list[int]:
-        """For each of these layers, the smaller of height and width of its output for images (side, side, 3). UsageError where
-        the network does not take them."""
+    def output_sizes(self, layers: Sequence[Layer], side: int) -> list[tuple[int, int]]:
+        """For each of these layers, height and width of its output for images (side, side, 3). UsageError where the network
+        does not take them."""
 
     def params(self, layer: Layer | None = None) -> Params:
         """The weights for programs of this layer; without one, for `all_activated`."""
@@ -74,10 +74,10 @@ def require_side(forward: ForwardPass, network: Network, side: int, layers: Sequ
     below `least`. Images are saved in another size than they are optimised in, or were made elsewhere."""
     if side == network.canvas:
         return
-    for layer, found in zip(layers, forward.output_sides(layers, side), strict=True):
-        if found < least:
+    for layer, size in zip(layers, forward.output_sizes(layers, side), strict=True):
+        if min(size) < least:
             raise UsageError(
-                f"images of {side}x{side} are too small for layer {layer.name} of {network.name}: they give {found} places a "
-                f"side, {least} are needed.",
+                f"images of {side}x{side} are too small for layer {layer.name} of {network.name}: they give {min(size)} places "
+                f"a side, {least} are needed.",
                 "Choose another recipe (--recipe), a larger canvas (--canvas), or other layers (--layers).",
             )

@@ -79,8 +79,8 @@ class _NotTaken(Exception):
 
 def find_convolutions(model: Model, called: str, canvas: int) -> tuple[Any, list[Convolution], dict[str, tuple[Any, Any]]]:
     """A new graph of the model's computation for images (canvas, canvas, 3): its symbolic input, its Conv2D layers in graph
-    order, and its Dense layers by name, each with the symbolic tensor that it is called with. Max pooling, resizing that XLA
-    lacks, and on a CPU depthwise convolutions, are replaced by our own.
+    order, and its Dense layers by name, numbered as the convolutions are, each with the symbolic tensor that it is called with.
+    Max pooling, resizing that XLA lacks, and on a CPU depthwise convolutions, are replaced by our own.
 
     UsageError, which calls the model as it is `called`, where it has no graph, takes anything else than one RGB image, or none
     of this size.
@@ -111,15 +111,12 @@ def find_convolutions(model: Model, called: str, canvas: int) -> tuple[Any, list
             if getattr(operation, "data_format", None) == "channels_first" and (is_pooling(operation) or _convolves(operation)):
                 raise UsageError(f"{operation.name} takes channels first.", "Save the model with channels last.")
             if isinstance(operation, keras.layers.Conv2D):
-                name = _free(names[id(operation)], convolutions, operation)
-                if (images := inputs[0].shape[0]) is not None:
-                    raise UsageError(
-                        f"{called} computes {name} for {images} image{'s' * (images > 1)} at a time, no more and no less.",
-                        "Save it for any number: with keras.Input((height, width, 3)), and -1 where it reshapes.",
-                    )
+                name = _free(names[id(operation)], {each.name: each.layer for each in convolutions.values()}, operation)
+                require_any_number(inputs[0], name, called)
                 convolutions[name] = Convolution(name, operation, inputs[0], origin, place, min(outputs.shape[1:3]))
             if isinstance(operation, keras.layers.Dense):
-                dense.setdefault(names[id(operation)], (operation, inputs[0]))
+                name = _free(names[id(operation)], {each: layer for each, (layer, _) in dense.items()}, operation)
+                dense[name] = operation, inputs[0]
             return outputs
 
         return call
@@ -143,6 +140,15 @@ def find_convolutions(model: Model, called: str, canvas: int) -> tuple[Any, list
     return x, list(convolutions.values()), dense
 
 
+def require_any_number(tensor: Any, name: str, called: str) -> None:
+    """UsageError where the model has fixed how many images the layer called `name`, with this input, is computed for."""
+    if (images := tensor.shape[0]) is not None:
+        raise UsageError(
+            f"{called} computes {name} for {images} image{'s' * (images > 1)} at a time, no more and no less.",
+            "Save it for any number: with keras.Input((height, width, 3)), and -1 where it reshapes.",
+        )
+
+
 def _is_named(layer: Any) -> bool:
     """Whether it is a Dense layer or a convolution of any kind."""
     import keras
@@ -154,10 +160,10 @@ def _convolves(operation: Operation) -> bool:
     return "Conv" in type(operation).__name__ and not type(operation).__name__.endswith("Cell")
 
 
-def _free(name: str, taken: Mapping[str, Convolution], layer: Any) -> str:
-    """The name of the layer's next call. UsageError where another layer has it."""
+def _free(name: str, taken: Mapping[str, Any], layer: Any) -> str:
+    """The name of the layer's next call. UsageError where another layer has it. taken: the layers by their names so far."""
     wanted = (name if number == 1 else f"{name}.{number}" for number in itertools.count(1))
-    found = next(each for each in wanted if each not in taken or taken[each].layer is not layer)
+    found = next(each for each in wanted if taken.get(each) is not layer)
     if found in taken:
         raise UsageError(f"two layers would be called {found!r}.", "Give one of them another name.")
     return found

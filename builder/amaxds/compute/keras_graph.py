@@ -14,7 +14,7 @@ from amaxds.compute.backend import lasting_tensor
 from amaxds.compute.compilation import output_shapes
 from amaxds.compute.depthwise import convolve, is_depthwise
 from amaxds.compute.forward import OwnFilters
-from amaxds.compute.keras_convolutions import find_convolutions
+from amaxds.compute.keras_convolutions import find_convolutions, require_any_number
 from amaxds.compute.keras_models import variables_of
 from amaxds.compute.keras_trace import Model, located_layers, make_names_unique
 from amaxds.compute.weights import Weights
@@ -63,7 +63,7 @@ class KerasForward:
         """False: nothing in such a model is computed in a loop."""
         return False
 
-    def output_sides(self, layers: Sequence[Layer], side: int) -> list[int]:
+    def output_sizes(self, layers: Sequence[Layer], side: int) -> list[tuple[int, int]]:
         """As a program for these images would have them."""
         names = tuple(layer.name for layer in layers)
         params = self._params_of(names)
@@ -74,7 +74,7 @@ class KerasForward:
                 f"{self._network} does not take images of {side}x{side}: {in_words(error)}.",
                 "Choose another recipe (--recipe), another canvas (--canvas), or other layers (--layers).",
             ) from error
-        return [min(shape[1:3]) for shape in shapes]
+        return [(shape[1], shape[2]) for shape in shapes]
 
     def params(self, layer: Layer | None = None) -> Params:
         """The weights for programs of this layer; without one, with kernel and bias of every usable layer in turn."""
@@ -111,7 +111,8 @@ class KerasForward:
             known = ", ".join(self._dense) or "none that its canvas fits"
             problem = f"{self._network} has no dense layer {name!r}."
             raise UsageError(problem, f"{nearest(name, self._dense)}Its dense layers: {known}.")
-        layer = self._dense[name][0]
+        layer, tensor = self._dense[name]
+        require_any_number(tensor, name, self._network)
         if mode := getattr(layer, "quantization_mode", None):
             problem = f"{name} of {self._network} is quantised ({mode}), and its units are not computed."
             raise UsageError(problem, "Give the model as it was before quantize().")

@@ -32,8 +32,10 @@ from amaxds.errors import NotFoundOnline, WeightsError, in_words
 from amaxds.spec.network import KERAS_WEIGHTS_CHOICES, Network, Preprocessing
 from amaxds.storage.values import digest_of
 
-_WITHOUT_EFFECT = {"name", "trainable", "build_config", "build_input_shape", "compile_config", "shared_object_id"}
-"""What Keras writes down of a model that changes nothing in what it computes."""
+_WITHOUT_EFFECT = re.compile(
+    r"name|trainable|build_config|build_input_shape|compile_config|shared_object_id|\w+_(regularizer|constraint|initializer)"
+)
+"""The keys of what Keras writes down of a model that changes nothing in what it computes with its weights."""
 _OTHER_FLOATS = ("float16", "bfloat16", "float64", "half", "double", "mixed_float16", "mixed_bfloat16")
 
 
@@ -189,7 +191,7 @@ def _nameless(said: Any, places: Mapping[str, int]) -> Any:
         return said
     if isinstance(said.get("layers"), list):  # The settings of a model.
         places = {each["config"]["name"]: place for place, each in enumerate(said["layers"]) if "name" in each["config"]}
-    found = {key: _nameless(each, places) for key, each in said.items() if key not in _WITHOUT_EFFECT}
+    found = {key: _nameless(each, places) for key, each in said.items() if not _WITHOUT_EFFECT.fullmatch(key)}
     for key in ("input_layers", "output_layers", "keras_history"):
         if key in found:
             found[key] = _places(found[key], places)

@@ -98,7 +98,10 @@ def find_network(choice: str, canvas: int | None = None, preprocessing: str | No
 def _side_of(model: Model, name: str) -> int | None:
     """The side of the images that the model is for, where it says one; UsageError where they are not square."""
     shape: Any = getattr(model, "input_shape", None)  # A sequential model without an input has none.
-    sides = [each for each in shape[1:3] if each] if isinstance(shape, tuple) and len(shape) == 4 else []
+    of_images = (
+        isinstance(shape, tuple) and len(shape) == 4 and shape[3] in (3, None)
+    )  # Others are refused later, by what they take.
+    sides = [each for each in shape[1:3] if each] if of_images else []
     if len(set(sides)) > 1:
         raise UsageError(
             f"{name} is for images of {sides[0]}x{sides[1]} pixels, and images here are square.",
@@ -128,7 +131,10 @@ def _load_keras_weights(network: Network, choice: str, seed: int, file: Path | N
         model = application(builder, network.canvas, pretrained=choice == "pretrained")
         preprocessing = preprocessing_of(builder)
     elif file is None or choice not in ("pretrained", "random"):
-        raise UsageError(f"the weights of {network.name} are in {network.model}.", "Choose those, or random.")
+        raise UsageError(
+            f"{network.name} is a model with weights of its own, and others were chosen for it.",
+            "Choose none, or random; or load the others into it, save it, and choose that file as the network.",
+        )
     else:
         model, preprocessing = read_model(file), network.preprocessing
         model = keras_models.initialised(model, seed) if choice == "random" else model

@@ -27,6 +27,7 @@ from amaxds.compute.ascent import (
     make_step,
     make_value,
     objective_wandering,
+    resolve,
 )
 from amaxds.compute.forward import DenseForward, ForwardPass, Params, require_side
 from amaxds.compute.networks import forward_pass
@@ -146,7 +147,7 @@ class Programs:
         """As `ascend`, with the same objective for all images, whose own value stands for the filter's output."""
         import keras
 
-        terms = tuple(term.resolved(self.network) for term in objective.terms)
+        terms = tuple(resolve(self.network, self._forward, term) for term in objective.terms)
         diverse = objective.diverse_term if objective.diversity > 0 else None
         largest = max(abs(term.weight) for term in objective.terms) or 1.0
         wandering = objective_wandering(self.network, recipe, terms)

@@ -45,9 +45,10 @@ class VggForward:
         sizes = [(layer.side, layer.channels, layer.filters) for layer in network.layers]
         return any(choose(*size) is WINOGRAD and winograd.in_strips(size[0], *size) for size in sizes)
 
-    def output_sides(self, layers: Sequence[Layer], side: int) -> list[int]:
-        """Pooling halves the side, and drops the last row of an odd one."""
-        return [side // (layer.stride or 1) for layer in layers]
+    def output_sizes(self, layers: Sequence[Layer], side: int) -> list[tuple[int, int]]:
+        """Pooling halves the sides, and drops the last row and column of odd ones."""
+        sides = [side // (layer.stride or 1) for layer in layers]
+        return list(zip(sides, sides, strict=True))
 
     def params(self, layer: Layer | None = None) -> Params:
         """The weights of all layers up to this one, prepared when they are first needed, as they take up to eight times the

@@ -59,12 +59,14 @@ def destinations(
     user and cannot be.
     """
     if not info.scope_entry.complete and not allow_partial:
-        note = info.network.note
+        network = info.network
+        some = info.filters < network.filters
+        missing = [f"it has {info.filters} of {network.filters} filters"] * some + [network.note] * bool(network.note)
         raise UsageError(
-            f"{origin} is a partial build{': ' if note else ''}{note}.",
-            f"{'Allow' if note else 'Build all filters, or allow'} to publish it as it is (--allow-partial).",
+            f"{origin} is a partial build: {'; '.join(missing)}.",
+            f"{'Build all filters, or allow' if some else 'Allow'} to publish it as it is (--allow-partial).",
         )
-    require_loadable(origin, "Move it, or give it another name.")
+    require_loadable(origin, "Move it, or give it another name.", by_name=False)  # On a hub it is behind its owner's.
     for hub in hubs:
         licence_of(info.recipes).on(hub.licence_platform)
         if not dry_run:

@@ -35,16 +35,16 @@ class Term:
     dense: bool = False
     """Whether the layer is a Dense layer of the model, and the only channel one of its units."""
 
-    def resolved(self, network: Network) -> tuple[Layer | str, tuple[int, int] | None]:
-        """The layer, of a Dense layer only the name, and the place in it; UsageError where the network has none such. Which
-        Dense layers there are is known only to the network's model."""
+    def layer_of(self, network: Network) -> Layer | str:
+        """The layer, of a Dense layer only the name; UsageError where the network has none such, or none with these channels.
+        Which Dense layers there are is known only to the network's model."""
         if self.dense:
             if not network.has_keras_model:
                 raise UsageError(
                     f"there is no dense layer {self.layer!r} in {network.name}, only convolutions.",
                     "Give a Keras model with a head of its own.",
                 )
-            return self.layer, None
+            return self.layer
         layer = network.layer(self.layer)
         if not layer.usable:
             raise UsageError(
@@ -59,13 +59,20 @@ class Term:
         elif len(self.channels) != layer.filters:
             problem = f"a direction of {len(self.channels)} numbers is none in {layer.name} of {network.name}."
             raise UsageError(problem, f"Give one for each of its {layer.filters} filters.")
+        return layer
+
+    def place_in(self, network: Network, height: int, width: int) -> tuple[int, int] | None:
+        """Row and column of the place in the layer's output of this size, None where there is none; UsageError for one that is
+        outside of it."""
         if self.place is None:
-            return layer, None
-        row, column = (layer.side // 2 if each is None else each for each in self.place)
-        if not (0 <= row < layer.side and 0 <= column < layer.side):
-            problem = f"{layer.name} of {network.name} has no output at row {row}, column {column}."
-            raise UsageError(problem, f"Both go from 0 to {layer.side - 1} on a canvas of {network.canvas}.")
-        return layer, (row, column)
+            return None
+        row, column = (side // 2 if each is None else each for each, side in zip(self.place, (height, width), strict=True))
+        if not (0 <= row < height and 0 <= column < width):
+            raise UsageError(
+                f"{self.layer} of {network.name} has no output at row {row}, column {column}.",
+                f"Rows go from 0 to {height - 1}, columns to {width - 1}, on a canvas of {network.canvas}.",
+            )
+        return row, column
 
     def vector(self, layer: Layer) -> NDArray[np.float32]:
         """The weight of every channel of the layer, (filters,)."""
@@ -116,8 +123,8 @@ class Objective:
     def __add__(self, other: Objective) -> Objective:
         added = _require_objective(other)
         images, diversity = max(self.images, added.images), max(self.diversity, added.diversity)
-        term = self.diverse_term if self.images > 1 else len(self.terms) + added.diverse_term
-        if self.images > 1 and added.images > 1 and self.diverse_layer != added.diverse_layer:
+        term = self.diverse_term if self.diversity else len(self.terms) + added.diverse_term
+        if self.diversity and added.diversity and self.diverse_layer != added.diverse_layer:
             raise UsageError(
                 f"images cannot be kept apart in {self.diverse_layer} and in {added.diverse_layer} at once.",
                 "Choose one layer for diversity(...).",
@@ -214,7 +221,7 @@ def unit(layer: str, number: int) -> Objective:
     `keras.Model`, whose own head is used. `vgg16`, `demo` and the networks of keras.applications have none here.
 
     Args:
-        layer: The Dense layer's name.
+        layer: The Dense layer's name; `name.2` for what it is called with the second time.
         number: The unit's number, from 0.
 
     Examples:

@@ -193,10 +193,10 @@ def parse_location(text: str) -> Location:
     return Remote(f"{protocol}://{rest}")
 
 
-def require_loadable(out: Location, remedy: str = "Choose another OUT.") -> None:
+def require_loadable(out: Location, remedy: str = "Choose another OUT.", by_name: bool = True) -> None:
     """UsageError for a folder in which `load_dataset` would not find a dataset, or would find others beside it: it takes some
     paths for URLs, for patterns of names, or for home folders. Also for a name that cannot stand on the dataset's card.
-    remedy: what to do then."""
+    remedy: what to do then. by_name: whether the name alone, as it stands on the card, has to lead there, too."""
     path = str(out)
     if isinstance(out, LocalPath):
         with disk_errors(out.path):
@@ -205,8 +205,8 @@ def require_loadable(out: Location, remedy: str = "Choose another OUT.") -> None
         raise UsageError(f"the name of {str(out)!r} has characters that cannot be printed.", remedy)
     if out.name != out.name.strip():
         raise UsageError(f"the name of {str(out)!r} begins or ends with a blank.", remedy)
-    if _is_builder(out.name):
-        problem = f"a dataset called {out.name!r} could not be loaded: load_dataset has a builder of that name."
+    if by_name and _is_builder(out.name):
+        problem = f"a dataset called {out.name!r} could not be loaded by its name: load_dataset has a builder of that name."
         raise UsageError(problem, remedy)
     found = next((part for part in ("::", *sorted(_WILD)) if part in path), None)
     found = found or next((start for start in ("~", "file:", "local:") if out.name.startswith(start)), None)
@@ -217,7 +217,7 @@ def require_loadable(out: Location, remedy: str = "Choose another OUT.") -> None
 
 
 def _is_builder(name: str) -> bool:
-    """Whether `load_dataset` has a builder of that name, which it takes whatever folder is called so."""
+    """Whether `load_dataset` has a builder of that name, which it then takes in place of a folder of the working directory."""
     library = find_spec("datasets")  # Without importing it.
     places = [] if library is None else library.submodule_search_locations or []
     return any(os.path.isfile(os.path.join(each, "packaged_modules", name, f"{name}.py")) for each in places)
