@@ -97,7 +97,8 @@ def _confused(result: Result) -> str:
 
 def _caption(results: list[Result]) -> str:
     recipes = " and ".join(dict.fromkeys(each.recipe for each in results))
-    return f"Which layer each model answers for the test images of each layer of VGG16, under {recipes}"
+    dead = "; of `original` dead ones are among them" if any("dead" in each.scores for each in results) else ""
+    return f"Which layer each model answers for all test images of each layer of VGG16, under {recipes}{dead}"
 
 
 if __name__ == "__main__":

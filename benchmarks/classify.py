@@ -54,7 +54,7 @@ def main() -> None:
             print(f"| {' | '.join(cells)} |")
     print("\nAccuracy and macro F1: means over the seeds, which change how the CNN starts and what order it sees images in.")
     print("95%: Wilson's interval for so few test images.")
-    print("Chance: always answering the layer that is commonest among the training images.")
+    print("Chance: always answering the layer that is commonest among the training images of the same status.")
     print(f"One run takes {statistics.median(seconds):.0f} s (median).")
 
 

@@ -70,7 +70,7 @@ NETWORK = NETWORKS[CHOSEN.network]
 TITLE = {"demo": "the demo network", "vgg16": "VGG16"}[CHOSEN.network]
 COLUMNS = """The columns are medians over filters, or shares of them:
 
-- silent: share of the filters that their image does not excite
+- silent: share of the filters that the saved image does not excite; more are dead, as stretched noise may excite one a little
 - activation: mean output of the filter, on the image as saved
 - relative to the first: the same, divided by that of the first row's image of the same filter
 - own image first: share of the filters that no other image of this tool in this layer excites more

@@ -104,30 +104,45 @@ def _original(layers: list[LayerMeasures], study: dict[str, dict[str, float]]) -
     largest = max(layers, key=lambda each: abs(each.mean_index - study["mean_index"][each.layer]))
     furthest = abs(largest.mean_index - study["mean_index"][largest.layer])
     within = "0.02 from block 2 on, and 0.04 in block 1"
+    equal = sum(round(each.mean_index, 2) == study["mean_index"][each.layer] for each in layers)
+    living, first = filters - gone, sum(int((each.rank[each.alive] == 1).sum()) for each in layers if each.rank is not None)
     return [
         "\n".join(lines),
-        f"Of {filters} filters {gone} are dead ({gone / filters:.1%}). The largest difference to a published mean, which has "
-        f"two digits, is {furthest:.3f}, in {largest.layer}. "
+        f"Of {filters} filters {gone} are dead ({gone / filters:.1%}); {first} of the {living} living ones "
+        f"({first / living:.1%}) rank their own image first. Rounded to two digits, as published, {equal} of {len(layers)} "
+        f"means are the same; the largest difference is {furthest:.3f}, in {largest.layer}. "
         + (
             f"Further off than {within}: {', '.join(missed)}."
             if missed
             else f"All layers are within what was set beforehand: {within}."
         ),
-        *_more_dead(layers, study["dead_share_estimated"], agree=not missed),
+        *_more_dead(layers, study),
     ]
 
 
-def _more_dead(layers: list[LayerMeasures], estimated: dict[str, float], agree: bool) -> list[str]:
-    """Where more filters are dead than the study's figure shows. agree: whether the means do."""
-    most = max(layers, key=lambda each: each.dead_share - estimated[each.layer])
-    more = 100 * (most.dead_share - estimated[most.layer])
-    if more < 5:
+def _more_dead(layers: list[LayerMeasures], study: dict[str, dict[str, float]]) -> list[str]:
+    """Where clearly more filters are dead than the study's figure shows, and which of both shares its printed means fit."""
+    estimated = study["dead_share_estimated"]
+    more = {each.layer: 100 * (each.dead_share - estimated[each.layer]) for each in layers}
+    clearly = [each for each in layers if more[each.layer] >= 5]
+    if not clearly:
         return []
+    least, most = (choose(more[each.layer] for each in clearly) for choose in (min, max))
+    borne: dict[str, list[str]] = {}
+    for each in clearly:
+        # The mean of all is that of living and dead ones by their shares; the published one is rounded to two digits.
+        living, dead = each.index[each.alive].mean(), each.index[~each.alive].mean()
+        low, high = ((study["mean_index"][each.layer] + half - living) / (dead - living) for half in (-0.005, 0.005))
+        fits = [
+            name for name, share in (("ours", each.dead_share), ("the figure's", estimated[each.layer])) if low <= share <= high
+        ]
+        borne.setdefault(" as well as ".join(fits) or "neither, but fewer", []).append(each.layer)
+    told = "; ".join(f"{what} in {', '.join(names)}" for what, names in borne.items())
     return [
-        f"In {most.layer} the share of dead filters is {more:.0f} percentage points above what was read off the study's "
-        "figure, where their points lie upon each other, at 0.482, and are hard to count."
-        + " What the study printed, the means, agrees."
-        * agree
+        f"In {len(clearly)} layers, {clearly[0].layer} to {clearly[-1].layer}, the share of dead filters is {least:.0f} to "
+        f"{most:.0f} percentage points above what was read off the study's figure, where their points lie upon each other, at "
+        "0.482, and are hard to count. If the study's living filters had the mean index of ours, its printed means would fit "
+        f"these shares: {told}."
     ]
 
 

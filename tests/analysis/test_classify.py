@@ -163,6 +163,8 @@ def test_scores_are_counted_right() -> None:
     labels, answers = np.array([0, 0, 1, 1, 2], np.int32), np.array([0, 1, 1, 1, 0], np.int32)
     found = score(labels, answers, np.array([1, 1, 0, 2], np.int32), 4)
     assert (found.images, found.correct, found.accuracy, found.chance) == (5, 3, 0.6, 0.4)
+    assert score(labels, answers, np.array([1, 0, 0, 1, 2], np.int32), 4).chance == 0.4, "the mean of naming 0 and naming 1"
+    assert score(labels, answers, np.array([2, 2, 3, 3], np.int32), 4).chance == pytest.approx(0.1)
     assert found.macro_f1 == pytest.approx((2 * 1 / (2 * 1 + 1 + 1) + 2 * 2 / (2 * 2 + 1) + 0) / 3)
     assert found.confusion == ((1, 1, 0, 0), (0, 2, 0, 0), (1, 0, 0, 0), (0, 0, 0, 0))
     low, high = found.interval

@@ -45,6 +45,12 @@ from amaxds.storage.staging import FORMAT, whole_folder
 
 MODELS = ("cnn", "linear", "index")
 CLASSIFICATION_FILE = "classification.json"
+_KINDS: Mapping[str, Callable[[NDArray[np.bool]], NDArray[np.bool]]] = {
+    "all": np.ones_like,
+    "living": lambda alive: alive,
+    "dead": np.logical_not,
+}
+"""Which images a score is of: kind -> from whether each image is alive (n,) to whether it is of this kind (n,)."""
 
 
 @dataclass(frozen=True)
@@ -164,12 +170,12 @@ def _of_recipe(
                 continue
             train, test = chosen["train"], chosen["test"]
             answers, used = answer(chosen, classes, f"{recipe.name}, {trained_on}", settings)
-            kinds = {"all": np.full(len(test.labels), True), "living": test.alive, "dead": ~test.alive}
-            scores = {
-                kind: score(test.labels[kept], answers[kept], train.labels, classes)
-                for kind, kept in kinds.items()
-                if kept.any() and (kind == "living" or not test.alive.all())
-            }
+            scores = {}
+            for kind, of_kind in _KINDS.items():
+                kept = of_kind(test.alive)
+                if kept.any() and (kind == "living" or not test.alive.all()):
+                    alike = train.labels[of_kind(train.alive)]
+                    scores[kind] = score(test.labels[kept], answers[kept], alike, classes)
             yield Result(recipe.name, model, trained_on, len(train.labels), used, scores)
 
 

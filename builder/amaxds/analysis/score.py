@@ -24,7 +24,8 @@ class Score:
     interval: tuple[float, float]
     """95% confidence interval of the accuracy, by Wilson's score (J. Am. Stat. Assoc. 22, 209, 1927)."""
     chance: float
-    """Accuracy, on the same images, of always answering the most common layer of the training images."""
+    """Accuracy, on the same images, of always answering the layer that is commonest among the training images of their status;
+    the mean over the layers that are equally common."""
     macro_f1: float
     """F1 score, mean over the layers that have an image here, each with the same weight."""
     confusion: tuple[tuple[int, ...], ...]
@@ -65,17 +66,19 @@ class Result:
 
 
 def score(labels: Labels, answers: Labels, trained: Labels, classes: int) -> Score:
-    """Score the answers (n,) for n > 0 images with these labels (n,); `trained` are the labels of the training images."""
+    """Score the answers (n,) for n > 0 images with these labels (n,); `trained` are the labels of the training images that are
+    of the same status."""
     from scipy.stats import binomtest
     from sklearn.metrics import confusion_matrix, f1_score
 
-    correct, commonest = int((labels == answers).sum()), int(np.bincount(trained, minlength=classes).argmax())
+    correct, times = int((labels == answers).sum()), np.bincount(trained, minlength=classes)
+    commonest = times == times.max()
     low, high = binomtest(correct, len(labels)).proportion_ci(0.95, "wilson")
     return Score(
         images=len(labels),
         correct=correct,
         interval=(float(low), float(high)),
-        chance=float((labels == commonest).mean()),
+        chance=float(commonest[labels].mean() / commonest.sum()),
         macro_f1=float(f1_score(labels, answers, labels=np.unique(labels), average="macro", zero_division=0)),
         confusion=tuple(map(tuple, confusion_matrix(labels, answers, labels=range(classes)).tolist())),
     )

@@ -15,7 +15,7 @@ def validate(
     path: AnyPath = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check every claim that a dataset makes.
+    """Check all that a dataset claims, as far as its files can show it.
 
     Exit code 0: nothing found, 1: findings.
 
