@@ -11,7 +11,7 @@ from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngImageFile
 
 from amaxds.errors import NoImage
@@ -114,8 +114,8 @@ def encode_png(image: Pixels) -> bytes:
 def decode_png(data: bytes, max_pixels: int = 4096 * 4096) -> Pixels:
     """Decode a PNG file to (h, w, 3) uint8.
 
-    ValueError for anything that is not an 8-bit RGB PNG, or has more than max_pixels pixels. The size is read from the header,
-    before anything is decompressed.
+    ValueError for anything that is not an 8-bit RGB PNG, is transparent or shown otherwise than its pixels are (animated, turned),
+    or has more than max_pixels pixels. The size is read from the header, before anything is decompressed.
     """
     try:
         # Pillow's `open` has a limit of its own, which contact sheets of very many layers exceed.
@@ -125,7 +125,12 @@ def decode_png(data: bytes, max_pixels: int = 4096 * 4096) -> Pixels:
             depth, colour = data[24], data[25]  # Pillow reads 16 bits a channel as if they were 8.
             if image.mode != "RGB" or (depth, colour) != (8, 2):
                 raise ValueError(f"mode {image.mode} of {depth} bits a channel, not 8-bit RGB")
-            return np.array(image)
+            if image.is_animated or "transparency" in image.info:
+                raise ValueError("an animation" if image.is_animated else "with a transparent colour, not opaque")
+            pixels = np.array(image)
+            if (turned := image.getexif().get(ExifTags.Base.Orientation, 1)) not in (0, 1):
+                raise ValueError(f"to be shown turned or mirrored (EXIF orientation {turned})")
+            return pixels
     except ValueError:
         raise
     except Exception as error:  # Pillow raises many kinds of errors for broken files.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -56,6 +57,43 @@ def test_images_from_elsewhere_may_be_equal(tmp_path: Path) -> None:
         (tmp_path / "images" / "block1_conv1" / f"filter-{filter}.png").write_bytes(black)
     ended = amaxds("describe", "images", "described", "--network", "demo", cwd=tmp_path)
     assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_pictures_that_are_shown_otherwise_than_their_pixels_are_refused(
+    tmp_path: Path, assert_error: Callable[..., None]
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
+    first, other = (Image.fromarray(each) for each in pixels)
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    kinds = {
+        "an animation": {"save_all": True, "append_images": [other]},
+        "an animation of the other alone": {"save_all": True, "append_images": [other], "default_image": True},
+        "with a transparent colour": {"transparency": (1, 2, 3)},
+        "turned or mirrored": {"exif": turned},
+    }
+    for place, (words, options) in enumerate(kinds.items()):
+        folder = tmp_path / str(place) / "block1_conv1"
+        folder.mkdir(parents=True)
+        first.save(folder / "filter-0.png", **options)
+        ended = amaxds("describe", folder.parent, tmp_path / "out", "--network", "demo")
+        assert_error(ended, 2, "cannot be described", words.removesuffix(" of the other alone"))
+
+
+@pytest.mark.parametrize("name", ["Filter-0.png", "filter_0.png", "filter-\u0663.png", "filter-0.PNG", "filter0.jpg"])
+def test_pictures_with_nearly_right_names_are_not_passed_over(
+    name: str, plain: tuple[Path, Path], tmp_path: Path, assert_error: Callable[..., None]
+) -> None:
+    folder = shutil.copytree(plain[1], tmp_path / "images")
+    (folder / "block2_conv1" / name).write_bytes(b"")
+    assert_error(amaxds("describe", folder, tmp_path / "out", "--network", "demo"), 2, f"{name} is named for no filter")
+
+
+def test_a_pipe_in_place_of_a_picture_is_not_waited_for(tmp_path: Path, assert_error: Callable[..., None]) -> None:
+    (tmp_path / "images" / "block1_conv1").mkdir(parents=True)
+    os.mkfifo(tmp_path / "images" / "block1_conv1" / "filter-0.png")
+    ended = amaxds("describe", tmp_path / "images", tmp_path / "out", "--network", "demo")
+    assert_error(ended, 2, "filter-0.png cannot be described", "it is no file")
 
 
 def test_what_else_is_in_a_picture_does_not_come_into_the_dataset(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,19 @@ def test_an_image_that_is_missing_is_not_another(small: Path, tmp_path: Path) ->
     assert dataset["block1_conv1", 1].filter == 1
     with pytest.raises(UsageError, match="lacks the image of filter 0 of block1_conv1"):
         dataset["block1_conv1", 0]
+    for read in (list, Dataset.to_pandas, lambda whole: whole.layer("block1_conv1"), lambda whole: whole.summary):
+        with pytest.raises(UsageError, match="lacks the image of filter 0 of block1_conv1"):
+            read(dataset)
+
+
+def test_a_folder_that_is_gone_is_not_an_empty_dataset(small: Path, tmp_path: Path) -> None:
+    dataset = Dataset(shutil.copytree(small, tmp_path / small.name))
+    assert len(dataset.layer("block1_conv1")) == 8
+    (tmp_path / small.name).rename(tmp_path / "moved")
+    assert len(dataset.layer("block1_conv1")) == 8, "what was read stays"
+    for read in (list, Dataset.to_pandas, lambda whole: whole.layer("block1_conv2")):
+        with pytest.raises(UsageError, match=r"lacks the image of filter 0 of block1_conv2 and 7 more"):
+            read(dataset)
 
 
 def test_as_a_table_it_has_the_columns_of_the_dataset(small: Path) -> None:
@@ -122,11 +136,18 @@ def test_a_closed_dataset_is_not_read_again(small: Path) -> None:
         pass
     with pytest.raises(UsageError, match="was closed"):
         len(dataset)
+    with Dataset(small) as dataset:
+        assert len(dataset) == 24
+    for read in (list, Dataset.to_pandas):
+        with pytest.raises(UsageError, match="was closed"):
+            read(dataset)
 
 
 def test_a_part_is_not_taken_for_the_whole(both: Path, tmp_path: Path) -> None:
     part = Dataset(both).recipe("original")
     assert amaxds_library.open_dataset(part) is part
+    with pytest.raises(UsageError, match=r"no recipe 'clear'\.\nIt has original"):
+        amaxds_library.bundle(part, tmp_path / "other", recipe="clear")
     assert len(part) == 2
     assert amaxds_library.bundle(part, tmp_path / "bundle") == "original"
     for function in (amaxds_library.validate, amaxds_library.audit, lambda dataset: amaxds_library.diff(both, dataset)):

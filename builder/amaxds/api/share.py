@@ -51,7 +51,7 @@ def bundle(path: DatasetLike, out: str | os.PathLike[str], *, recipe: str | None
 
     recipe, repo, target = optional(text, recipe, "recipe"), optional(text, repo, "repo"), local_path(out, "out")
     if isinstance(path, Dataset) and path.is_part:
-        recipe, path = recipe or path.recipes[0], path.name
+        recipe, path = path.recipe(recipe or path.recipes[0]).recipes[0], path.place
     place = parse_location(dataset_name(path))
     with dataset_at(place) as folder:
         require_no_bundle(folder, str(place))

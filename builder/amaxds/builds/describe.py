@@ -28,9 +28,9 @@ from amaxds.spec.recipes import DESCRIBED, Described
 from amaxds.storage.location import LocalPath, require_loadable
 from amaxds.storage.staging import require_absent, staged
 
-_NAME = re.compile(r"filter-(\d{1,6})\.png")
+_NAME = re.compile(r"filter-([0-9]{1,6})\.png")
 _PICTURES = {".png", ".jpg", ".jpeg", ".jfif", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
-"""How the names of pictures end. Those that are no PNG are named, not passed over."""
+"""How the names of pictures end. Those of filters that are no PNG, or not quite named so, are named, not passed over."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,8 @@ def _find(folder: Path, network: Network) -> list[_Image]:
     if not os.path.isdir(folder):
         raise UsageError(f"{folder} is not a folder.", "Give one with <layer>/filter-<n>.png in it.")
     found = []
-    for path in sorted(each for each in folder.glob("*/filter-*") if each.suffix.lower() in _PICTURES):
+    pictures = sorted(each for each in folder.glob("*/*") if each.suffix.lower() in _PICTURES)
+    for path in (each for each in pictures if each.name.lower().startswith("filter")):
         named = _NAME.fullmatch(path.name)
         if named is None:
             raise UsageError(f"{path} is named for no filter.", "Images are PNG files, named filter-<n>.png.")
@@ -118,6 +119,8 @@ def _bare(png: bytes) -> bytes:
 def _record(image: _Image, network: str) -> dict[str, Any]:
     """What the file tells of an image as a record, and its height and width as `side`."""
     try:
+        if not image.path.is_file():
+            raise ValueError("it is no file, or leads to none")
         pixels = decode_png(image.path.read_bytes())
     except (OSError, ValueError) as error:
         raise UsageError(f"{image.path} cannot be described: {in_words(error)}.", "Give 8-bit RGB PNG files.") from error

@@ -92,7 +92,7 @@ RULES = {
         "A living filter was called dead, or noise was called a result.",
     ),
     "duplicate": Rule(
-        "no two records have the same pixels",
+        "no two records have the same pixels, unless the images were made elsewhere",
         "Two different ascents do not end in the same image: one was copied.",
     ),
 }

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import os
 import weakref
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Self
 
 from amaxds.dataset.build_info import BuildInfo
 from amaxds.dataset.filter_image import FilterImage, FilterImages
 from amaxds.dataset.reader import DatasetReader, open_dataset
-from amaxds.dataset.record import stored_types
+from amaxds.dataset.record import Row, stored_types
 from amaxds.dataset.summary import LayerSummary, summarise
 from amaxds.errors import UsageError, nearest, whole_number
 from amaxds.hubs.locate import fetched
@@ -45,13 +46,21 @@ class _Source:
 
     @functools.cached_property
     def reader(self) -> DatasetReader:
+        self._require_open()
+        return self._held.enter_context(open_dataset(self._held.enter_context(fetched(self.place)), self._name))
+
+    def rows(self, recipe: Recipe, layer: Layer, images: bool = True) -> list[Row]:
+        """The records of one layer under one recipe, as many as there are."""
+        self._require_open()
+        return self.reader.rows(recipe, layer, images)
+
+    def _require_open(self) -> None:
         if not self.close.alive:
             raise UsageError(f"{self._name} was closed.", "Open it again: amaxds.open_dataset(...).")
-        return self._held.enter_context(open_dataset(self._held.enter_context(fetched(self.place)), self._name))
 
 
 def _read_layer(source: _Source, recipe: Recipe, layer: Layer) -> FilterImages:
-    return FilterImages([FilterImage.of_row(row) for row in source.reader.rows(recipe, layer)])
+    return FilterImages([FilterImage.of_row(row) for row in source.rows(recipe, layer)])
 
 
 class Dataset:
@@ -141,7 +150,7 @@ class Dataset:
 
     def layer(self, name: str) -> FilterImages:
         """The images of one layer, under all recipes; UsageError for a layer that it has no images of."""
-        return FilterImages([image for recipe in self._recipes() for image in self._source.layer(recipe, self._layer(name))])
+        return FilterImages([image for recipe in self._recipes() for image in self._images(recipe, name)])
 
     def __len__(self) -> int:
         return len(self.recipes) * self.info.filters
@@ -149,12 +158,12 @@ class Dataset:
     def __iter__(self) -> Iterator[FilterImage]:
         for recipe in self._recipes():
             for layer in self.layers:
-                yield from self._source.layer(recipe, self._layer(layer))
+                yield from self._images(recipe, layer)
 
     def __reversed__(self) -> Iterator[FilterImage]:
         for recipe in reversed(list(self._recipes())):
             for layer in reversed(self.layers):
-                yield from reversed(self._source.layer(recipe, self._layer(layer)))
+                yield from reversed(self._images(recipe, layer))
 
     def __contains__(self, key: object) -> bool:
         """Whether there is an image of (layer, filter)."""
@@ -181,12 +190,9 @@ class Dataset:
                 f"{self.name} has an image of {name}/{filter} for each recipe.",
                 f'Choose one: dataset.recipe("{self.recipes[0]}")["{name}", {filter}]; there is {", ".join(self.recipes)}.',
             )
-        for image in self._source.layer(next(self._recipes()), layer):
-            if image.filter == filter:
-                return image
-        raise UsageError(
-            f"{self.name} lacks the image of filter {filter} of {name}.", "`amaxds validate` says what else is wrong with it."
-        )
+        found = {image.filter: image for image in self._source.layer(next(self._recipes()), layer)}
+        self._require(name, [filter], found)
+        return found[filter]
 
     @property
     def summary(self) -> list[LayerSummary]:
@@ -219,8 +225,26 @@ class Dataset:
 
     def _rows(self) -> list[dict[str, object]]:
         """All records without images."""
-        read = self._source.reader.rows
-        return [row for recipe in self._recipes() for name in self.layers for row in read(recipe, self._layer(name), False)]
+        found = []
+        for recipe, name in itertools.product(self._recipes(), self.layers):
+            rows = self._source.rows(recipe, self._layer(name), images=False)
+            self._require(name, self.info.scope[name], [row["filter"] for row in rows])
+            found += rows
+        return found
+
+    def _images(self, recipe: Recipe, name: str) -> FilterImages:
+        images = self._source.layer(recipe, self._layer(name))
+        self._require(name, self.info.scope[name], [each.filter for each in images])
+        return images
+
+    def _require(self, layer: str, filters: Sequence[int], found: Collection[int | None]) -> None:
+        """UsageError where one of the filters' images was not found, as in a folder that was moved or deleted since."""
+        if missing := [each for each in filters if each not in found]:
+            others = f" and {len(missing) - 1} more" * (len(missing) > 1)
+            raise UsageError(
+                f"{self.name} lacks the image of filter {missing[0]} of {layer}{others}.",
+                "`amaxds validate` says what else is wrong with it.",
+            )
 
     def _recipes(self) -> Iterator[Recipe]:
         return (recipe for name, recipe in self.info.recipes.items() if name in self.recipes)
