@@ -114,8 +114,8 @@ def encode_png(image: Pixels) -> bytes:
 def decode_png(data: bytes, max_pixels: int = 4096 * 4096) -> Pixels:
     """Decode a PNG file to (h, w, 3) uint8.
 
-    ValueError for anything that is not an 8-bit RGB PNG, is transparent or shown otherwise than its pixels are (animated, turned),
-    or has more than max_pixels pixels. The size is read from the header, before anything is decompressed.
+    ValueError for anything that is not an 8-bit RGB PNG, is shown otherwise than its pixels are (transparent, animated,
+    turned), or has more than max_pixels pixels. The size is read from the header, before anything is decompressed.
     """
     try:
         # Pillow's `open` has a limit of its own, which contact sheets of very many layers exceed.
