@@ -136,7 +136,7 @@ def _more_dead(layers: list[LayerMeasures], study: dict[str, dict[str, float]]) 
         fits = [
             name for name, share in (("ours", each.dead_share), ("the figure's", estimated[each.layer])) if low <= share <= high
         ]
-        borne.setdefault(" as well as ".join(fits) or "neither, but fewer", []).append(each.layer)
+        borne.setdefault(" as well as ".join(fits) or "neither", []).append(each.layer)
     told = "; ".join(f"{what} in {', '.join(names)}" for what, names in borne.items())
     return [
         f"In {len(clearly)} layers, {clearly[0].layer} to {clearly[-1].layer}, the share of dead filters is {least:.0f} to "

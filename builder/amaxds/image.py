@@ -128,13 +128,21 @@ def decode_png(data: bytes, max_pixels: int = 4096 * 4096) -> Pixels:
             if image.is_animated or "transparency" in image.info:
                 raise ValueError("an animation" if image.is_animated else "with a transparent colour, not opaque")
             pixels = np.array(image)
-            if (turned := image.getexif().get(ExifTags.Base.Orientation, 1)) not in (0, 1):
+            if (turned := _orientation(image)) in range(2, 9):
                 raise ValueError(f"to be shown turned or mirrored (EXIF orientation {turned})")
             return pixels
     except ValueError:
         raise
     except Exception as error:  # Pillow raises many kinds of errors for broken files.
         raise ValueError(f"not a readable PNG ({error})") from error
+
+
+def _orientation(image: PngImageFile) -> int | None:
+    """How its EXIF data say that it is to be shown, 1 to 8; None where they do not, or cannot be read."""
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # Pillow raises many kinds of errors for broken data, which programs that show pictures pass over.
+        return None
 
 
 def has_only_pixels(png: bytes) -> bool:

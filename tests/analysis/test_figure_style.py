@@ -97,7 +97,8 @@ def test_shares_over_depth_are_drawn_where_they_are_known_and_no_panel_is_empty(
 
 
 @pytest.mark.parametrize(
-    ("least", "most", "lowest"), [(1e-3, 1e4, -50), (1, 1e3, -3), (1e-6, 1e6, -1e4), (5, 20, -1), (1, 2, -1e3)]
+    ("least", "most", "lowest"),
+    [(1e-3, 1e4, -50), (1, 1e3, -3), (1e-6, 1e6, -1e4), (5, 20, -1), (1, 2, -1e3), (2, 9, -9), (0.3, 0.9, -0.5)],
 )
 def test_labels_of_gains_of_both_signs_do_not_touch(least: float, most: float, lowest: float) -> None:
     gains = np.concatenate([np.geomspace(least, most, 50), np.linspace(lowest, 0, 5)])
@@ -111,5 +112,5 @@ def test_labels_of_gains_of_both_signs_do_not_touch(least: float, most: float, l
     boxes = [label.get_window_extent() for label in labels]
     assert low < lowest
     assert high > most
-    assert len(boxes) >= 2
+    assert len(boxes) >= 3
     assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))

@@ -151,6 +151,19 @@ def test_a_unit_that_is_called_twice_is_two() -> None:
         amaxds.synthesise(model, objective=unit("head.3", 1), steps=1)
 
 
+@pytest.mark.usefixtures("_backend")
+def test_a_convolution_and_a_unit_of_one_name_are_not_taken_for_each_other() -> None:
+    """The second call of the Dense layer is named as the convolution is."""
+    inputs = keras.Input((24, 24, 3))
+    head = keras.layers.Dense(3, name="head")
+    maps = keras.layers.Rescaling(100)(head(head(keras.layers.Conv2D(3, 3, name="first")(inputs))))
+    convolution = keras.layers.Conv2D(3, 3, name="head.2")
+    model = keras.Model(inputs, convolution(maps), name="named")
+    (image,) = amaxds.synthesise(model, "head.2", 1, steps=4)
+    seen = np.asarray(model(image.pixels[None].astype(np.float32)))[0, 2:-2, 2:-2, 1]
+    assert image.activation == pytest.approx(np.maximum(seen, 0).mean(), rel=0.01)
+
+
 def test_seeds_leave_room_for_the_images_that_are_made_together() -> None:
     with pytest.raises(amaxds.errors.UsageError, match="seeds 4 and 6 are too close for 3 images"):
         amaxds.synthesise("demo", objective=diversity("block1_conv1", 1, images=3), seed=[0, 6, 4], steps=1)

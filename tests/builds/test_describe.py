@@ -80,6 +80,16 @@ def test_pictures_that_are_shown_otherwise_than_their_pixels_are_refused(
         assert_error(ended, 2, "cannot be described", words.removesuffix(" of the other alone"))
 
 
+def test_orientations_that_do_not_exist_turn_nothing(tmp_path: Path) -> None:
+    folder, none = tmp_path / "images" / "block1_conv1", Image.Exif()
+    folder.mkdir(parents=True)
+    none[0x0112] = 9
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
+    picture.save(folder / "filter-0.png", exif=none)
+    picture.save(folder / "filter-1.png", exif=b"nothing")
+    assert amaxds("describe", folder.parent, tmp_path / "out", "--network", "demo").returncode == 0
+
+
 @pytest.mark.parametrize("name", ["Filter-0.png", "filter_0.png", "filter-\u0663.png", "filter-0.PNG", "filter0.jpg"])
 def test_pictures_with_nearly_right_names_are_not_passed_over(
     name: str, plain: tuple[Path, Path], tmp_path: Path, assert_error: Callable[..., None]

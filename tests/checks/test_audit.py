@@ -106,7 +106,9 @@ def test_false_ranks_of_images_beside_the_sample_are_found(both: Path, tmp_path:
         assert ended.returncode == 1, ended.stdout
         *_, result = lines = ended.stdout.splitlines()
         assert f"failed {words}" in lines
-        assert result.endswith(f", 0 failed; {sum(each.startswith('failed') for each in lines)} false of ranks of others")
+        assert result.endswith(
+            f", 0 failed; {sum(each.startswith('failed') for each in lines)} false of the ranks of other images"
+        )
         assert amaxds("audit", folder, "--sample", 4, "--seed", seed, "--json").returncode == 1
     ended = amaxds("diff", both, renamed)
     assert f"best {entry.best} -> {other}" in ended.stdout

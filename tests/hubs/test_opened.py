@@ -81,6 +81,8 @@ def test_a_folder_that_is_gone_is_not_an_empty_dataset(small: Path, tmp_path: Pa
     for read in (list, Dataset.to_pandas, lambda whole: whole.layer("block1_conv2")):
         with pytest.raises(UsageError, match=r"lacks the image of filter 0 of block1_conv\d and 7 more"):
             read(dataset)
+    (tmp_path / "moved").rename(tmp_path / small.name)
+    assert len(list(dataset)) == 24, "it is back"
 
 
 def test_as_a_table_it_has_the_columns_of_the_dataset(small: Path) -> None:

@@ -3,6 +3,7 @@ width of a column."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -204,12 +205,17 @@ def _scale_gains(axes: Axes, gains: Numbers) -> None:
 
 def _powers_of_ten(low: float, high: float, linear_width: float) -> list[float]:
     """0 and the powers of ten of both signs to label on an axis from `low` to `high` that is linear up to `linear_width`: from
-    both ends inwards, those that are at least a fifth of the axis from each other."""
+    both ends inwards, those that are at least a fifth of the axis from each other. If these are few, 2 and 5 times them, too.
+    """
     exponents = np.arange(np.ceil(np.log10(max(-low, high))), np.floor(np.log10(linear_width)) - 1, -1)
     apart = (np.arcsinh(high / linear_width) - np.arcsinh(low / linear_width)) / 5
-    shown = [0.0]
-    for value in (sign * 10.0**exponent for exponent in exponents for sign in (1, -1)):
-        places = np.arcsinh(np.array([*shown, value]) / linear_width)
-        if low <= value <= high and np.abs(places[:-1] - places[-1]).min() >= apart:
-            shown.append(value)
+    for factors in ((1,), (5, 2, 1)):
+        shown = [0.0]
+        for exponent, factor, sign in itertools.product(exponents, factors, (1, -1)):
+            value = sign * factor * 10.0**exponent
+            places = np.arcsinh(np.array([*shown, value]) / linear_width)
+            if low <= value <= high and np.abs(places[:-1] - places[-1]).min() >= apart:
+                shown.append(value)
+        if len(shown) > 2:
+            break
     return shown

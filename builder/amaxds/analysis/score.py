@@ -25,7 +25,7 @@ class Score:
     """95% confidence interval of the accuracy, by Wilson's score (J. Am. Stat. Assoc. 22, 209, 1927)."""
     chance: float
     """Accuracy, on the same images, of always answering the layer that is commonest among the training images of their status;
-    the mean over the layers that are equally common."""
+    the mean over the layers that are equally common, which all are where none of the training images is of that status."""
     macro_f1: float
     """F1 score, mean over the layers that have an image here, each with the same weight."""
     confusion: tuple[tuple[int, ...], ...]

@@ -128,7 +128,7 @@ def make_objective_images(
 def _require_own_seeds(seeds: Sequence[int], images: int) -> None:
     """UsageError where two images would have one seed, as so many are made from each of these seeds on."""
     for one, other in itertools.pairwise(sorted(seeds)):
-        if other - one < images:
+        if images > 1 and other - one < images:
             raise UsageError(
                 f"seeds {one} and {other} are too close for {images} images of one objective, which have a seed each.",
                 f"Give seeds that are {images} or more apart.",

@@ -117,7 +117,7 @@ class AuditReport:
         else:
             found.append("the software and device of the build: bits must match")
         failed, same = sum(bool(each.problems) for each in self.images), sum(each.psnr is None for each in self.images)
-        ranks = f"; {len(self.ranks)} false of ranks of others" if self.ranks else ""
+        ranks = f"; {len(self.ranks)} false of the ranks of other images" if self.ranks else ""
         result = f"{len(self.images)} images made again (--seed {self.seed}): {same} the same bits, {failed} failed{ranks}"
         return [*found, result]
 

@@ -12,7 +12,7 @@ from amaxds.dataset.reader import DatasetReader
 from amaxds.dataset.record import Row
 from amaxds.errors import UsageError
 from amaxds.image import Pixels, decode_png, psnr
-from amaxds.spec.network import Layer, description
+from amaxds.spec.network import Layer, Network, description
 from amaxds.storage.values import abbreviate, differences
 
 _NOT_SETTINGS = ("dataset", "times", "outranked", "command", "images", "dead")
@@ -119,12 +119,15 @@ def diff(before: DatasetReader, after: DatasetReader) -> Difference:
     One layer of each dataset is in memory at a time.
     """
     infos = before.info, after.info
-    networks = [dataclasses.replace(each.network, name="", model=None) for each in infos]
+    networks = [_comparable(each.network) for each in infos]
     if len({each.software.version_of("keras") for each in infos}) > 1 or None in {each.architecture for each in networks}:
         networks = [dataclasses.replace(each, architecture=None) for each in networks]  # As in `own_weights`.
     if networks[0] != networks[1]:
-        told = [{"canvas": each.canvas} | description(each).get("described", {}) for each in networks]
-        place, one, other = next(differences(told[0], told[1]))
+        told = [
+            {"canvas": each.canvas, "layers": [layer.name for layer in each.layers]} | description(each).get("described", {})
+            for each in networks
+        ]
+        place, one, other = next(differences(told[0], told[1]), ("their preprocessing", "one", "another"))
         names = " and ".join(dict.fromkeys(each.network.name for each in infos))
         raise UsageError(
             f"the datasets are of different networks ({names}): {place} {abbreviate(one)} and {abbreviate(other)}.",
@@ -152,6 +155,13 @@ def diff(before: DatasetReader, after: DatasetReader) -> Difference:
                 else:
                     same += 1
     return Difference(settings, changes, same)
+
+
+def _comparable(network: Network) -> Network:
+    """The network without what is not of what it computes: its name, where it is from, and what its weights may be."""
+    scale = network.channel_scale
+    scales = scale if isinstance(scale, tuple) else (scale, scale, scale)
+    return dataclasses.replace(network, name="", model=None, weights_choices="", pretrained_sha256=None, channel_scale=scales)
 
 
 def _settings(dataset: DatasetReader) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -115,7 +115,7 @@ def find_convolutions(model: Model, called: str, canvas: int) -> tuple[Any, list
                 require_any_number(inputs[0], name, called)
                 convolutions[name] = Convolution(name, operation, inputs[0], origin, place, min(outputs.shape[1:3]))
             if isinstance(operation, keras.layers.Dense):
-                name = _free(names[id(operation)], {each: layer for each, (layer, _) in dense.items()}, operation)
+                name = next(each for each in _numbered(names[id(operation)]) if each not in dense)
                 dense[name] = operation, inputs[0]
             return outputs
 
@@ -162,11 +162,15 @@ def _convolves(operation: Operation) -> bool:
 
 def _free(name: str, taken: Mapping[str, Any], layer: Any) -> str:
     """The name of the layer's next call. UsageError where another layer has it. taken: the layers by their names so far."""
-    wanted = (name if number == 1 else f"{name}.{number}" for number in itertools.count(1))
-    found = next(each for each in wanted if taken.get(each) is not layer)
+    found = next(each for each in _numbered(name) if taken.get(each) is not layer)
     if found in taken:
         raise UsageError(f"two layers would be called {found!r}.", "Give one of them another name.")
     return found
+
+
+def _numbered(name: str) -> Iterator[str]:
+    """What a layer's calls are named: `conv`, `conv.2` and so on."""
+    return (name if number == 1 else f"{name}.{number}" for number in itertools.count(1))
 
 
 def _left_out(model: Model, made: Iterable[Convolution]) -> tuple[str, ...]:

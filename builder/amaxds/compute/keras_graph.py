@@ -119,7 +119,7 @@ class KerasForward:
         if not 0 <= unit < layer.units:
             problem = f"unit {unit} is out of range for {name} of {self._network}."
             raise UsageError(problem, f"It has units 0 to {layer.units - 1}.")
-        cut = self._cut((name,))
+        cut = self._cut((name,), dense=True)
         tensors = [self._tensors[self._names[id(each)]] for each in (layer.kernel, layer.bias) if each is not None]
         bias = tensors[1][unit : unit + 1] if len(tensors) > 1 else np.zeros(1, np.float32)
         own = keras.ops.convert_to_tensor(tensors[0][:, unit : unit + 1]), keras.ops.convert_to_tensor(bias)
@@ -129,7 +129,7 @@ class KerasForward:
         """The unit's output before any activation, averaged over positions where the layer has several: (n,)."""
         import keras
 
-        outputs = keras.ops.matmul(self._run(self._cut((name,)), params, x)[0], own[0]) + own[1]
+        outputs = keras.ops.matmul(self._run(self._cut((name,), dense=True), params, x)[0], own[0]) + own[1]
         return keras.ops.mean(keras.ops.reshape(outputs, (x.shape[0], -1)), axis=1)
 
     def response(self, params: Params, own: OwnFilters, layer: Layer, x: Tensor) -> Tensor:
@@ -174,11 +174,11 @@ class KerasForward:
     def _values(self, variables: list[Any]) -> list[Tensor]:
         return [self._on_device[self._names[id(each)]] if id(each) in self._names else each.value for each in variables]
 
-    def _cut_at(self, names: tuple[str, ...]) -> Model:
-        """The model from its input to the inputs of those Conv2D or Dense layers."""
+    def _cut_at(self, names: tuple[str, ...], dense: bool = False) -> Model:
+        """The model from its input to the inputs of those Conv2D layers, or Dense layers, which may have the same names."""
         import keras
 
-        inputs = [self._dense[name][1] if name in self._dense else self._convolutions[name].input for name in names]
+        inputs = [self._dense[name][1] if dense else self._convolutions[name].input for name in names]
         make_names_unique(inputs)
         return keras.Model(self._x, inputs)
 

@@ -240,6 +240,7 @@ class Dataset:
     def _require(self, layer: str, filters: Sequence[int], found: Collection[int | None]) -> None:
         """UsageError where one of the filters' images was not found, as in a folder that was moved or deleted since."""
         if missing := [each for each in filters if each not in found]:
+            self._source.layer.cache_clear()  # The files may come back.
             others = f" and {len(missing) - 1} more" * (len(missing) > 1)
             raise UsageError(
                 f"{self.name} lacks the image of filter {missing[0]} of {layer}{others}.",
