@@ -111,7 +111,7 @@ def find_convolutions(model: Model, called: str, canvas: int) -> tuple[Any, list
             if getattr(operation, "data_format", None) == "channels_first" and (is_pooling(operation) or _convolves(operation)):
                 raise UsageError(f"{operation.name} takes channels first.", "Save the model with channels last.")
             if isinstance(operation, keras.layers.Conv2D):
-                name = _free(names[id(operation)], {each.name: each.layer for each in convolutions.values()}, operation)
+                name = _free(names[id(operation)], convolutions, operation)
                 require_any_number(inputs[0], name, called)
                 convolutions[name] = Convolution(name, operation, inputs[0], origin, place, min(outputs.shape[1:3]))
             if isinstance(operation, keras.layers.Dense):
@@ -160,9 +160,9 @@ def _convolves(operation: Operation) -> bool:
     return "Conv" in type(operation).__name__ and not type(operation).__name__.endswith("Cell")
 
 
-def _free(name: str, taken: Mapping[str, Any], layer: Any) -> str:
-    """The name of the layer's next call. UsageError where another layer has it. taken: the layers by their names so far."""
-    found = next(each for each in _numbered(name) if taken.get(each) is not layer)
+def _free(name: str, taken: Mapping[str, Convolution], layer: Any) -> str:
+    """The name of the layer's next call. UsageError where another layer has it."""
+    found = next(each for each in _numbered(name) if each not in taken or taken[each].layer is not layer)
     if found in taken:
         raise UsageError(f"two layers would be called {found!r}.", "Give one of them another name.")
     return found

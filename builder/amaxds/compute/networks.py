@@ -98,9 +98,8 @@ def find_network(choice: str, canvas: int | None = None, preprocessing: str | No
 def _side_of(model: Model, name: str) -> int | None:
     """The side of the images that the model is for, where it says one; UsageError where they are not square."""
     shape: Any = getattr(model, "input_shape", None)  # A sequential model without an input has none.
-    of_images = (
-        isinstance(shape, tuple) and len(shape) == 4 and shape[3] in (3, None)
-    )  # Others are refused later, by what they take.
+    # Models for anything but images, channels last, are refused later, by what they take.
+    of_images = isinstance(shape, tuple) and len(shape) == 4 and shape[3] in (3, None)
     sides = [each for each in shape[1:3] if each] if of_images else []
     if len(set(sides)) > 1:
         raise UsageError(

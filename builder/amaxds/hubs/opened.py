@@ -228,13 +228,13 @@ class Dataset:
         found = []
         for recipe, name in itertools.product(self._recipes(), self.layers):
             rows = self._source.rows(recipe, self._layer(name), images=False)
-            self._require(name, self.info.scope[name], [row["filter"] for row in rows])
+            self._require(name, self.info.scope[name], {row["filter"] for row in rows})
             found += rows
         return found
 
     def _images(self, recipe: Recipe, name: str) -> FilterImages:
         images = self._source.layer(recipe, self._layer(name))
-        self._require(name, self.info.scope[name], [each.filter for each in images])
+        self._require(name, self.info.scope[name], {each.filter for each in images})
         return images
 
     def _require(self, layer: str, filters: Sequence[int], found: Collection[int | None]) -> None:
